@@ -1,0 +1,1 @@
+//! Guarantees that hold across both programs.
