@@ -1,0 +1,318 @@
+//! The ONE table of columns: it drives normalising, the store's schema, filters, completion and the reference.
+//!
+//! A new column is one line here. Its position is its [`ColumnId`] within one run only; the store writes names.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use super::codes::{self, Codes};
+
+/// What a column holds, which decides how it is stored, compared and shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ColumnKind {
+    /// Nanoseconds since 1970 UTC ([`super::row::Cell::Signed`]).
+    Time,
+    /// Nanoseconds ([`super::row::Cell::Signed`]).
+    Duration,
+    /// An address, IPv4 as v4-mapped IPv6 ([`super::row::Cell::Ip`]).
+    Ip,
+    /// An unsigned number ([`super::row::Cell::Number`]).
+    Number,
+    /// A floating-point number ([`super::row::Cell::Float`]).
+    Float,
+    /// Text ([`super::row::Cell::Text`]).
+    Text,
+    /// A MAC address ([`super::row::Cell::Mac`]).
+    Mac,
+    /// True or false ([`super::row::Cell::Bool`]).
+    Bool,
+}
+
+impl ColumnKind {
+    /// The name the API gives this kind.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Duration => "duration",
+            Self::Ip => "ip",
+            Self::Number => "number",
+            Self::Float => "float",
+            Self::Text => "text",
+            Self::Mac => "mac",
+            Self::Bool => "bool",
+        }
+    }
+}
+
+/// How values of a column are put together when flows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregation {
+    /// Added up: counters.
+    Sum,
+    /// The smallest.
+    Min,
+    /// The largest.
+    Max,
+    /// Or-ed: flags.
+    Or,
+    /// Not put together: keys and attributes.
+    None,
+}
+
+/// One column.
+#[derive(Debug)]
+pub struct Column {
+    /// Name in filters, answers and the store.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: ColumnKind,
+    /// Unit of the value, empty where there is none.
+    pub unit: &'static str,
+    /// Names of the information elements it comes from, the most exact first.
+    pub elements: &'static [&'static str],
+    /// How its values are put together.
+    pub aggregation: Aggregation,
+    /// Whether an inverted index is kept beside the column, for single values among many.
+    pub indexed: bool,
+    /// Labels of its numbers.
+    pub codes: Option<Codes>,
+    /// Whether the store keeps it; the others are computed from those it keeps.
+    pub stored: bool,
+    /// One line for people.
+    pub help: &'static str,
+}
+
+/// A column's place in [`COLUMNS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ColumnId(pub u16);
+
+impl ColumnId {
+    /// The column itself.
+    ///
+    /// # Panics
+    /// When the id does not come from [`column`] or a constant of [`id`].
+    pub fn column(self) -> &'static Column {
+        &COLUMNS[usize::from(self.0)]
+    }
+}
+
+const fn plain(name: &'static str, kind: ColumnKind, elements: &'static [&'static str], help: &'static str) -> Column {
+    Column {
+        name,
+        kind,
+        unit: "",
+        elements,
+        aggregation: Aggregation::None,
+        indexed: false,
+        codes: None,
+        stored: true,
+        help,
+    }
+}
+
+impl Column {
+    const fn unit(mut self, unit: &'static str) -> Self {
+        self.unit = unit;
+        self
+    }
+    const fn sum(mut self) -> Self {
+        self.aggregation = Aggregation::Sum;
+        self
+    }
+    const fn put_together(mut self, aggregation: Aggregation) -> Self {
+        self.aggregation = aggregation;
+        self
+    }
+    const fn indexed(mut self) -> Self {
+        self.indexed = true;
+        self
+    }
+    const fn codes(mut self, codes: Codes) -> Self {
+        self.codes = Some(codes);
+        self
+    }
+    const fn computed(mut self) -> Self {
+        self.stored = false;
+        self
+    }
+    /// The label of a value of this column.
+    pub fn label(&self, code: u64) -> Option<&'static str> {
+        codes::label(self.codes?, code)
+    }
+    /// The value a label of this column stands for.
+    pub fn code(&self, label: &str) -> Option<u64> {
+        codes::code(self.codes?, label)
+    }
+}
+
+macro_rules! columns {
+    ($($constant:ident = $column:expr;)*) => {
+        /// Every column, in the order people see them.
+        pub static COLUMNS: &[Column] = &[$($column),*];
+
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        enum Place { $($constant),* }
+
+        /// Constants of every column's id.
+        pub mod id {
+            use super::{ColumnId, Place};
+            $(
+                #[doc = concat!("See the line `", stringify!($constant), "` of the table.")]
+                pub const $constant: ColumnId = ColumnId(Place::$constant as u16);
+            )*
+        }
+    };
+}
+
+use ColumnKind::{Duration, Float, Ip, Mac, Number, Text, Time};
+
+columns! {
+    START = plain("start", Time, &[
+        "flowStartNanoseconds", "flowStartMicroseconds", "flowStartMilliseconds", "flowStartDeltaMicroseconds", "flowStartSysUpTime",
+        "flowStartSeconds", "observationTimeNanoseconds", "observationTimeMicroseconds", "observationTimeMilliseconds",
+        "observationTimeSeconds",
+    ], "when the first packet was seen").put_together(Aggregation::Min);
+    END = plain("end", Time, &[
+        "flowEndNanoseconds", "flowEndMicroseconds", "flowEndMilliseconds", "flowEndDeltaMicroseconds", "flowEndSysUpTime",
+        "flowEndSeconds",
+    ], "when the last packet was seen").put_together(Aggregation::Max).computed();
+    DURATION = plain("duration", Duration, &["flowDurationMicroseconds", "flowDurationMilliseconds"],
+        "end minus start").unit("ns");
+    RECEIVED = plain("received", Time, &[], "when the collector received the record, in whole milliseconds");
+
+    SRC_IP = plain("src.ip", Ip, &["sourceIPv4Address", "sourceIPv6Address"], "source address").indexed();
+    DST_IP = plain("dst.ip", Ip, &["destinationIPv4Address", "destinationIPv6Address"], "destination address").indexed();
+    SRC_PORT = plain("src.port", Number, &["sourceTransportPort", "udpSourcePort", "tcpSourcePort"], "source port").indexed();
+    DST_PORT = plain("dst.port", Number, &["destinationTransportPort", "udpDestinationPort", "tcpDestinationPort"],
+        "destination port").indexed();
+    PROTO = plain("proto", Number, &["protocolIdentifier"], "IP protocol").codes(codes::PROTOCOLS);
+    IP_VERSION = plain("ip.version", Number, &["ipVersion"], "4 or 6");
+    TOS = plain("tos", Number, &["ipClassOfService"], "type of service or traffic class octet");
+
+    OCTETS = plain("octets", Number, &["octetDeltaCount", "octetTotalCount", "initiatorOctets", "layer2OctetDeltaCount"],
+        "octets from source to destination, scaled by the sampling in force").unit("octets").sum();
+    PACKETS = plain("packets", Number, &["packetDeltaCount", "packetTotalCount", "initiatorPackets"],
+        "packets from source to destination, scaled by the sampling in force").unit("packets").sum();
+    REV_OCTETS = plain("rev.octets", Number, &["reverseOctetDeltaCount", "reverseOctetTotalCount", "responderOctets"],
+        "octets from destination to source, scaled by the sampling in force").unit("octets").sum();
+    REV_PACKETS = plain("rev.packets", Number, &["reversePacketDeltaCount", "reversePacketTotalCount", "responderPackets"],
+        "packets from destination to source, scaled by the sampling in force").unit("packets").sum();
+    TCP_FLAGS = plain("tcp.flags", Number, &["tcpControlBits"], "TCP flags seen from the source, or-ed")
+        .put_together(Aggregation::Or);
+    REV_TCP_FLAGS = plain("rev.tcp.flags", Number, &["reverseTcpControlBits"], "TCP flags seen from the destination, or-ed")
+        .put_together(Aggregation::Or);
+    END_REASON = plain("end_reason", Number, &["flowEndReason"], "why the flow record ended").codes(codes::END_REASONS);
+
+    EXPORTER_IP = plain("exporter.ip", Ip, &[], "address the record came from");
+    EXPORTER_NAME = plain("exporter.name", Text, &[], "name of the exporter");
+    EXPORTER_DOMAIN = plain("exporter.domain", Number, &[], "observation domain of the exporter");
+    IN_IF = plain("in.if", Number, &["ingressInterface"], "index of the interface the packets came in by");
+    IN_IF_NAME = plain("in.if.name", Text, &[], "name of the interface the packets came in by");
+    OUT_IF = plain("out.if", Number, &["egressInterface"], "index of the interface the packets went out by");
+    OUT_IF_NAME = plain("out.if.name", Text, &[], "name of the interface the packets went out by");
+    VLAN = plain("vlan", Number, &["vlanId", "dot1qVlanId"], "VLAN id");
+    SRC_MAC = plain("src.mac", Mac, &["sourceMacAddress"], "source MAC address");
+    DST_MAC = plain("dst.mac", Mac, &["destinationMacAddress"], "destination MAC address");
+    SRC_AS = plain("src.as", Number, &["bgpSourceAsNumber"], "autonomous system of the source");
+    DST_AS = plain("dst.as", Number, &["bgpDestinationAsNumber"], "autonomous system of the destination");
+    SRC_COUNTRY = plain("src.country", Text, &[], "country of the source, two letters");
+    DST_COUNTRY = plain("dst.country", Text, &[], "country of the destination, two letters");
+    SRC_NET = plain("src.net", Text, &[], "name of the user's network the source is in");
+    DST_NET = plain("dst.net", Text, &[], "name of the user's network the destination is in");
+    SRC_NAME = plain("src.name", Text, &[], "name of the source").indexed();
+    DST_NAME = plain("dst.name", Text, &[], "name of the destination").indexed();
+    SAMPLING = plain("sampling", Number, &["samplingInterval", "samplerRandomInterval", "samplingPacketInterval"],
+        "counters were multiplied by this: one packet in so many was looked at");
+
+    ICMP_TYPE = plain("icmp.type", Number, &["icmpTypeIPv4", "icmpTypeIPv6"], "ICMP type");
+    ICMP_CODE = plain("icmp.code", Number, &["icmpCodeIPv4", "icmpCodeIPv6"], "ICMP code");
+    APP_NAME = plain("app.name", Text, &["applicationName"], "application").indexed();
+    DNS_QNAME = plain("dns.qname", Text, &["dnsQueryName", "dnsQName"], "name asked for").indexed();
+    DNS_QTYPE = plain("dns.qtype", Number, &["dnsQueryType", "dnsQRType"], "type asked for").codes(codes::DNS_TYPES);
+    DNS_RCODE = plain("dns.rcode", Number, &["dnsResponseCode"], "response code, absent when unanswered")
+        .codes(codes::DNS_RCODES);
+    DNS_LATENCY = plain("dns.latency", Duration, &["dnsResponseTimeMicroseconds"], "time from query to response").unit("ns");
+    DNS_STATUS = plain("dns.status", Number, &["dnsTransactionStatus"], "whether the query was answered")
+        .codes(codes::DNS_STATUS);
+    TLS_SNI = plain("tls.sni", Text, &["tlsServerName", "sslServerName"], "server name the client asked for").indexed();
+    TLS_ALPN = plain("tls.alpn", Text, &["tlsApplicationProtocol"], "application protocol agreed on");
+    TLS_VERSION = plain("tls.version", Number, &["tlsVersion"], "TLS version").codes(codes::TLS_VERSIONS);
+    TLS_JA4 = plain("tls.ja4", Text, &["tlsClientFingerprintJa4"], "JA4 fingerprint of the client").indexed();
+    HTTP_HOST = plain("http.host", Text, &["httpRequestHost", "httpHost"], "host asked for").indexed();
+    HTTP_METHOD = plain("http.method", Text, &["httpRequestMethod"], "request method");
+    HTTP_PATH = plain("http.path", Text, &["httpRequestTarget"], "request target");
+    HTTP_STATUS = plain("http.status", Number, &["httpStatusCode"], "response status");
+    QUIC_VERSION = plain("quic.version", Number, &["quicVersion"], "QUIC version");
+
+    TCP_RTT_CLIENT = plain("tcp.rtt.client", Duration, &["tcpHandshakeRttClientMicroseconds"],
+        "handshake round trip on the client's side").unit("ns");
+    TCP_RTT_SERVER = plain("tcp.rtt.server", Duration, &["tcpHandshakeRttServerMicroseconds"],
+        "handshake round trip on the server's side").unit("ns");
+    TCP_RETRANSMITS = plain("tcp.retransmits", Number, &["tcpRetransmittedPackets"], "packets sent again by the source")
+        .unit("packets").sum();
+    TCP_OUT_OF_ORDER = plain("tcp.out_of_order", Number, &["tcpOutOfOrderPackets"], "packets of the source out of order")
+        .unit("packets").sum();
+    TCP_ZERO_WINDOW = plain("tcp.zero_window", Number, &["tcpZeroWindowCount"], "times the source closed its window").sum();
+    TCP_NON_IDLE_BPS = plain("tcp.non_idle_bps", Float, &["tcpNonIdleThroughput"], "throughput while data was on its way")
+        .unit("bit/s");
+    TCP_BUFFERBLOAT = plain("tcp.bufferbloat", ColumnKind::Bool, &["tcpBufferbloat"],
+        "round trips grew with the load, absent when unknown");
+    TCP_BLACKHOLED = plain("tcp.blackholed", ColumnKind::Bool, &["tcpBlackholed"], "data vanished without an answer");
+    TUNNEL_KIND = plain("tunnel.kind", Number, &["tunnelKind"], "kind of the tunnel around the flow");
+    TUNNEL_ID = plain("tunnel.id", Number, &["tunnelIdentifier"], "identifier of the tunnel around the flow");
+    TUNNEL_SRC_IP = plain("tunnel.src.ip", Ip, &["tunnelOuterSourceIPv4Address", "tunnelOuterSourceIPv6Address"],
+        "outer source address");
+    TUNNEL_DST_IP = plain("tunnel.dst.ip", Ip, &["tunnelOuterDestinationIPv4Address", "tunnelOuterDestinationIPv6Address"],
+        "outer destination address");
+}
+
+static BY_NAME: LazyLock<HashMap<&'static str, ColumnId>> =
+    LazyLock::new(|| COLUMNS.iter().zip(0u16..).map(|(column, at)| (column.name, ColumnId(at))).collect());
+
+/// The column of this name, whatever its case.
+pub fn column(name: &str) -> Option<ColumnId> {
+    if let Some(found) = BY_NAME.get(name) {
+        return Some(*found);
+    }
+    if name.len() > 64 || !name.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        return None;
+    }
+    BY_NAME.get(name.to_ascii_lowercase().as_str()).copied()
+}
+
+/// Every column with its id.
+pub fn columns() -> impl Iterator<Item = (ColumnId, &'static Column)> {
+    COLUMNS.iter().zip(0u16..).map(|(column, at)| (ColumnId(at), column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn constants_and_names_agree() {
+        assert_eq!(id::START.column().name, "start");
+        assert_eq!(id::TUNNEL_DST_IP.column().name, "tunnel.dst.ip");
+        assert_eq!(column("Src.IP"), Some(id::SRC_IP));
+        assert_eq!(column("src.ipp"), None);
+        for (at, column_) in columns() {
+            assert_eq!(column(column_.name), Some(at), "{}", column_.name);
+        }
+    }
+
+    #[test]
+    fn every_element_feeds_one_column_only() {
+        let mut seen = std::collections::HashSet::new();
+        for column in COLUMNS {
+            for element in column.elements {
+                assert!(seen.insert(*element), "{element}");
+            }
+        }
+    }
+
+    #[test]
+    fn help_is_there_for_all() {
+        assert!(COLUMNS.iter().all(|column| !column.help.is_empty()));
+        assert!(COLUMNS.iter().filter(|column| column.indexed).all(|column| column.stored));
+    }
+}

@@ -1,0 +1,242 @@
+//! One flow as the store takes it: cells by column, and the elements no column takes by name.
+//!
+//! Texts lie in one buffer and buffers are used again by later rows of the same thread, so that a row costs no allocation.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use super::columns::ColumnId;
+use crate::limits;
+
+/// A value, owned.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// An unsigned number.
+    Number(u64),
+    /// A signed number: times and durations in nanoseconds, and signed elements.
+    Signed(i64),
+    /// A floating-point number.
+    Float(f64),
+    /// An address, IPv4 as v4-mapped IPv6.
+    Ip(u128),
+    /// Text.
+    Text(Arc<str>),
+    /// A MAC address in the low 48 bits.
+    Mac(u64),
+    /// True or false.
+    Bool(bool),
+}
+
+/// A value of a row, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum CellRef<'a> {
+    /// An unsigned number, also MAC addresses.
+    Number(u64),
+    /// A signed number.
+    Signed(i64),
+    /// A floating-point number.
+    Float(f64),
+    /// An address, IPv4 as v4-mapped IPv6.
+    Ip(u128),
+    /// Text.
+    Text(&'a str),
+    /// True or false.
+    Bool(bool),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Packed {
+    Number(u64),
+    Signed(i64),
+    Float(f64),
+    Ip(u128),
+    Text { start: u32, end: u32 },
+    Bool(bool),
+}
+
+/// IPv4 as v4-mapped IPv6, IPv6 as it is, in host order.
+pub fn ip_to_u128(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+/// The address again: v4-mapped ones as IPv4.
+pub fn u128_to_ip(bits: u128) -> IpAddr {
+    Ipv6Addr::from_bits(bits).to_canonical()
+}
+
+/// An IPv4 address as it is stored.
+pub fn ipv4_to_u128(octets: [u8; 4]) -> u128 {
+    ip_to_u128(IpAddr::V4(Ipv4Addr::from(octets)))
+}
+
+/// One flow.
+#[derive(Debug, Default)]
+pub struct Row {
+    buffers: Buffers,
+}
+
+#[derive(Debug, Default)]
+struct Buffers {
+    cells: Vec<(ColumnId, Packed)>,
+    other: Vec<(Arc<str>, Packed)>,
+    text: String,
+}
+
+thread_local! {
+    static RECYCLED: RefCell<Vec<Buffers>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Row {
+    /// An empty row, in the buffers of an earlier one when there are any.
+    pub fn new() -> Self {
+        let buffers = RECYCLED.try_with(|recycled| recycled.borrow_mut().pop()).ok().flatten().unwrap_or_default();
+        Self { buffers }
+    }
+
+    /// Puts a number into a column, replacing what was there.
+    pub fn set_number(&mut self, column: ColumnId, value: u64) {
+        self.set_packed(column, Packed::Number(value));
+    }
+
+    /// Puts a signed number (times, durations) into a column, replacing what was there.
+    pub fn set_signed(&mut self, column: ColumnId, value: i64) {
+        self.set_packed(column, Packed::Signed(value));
+    }
+
+    /// Puts an address into a column, replacing what was there.
+    pub fn set_ip(&mut self, column: ColumnId, value: u128) {
+        self.set_packed(column, Packed::Ip(value));
+    }
+
+    /// Puts text into a column, replacing what was there. Returns false when it had to be cut short.
+    pub fn set_text(&mut self, column: ColumnId, value: &str) -> bool {
+        let (packed, whole) = self.keep_text(value);
+        self.set_packed(column, packed);
+        whole
+    }
+
+    /// Puts a cell into a column, replacing what was there. Returns false when text had to be cut short.
+    pub fn set(&mut self, column: ColumnId, cell: &Cell) -> bool {
+        let (packed, whole) = self.pack(cell);
+        self.set_packed(column, packed);
+        whole
+    }
+
+    fn pack(&mut self, cell: &Cell) -> (Packed, bool) {
+        match cell {
+            Cell::Number(value) | Cell::Mac(value) => (Packed::Number(*value), true),
+            Cell::Signed(value) => (Packed::Signed(*value), true),
+            Cell::Float(value) => (Packed::Float(*value), true),
+            Cell::Ip(value) => (Packed::Ip(*value), true),
+            Cell::Bool(value) => (Packed::Bool(*value), true),
+            Cell::Text(text) => self.keep_text(text),
+        }
+    }
+
+    fn set_packed(&mut self, column: ColumnId, packed: Packed) {
+        match self.buffers.cells.iter_mut().find(|(at, _)| *at == column) {
+            Some((_, cell)) => *cell = packed,
+            None => self.buffers.cells.push((column, packed)),
+        }
+    }
+
+    fn keep_text(&mut self, value: &str) -> (Packed, bool) {
+        let kept = cut(value, limits::TEXT_VALUE_OCTETS);
+        let text = &mut self.buffers.text;
+        let start = text.len() as u32;
+        text.push_str(kept);
+        (Packed::Text { start, end: text.len() as u32 }, kept.len() == value.len())
+    }
+
+    /// Keeps an element that no column takes. Returns false when the row is full or text had to be cut short.
+    pub fn add_other(&mut self, name: &Arc<str>, value: CellRef<'_>) -> bool {
+        if self.buffers.other.len() >= limits::OTHER_ELEMENTS_PER_ROW {
+            return false;
+        }
+        let (packed, whole) = match value {
+            CellRef::Number(value) => (Packed::Number(value), true),
+            CellRef::Signed(value) => (Packed::Signed(value), true),
+            CellRef::Float(value) => (Packed::Float(value), true),
+            CellRef::Ip(value) => (Packed::Ip(value), true),
+            CellRef::Bool(value) => (Packed::Bool(value), true),
+            CellRef::Text(text) => self.keep_text(text),
+        };
+        self.buffers.other.push((Arc::clone(name), packed));
+        whole
+    }
+
+    fn unpack(&self, packed: Packed) -> CellRef<'_> {
+        match packed {
+            Packed::Number(value) => CellRef::Number(value),
+            Packed::Signed(value) => CellRef::Signed(value),
+            Packed::Float(value) => CellRef::Float(value),
+            Packed::Ip(value) => CellRef::Ip(value),
+            Packed::Bool(value) => CellRef::Bool(value),
+            Packed::Text { start, end } => {
+                CellRef::Text(self.buffers.text.get(start as usize..end as usize).unwrap_or_default())
+            }
+        }
+    }
+
+    /// What a column holds.
+    pub fn get(&self, column: ColumnId) -> Option<CellRef<'_>> {
+        self.buffers.cells.iter().find(|(at, _)| *at == column).map(|(_, packed)| self.unpack(*packed))
+    }
+
+    /// The number a column holds.
+    pub fn number(&self, column: ColumnId) -> Option<u64> {
+        match self.get(column)? {
+            CellRef::Number(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The signed number (time, duration) a column holds.
+    pub fn signed(&self, column: ColumnId) -> Option<i64> {
+        match self.get(column)? {
+            CellRef::Signed(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Every cell, in the order they were put in.
+    pub fn cells(&self) -> impl Iterator<Item = (ColumnId, CellRef<'_>)> {
+        self.buffers.cells.iter().map(|(column, packed)| (*column, self.unpack(*packed)))
+    }
+
+    /// Every element no column takes, by name.
+    pub fn other(&self) -> impl Iterator<Item = (&Arc<str>, CellRef<'_>)> {
+        self.buffers.other.iter().map(|(name, packed)| (name, self.unpack(*packed)))
+    }
+}
+
+impl Drop for Row {
+    fn drop(&mut self) {
+        let mut buffers = std::mem::take(&mut self.buffers);
+        if buffers.cells.capacity() == 0
+            || buffers.cells.capacity() > limits::RECYCLED_ROW_CELLS
+            || buffers.text.capacity() > limits::RECYCLED_ROW_TEXT_OCTETS
+        {
+            return;
+        }
+        buffers.cells.clear();
+        buffers.other.clear();
+        buffers.text.clear();
+        // Fails only while the thread ends; the buffers are then freed with it.
+        let _ = RECYCLED.try_with(|recycled| {
+            let mut recycled = recycled.borrow_mut();
+            if recycled.len() < limits::RECYCLED_ROWS {
+                recycled.push(buffers);
+            }
+        });
+    }
+}
+
+/// The longest beginning of `text` that has at most `octets` octets and ends between characters.
+pub fn cut(text: &str, octets: usize) -> &str {
+    text.get(..text.floor_char_boundary(octets)).unwrap_or(text)
+}

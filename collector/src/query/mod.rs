@@ -1,0 +1,82 @@
+//! Answers questions about stored flows: filter, list, aggregate, complete.
+
+pub mod aggregate;
+pub mod complete;
+pub mod filter;
+pub mod flows;
+pub mod table;
+pub mod time;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+pub use aggregate::{AggregateRequest, aggregate};
+pub use complete::{Completion, CompletionItem, complete};
+pub use filter::{Filter, FilterError};
+pub use flows::{FlowsRequest, flow, flows};
+pub use table::{Table, cell_to_json, row_to_json};
+
+/// Why a question got no answer.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum QueryError {
+    /// A parameter other than the filter is wrong: the caller's fault.
+    #[error("{detail}")]
+    Request {
+        /// Name of the parameter (`group_by`, `metrics`, `cursor`, ..).
+        parameter: &'static str,
+        /// What is wrong and what is possible.
+        detail: String,
+        /// The nearest thing that would be right.
+        nearest: Option<String>,
+    },
+    /// The answer did not come in time.
+    #[error("the query took longer than {limit_ms} ms; ask about a shorter time or filter more")]
+    Timeout {
+        /// The limit.
+        limit_ms: u64,
+    },
+    /// The caller went away.
+    #[error("the query was cancelled")]
+    Cancelled,
+    /// A bound on memory was reached.
+    #[error("{detail}")]
+    TooMuch {
+        /// Which bound, and what to ask instead.
+        detail: String,
+    },
+    /// The store could not be read.
+    #[error("the store could not be read: {detail}")]
+    Store {
+        /// What the store said.
+        detail: String,
+    },
+}
+
+/// How long a query may take and who may end it.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    /// When the query must have ended.
+    pub deadline: Option<Instant>,
+    /// Set by the caller when the answer is no longer wanted.
+    pub cancelled: Option<Arc<AtomicBool>>,
+}
+
+/// What an answer cost and where it comes from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueryStats {
+    /// Rows that were looked at.
+    pub rows_read: u64,
+    /// Rows that matched.
+    pub rows_matched: u64,
+    /// Time it took.
+    pub elapsed_ms: f64,
+    /// Partitions that were looked at.
+    pub partitions: u64,
+    /// Segments that were looked at.
+    pub segments: u64,
+    /// Start of the time asked about or found, nanoseconds.
+    pub from_ns: Option<i64>,
+    /// End of the time asked about or found, nanoseconds.
+    pub to_ns: Option<i64>,
+}
