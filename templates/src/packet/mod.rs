@@ -1,0 +1,76 @@
+//! Headers of captured frames: one pass from the link layer to the transport, because every packet pays for it.
+//!
+//! [`parse`] is total: any bytes give the layers that are sound and the first [`Fault`] met. It copies nothing but the
+//! numbers it hands out and allocates nothing. A layer is a file; what a layer finds above itself it passes on as
+//! bytes that are already cut to the length the lower layer announced, so that link padding is never read as data.
+//!
+//! Lengths in [`Headers`] are those the packet states, not those that were captured: a snap length changes what can be
+//! read, never what is counted.
+
+mod fault;
+pub mod limits;
+mod link;
+mod network;
+mod transport;
+
+#[cfg(test)]
+mod oracle_tests;
+#[cfg(test)]
+mod tests;
+
+pub use fault::Fault;
+pub use link::{Link, LinkType};
+pub use network::{Fragment, IpVersion, Network};
+pub use transport::{Tcp, TcpFlags, Transport};
+
+/// IP protocol numbers that are told apart here (IANA protocol-numbers).
+pub mod protocol {
+    /// ICMP for IPv4.
+    pub const ICMP: u8 = 1;
+    /// TCP.
+    pub const TCP: u8 = 6;
+    /// UDP.
+    pub const UDP: u8 = 17;
+    /// DCCP.
+    pub const DCCP: u8 = 33;
+    /// ICMP for IPv6.
+    pub const ICMP6: u8 = 58;
+    /// SCTP.
+    pub const SCTP: u8 = 132;
+    /// UDP-Lite.
+    pub const UDP_LITE: u8 = 136;
+}
+
+/// What a frame's headers say, outermost first.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Headers<'a> {
+    /// Addresses, tags and labels below the network layer.
+    pub link: Link<'a>,
+    /// The IP header, when there is a sound one.
+    pub network: Option<Network>,
+    /// Source and destination port; 0 where the protocol has none or they could not be read.
+    pub ports: [u16; 2],
+    /// The transport header, when there is a sound one.
+    pub transport: Transport<'a>,
+    /// What was captured of the transport payload.
+    pub payload: &'a [u8],
+    /// Octets of transport payload that the packet states, captured or not.
+    pub payload_octets: u32,
+    /// The first thing found wrong.
+    pub fault: Option<Fault>,
+}
+
+/// Reads the headers of a frame. `wire_length` is the frame's length before the snap length cut it, in octets.
+#[inline]
+pub fn parse(link_type: LinkType, frame: &[u8], wire_length: u32) -> Headers<'_> {
+    let mut headers = Headers::default();
+    match link::decode(link_type, frame, &mut headers.link) {
+        Ok((announced, packet)) => {
+            let link_octets = frame.len().saturating_sub(packet.len());
+            let wire = (wire_length as usize).max(frame.len()).saturating_sub(link_octets);
+            network::decode(announced, packet, wire, &mut headers);
+        }
+        Err(fault) => headers.fault = Some(fault),
+    }
+    headers
+}
