@@ -1,0 +1,384 @@
+//! The Exporting Process's side of one transport session: records in, Messages out, templates announced when a
+//! receiver needs them.
+
+use std::collections::VecDeque;
+
+use crate::ipfix::write::{RecordWriter, finish_length, start_message, start_set};
+use crate::ipfix::{
+    FieldSpecifier, MESSAGE_HEADER_OCTETS, MIN_TEMPLATE_ID, OPTIONS_TEMPLATE_SET_ID, SET_HEADER_OCTETS,
+    TEMPLATE_SET_ID, TemplateRecord,
+};
+use crate::limits::{DEFAULT_UDP_MESSAGE_OCTETS, MAX_FIELDS, MAX_MESSAGE_OCTETS};
+
+use super::TransportKind;
+
+const NS_PER_S: i64 = 1_000_000_000;
+
+/// How a session speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExportingConfig {
+    /// Observation Domain ID.
+    pub domain: u32,
+    /// What carries the Messages.
+    pub transport: TransportKind,
+    /// The longest Message: over UDP, what the path takes without fragmentation.
+    pub max_message_octets: usize,
+    /// Over UDP, seconds after which templates are repeated.
+    pub template_refresh_s: u32,
+    /// Over UDP, Messages after which templates are repeated; 0 for never.
+    pub template_refresh_messages: u32,
+}
+
+impl ExportingConfig {
+    /// What serves `transport` where nobody said otherwise.
+    #[must_use]
+    pub fn of(transport: TransportKind, domain: u32) -> Self {
+        let max_message_octets =
+            if transport.is_reliable() { MAX_MESSAGE_OCTETS } else { DEFAULT_UDP_MESSAGE_OCTETS };
+        Self { domain, transport, max_message_octets, template_refresh_s: 600, template_refresh_messages: 4_096 }
+    }
+}
+
+/// A template's identifier, as given by [`ExportingSession::add_template`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TemplateId(u16);
+
+impl TemplateId {
+    /// The number on the wire.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+}
+
+/// Why something could not be exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExportingError {
+    /// The template has no fields, too many, or its records would take nothing.
+    #[error("a template needs 1 to {MAX_FIELDS} fields and records of at least one octet")]
+    Fields,
+    /// All identifiers from 256 to 65535 are in use.
+    #[error("no template identifier is free")]
+    NoIdentifier,
+    /// The identifier is none of this session's.
+    #[error("template {0} is not of this session")]
+    UnknownTemplate(u16),
+    /// The record does not fit into a Message of its own.
+    #[error("a record of {0} octets does not fit into a Message of {1}")]
+    RecordTooLong(usize, usize),
+}
+
+/// One Message that is ready to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedMessage {
+    /// The octets.
+    pub bytes: Vec<u8>,
+    /// Data Records in it: what is lost with it.
+    pub records: u32,
+}
+
+/// What a session has written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExportingCounters {
+    /// Messages.
+    pub messages: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// Data Records, of options too.
+    pub records: u64,
+    /// Template and Options Template Records, repetitions included.
+    pub templates: u64,
+    /// Times that the templates were due to be repeated.
+    pub refreshes: u64,
+    /// Records refused for their length.
+    pub too_long_records: u64,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    wire: Vec<u8>,
+    options: bool,
+    announced: bool,
+}
+
+/// One transport session of an exporter.
+#[derive(Debug)]
+pub struct ExportingSession {
+    config: ExportingConfig,
+    templates: Vec<Outgoing>,
+    sequence: u32,
+    open: OpenMessage,
+    ready: VecDeque<EncodedMessage>,
+    spare: Vec<Vec<u8>>,
+    refreshed_ns: Option<i64>,
+    messages_since_refresh: u32,
+    counters: ExportingCounters,
+}
+
+/// The Message under construction; empty when there is none.
+#[derive(Debug, Default)]
+struct OpenMessage {
+    bytes: Vec<u8>,
+    set: Option<(u16, usize)>,
+    records: u32,
+}
+
+/// How many buffers wait for use: what a sender hands back at once.
+const MAX_SPARE: usize = 64;
+
+impl ExportingSession {
+    /// A session in which nothing has been said yet.
+    #[must_use]
+    pub fn new(config: ExportingConfig) -> Self {
+        let least = MESSAGE_HEADER_OCTETS + SET_HEADER_OCTETS + 1;
+        let max_message_octets = config.max_message_octets.clamp(least, MAX_MESSAGE_OCTETS);
+        Self {
+            config: ExportingConfig { max_message_octets, ..config },
+            templates: Vec::new(),
+            sequence: 0,
+            open: OpenMessage::default(),
+            ready: VecDeque::new(),
+            spare: Vec::new(),
+            refreshed_ns: None,
+            messages_since_refresh: 0,
+            counters: ExportingCounters::default(),
+        }
+    }
+
+    /// Takes up a template of flow records. It is announced before its first record.
+    ///
+    /// # Errors
+    /// `Fields` and `NoIdentifier`.
+    pub fn add_template(&mut self, fields: &[FieldSpecifier]) -> Result<TemplateId, ExportingError> {
+        self.add(0, fields)
+    }
+
+    /// Takes up a template of options records, of which the first `scope_field_count` fields are scope.
+    ///
+    /// # Errors
+    /// `Fields`, also for a scope of 0 or of more than the fields, and `NoIdentifier`.
+    pub fn add_options_template(
+        &mut self,
+        scope_field_count: u16,
+        fields: &[FieldSpecifier],
+    ) -> Result<TemplateId, ExportingError> {
+        if scope_field_count == 0 || usize::from(scope_field_count) > fields.len() {
+            return Err(ExportingError::Fields);
+        }
+        self.add(scope_field_count, fields)
+    }
+
+    fn add(&mut self, scope_field_count: u16, fields: &[FieldSpecifier]) -> Result<TemplateId, ExportingError> {
+        let octets: usize = fields.iter().map(FieldSpecifier::min_octets).sum();
+        if octets == 0 || fields.len() > MAX_FIELDS {
+            return Err(ExportingError::Fields);
+        }
+        let place = u16::try_from(self.templates.len()).ok();
+        let id = place.and_then(|place| MIN_TEMPLATE_ID.checked_add(place)).ok_or(ExportingError::NoIdentifier)?;
+        let mut wire = Vec::new();
+        TemplateRecord::Announced { id, scope_field_count, fields: fields.to_vec() }.write(&mut wire);
+        let longest = self.config.max_message_octets - MESSAGE_HEADER_OCTETS - SET_HEADER_OCTETS;
+        if wire.len() > longest {
+            return Err(ExportingError::RecordTooLong(wire.len(), longest));
+        }
+        self.templates.push(Outgoing { wire, options: scope_field_count > 0, announced: false });
+        Ok(TemplateId(id))
+    }
+
+    /// Appends one Data Record that `write` writes, announcing its template where that is due, and closing the Message
+    /// when the record no longer fits.
+    ///
+    /// # Errors
+    /// `UnknownTemplate`, and `RecordTooLong` for a record that does not fit into any Message; nothing is sent of it.
+    #[inline]
+    pub fn record(
+        &mut self,
+        now_ns: i64,
+        template: TemplateId,
+        write: impl FnOnce(&mut RecordWriter<'_>),
+    ) -> Result<(), ExportingError> {
+        if self.open.set.is_none_or(|(id, _)| id != template.0) {
+            self.prepare(now_ns, template)?;
+        }
+        let start = self.open.bytes.len();
+        write(&mut RecordWriter::new(&mut self.open.bytes));
+        self.open.records += 1;
+        if self.open.bytes.len() > self.config.max_message_octets {
+            return self.overflow(now_ns, template, start);
+        }
+        Ok(())
+    }
+
+    /// Opens a Message and a Set for `template`.
+    #[cold]
+    fn prepare(&mut self, now_ns: i64, template: TemplateId) -> Result<(), ExportingError> {
+        self.handle_timeout(now_ns);
+        let place = template.0.checked_sub(MIN_TEMPLATE_ID).map(usize::from);
+        let unknown = ExportingError::UnknownTemplate(template.0);
+        let place = place.filter(|place| *place < self.templates.len()).ok_or(unknown)?;
+        if self.templates.get(place).is_some_and(|outgoing| !outgoing.announced) {
+            self.announce(now_ns, place);
+        }
+        self.open_set(now_ns, template.0, 1);
+        Ok(())
+    }
+
+    /// The record from `start` on made the Message too long: it goes into the next one.
+    #[cold]
+    fn overflow(&mut self, now_ns: i64, template: TemplateId, start: usize) -> Result<(), ExportingError> {
+        let record = self.open.bytes.split_off(start);
+        self.open.records -= 1;
+        let longest = self.config.max_message_octets - MESSAGE_HEADER_OCTETS - SET_HEADER_OCTETS;
+        if record.len() > longest {
+            self.counters.too_long_records += 1;
+            return Err(ExportingError::RecordTooLong(record.len(), longest));
+        }
+        self.close(now_ns);
+        self.prepare(now_ns, template)?;
+        if self.open.bytes.len() + record.len() > self.config.max_message_octets {
+            // Templates were due just now and took the room.
+            self.close(now_ns);
+            self.prepare(now_ns, template)?;
+        }
+        self.open.bytes.extend_from_slice(&record);
+        self.open.records += 1;
+        Ok(())
+    }
+
+    /// Makes sure that a Set of `id` is open with room for `octets` more.
+    fn open_set(&mut self, now_ns: i64, id: u16, octets: usize) {
+        if self.open.set.is_some_and(|(open, _)| open == id) {
+            return;
+        }
+        self.close_set();
+        let full = self.open.bytes.len() + SET_HEADER_OCTETS + octets > self.config.max_message_octets;
+        if full && !self.open.bytes.is_empty() {
+            self.close(now_ns);
+        }
+        if self.open.bytes.is_empty() {
+            self.open.bytes = self.spare.pop().unwrap_or_default();
+            self.open.bytes.reserve(self.config.max_message_octets);
+            // Export time and sequence number are those of the moment it leaves: `close` writes them.
+            start_message(&mut self.open.bytes, 0, 0, self.config.domain);
+        }
+        self.open.set = Some((id, start_set(&mut self.open.bytes, id)));
+    }
+
+    fn announce(&mut self, now_ns: i64, place: usize) {
+        let Some(outgoing) = self.templates.get_mut(place) else { return };
+        outgoing.announced = true;
+        let wire = std::mem::take(&mut outgoing.wire);
+        let set_id = if outgoing.options { OPTIONS_TEMPLATE_SET_ID } else { TEMPLATE_SET_ID };
+        if self.open.bytes.len() + SET_HEADER_OCTETS + wire.len() > self.config.max_message_octets {
+            self.close(now_ns);
+        }
+        self.open_set(now_ns, set_id, wire.len());
+        self.open.bytes.extend_from_slice(&wire);
+        self.counters.templates += 1;
+        if let Some(outgoing) = self.templates.get_mut(place) {
+            outgoing.wire = wire;
+        }
+    }
+
+    fn close_set(&mut self) {
+        if let Some((_, start)) = self.open.set.take() {
+            // A Set holds at least one record; one that got none is taken back.
+            if self.open.bytes.len() <= start + SET_HEADER_OCTETS {
+                self.open.bytes.truncate(start);
+            } else {
+                finish_length(&mut self.open.bytes, start);
+            }
+        }
+    }
+
+    fn close(&mut self, now_ns: i64) {
+        self.close_set();
+        if self.open.bytes.len() <= MESSAGE_HEADER_OCTETS {
+            return;
+        }
+        let mut bytes = std::mem::take(&mut self.open.bytes);
+        let records = std::mem::take(&mut self.open.records);
+        finish_length(&mut bytes, 0);
+        let export_time = u32::try_from(now_ns / NS_PER_S).unwrap_or(0);
+        if let Some(place) = bytes.get_mut(4..8) {
+            place.copy_from_slice(&export_time.to_be_bytes());
+        }
+        if let Some(place) = bytes.get_mut(8..12) {
+            place.copy_from_slice(&self.sequence.to_be_bytes());
+        }
+        self.sequence = self.sequence.wrapping_add(records);
+        self.messages_since_refresh = self.messages_since_refresh.saturating_add(1);
+        self.counters.messages += 1;
+        self.counters.octets += bytes.len() as u64;
+        self.counters.records += u64::from(records);
+        self.ready.push_back(EncodedMessage { bytes, records });
+    }
+
+    /// Closes the Message under construction, if there is one.
+    pub fn flush(&mut self, now_ns: i64) {
+        self.close(now_ns);
+    }
+
+    /// Repeats the templates over UDP when their time has come; they go out with the next Message.
+    ///
+    /// Says whether it was time: options data that a late listener needs should then be sent again too.
+    pub fn handle_timeout(&mut self, now_ns: i64) -> bool {
+        if self.config.transport.is_reliable() {
+            return false;
+        }
+        let since_ns = now_ns.saturating_sub(*self.refreshed_ns.get_or_insert(now_ns));
+        let by_time = since_ns >= i64::from(self.config.template_refresh_s) * NS_PER_S;
+        let by_count = self.config.template_refresh_messages > 0
+            && self.messages_since_refresh >= self.config.template_refresh_messages;
+        if !by_time && !by_count {
+            return false;
+        }
+        self.refreshed_ns = Some(now_ns);
+        self.messages_since_refresh = 0;
+        self.counters.refreshes += 1;
+        for place in 0..self.templates.len() {
+            if self.templates.get(place).is_some_and(|outgoing| outgoing.announced) {
+                self.announce(now_ns, place);
+            }
+        }
+        true
+    }
+
+    /// The next Message that is ready.
+    pub fn poll_message(&mut self) -> Option<EncodedMessage> {
+        self.ready.pop_front()
+    }
+
+    /// Gives a buffer back for use in a later Message.
+    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if self.spare.len() < MAX_SPARE {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+
+    /// Begins a new transport session: sequence numbers from 0, every template announced again. Messages that were
+    /// ready and the one under construction belong to the old session; the number of their records is given back.
+    pub fn restart(&mut self) -> u64 {
+        let lost = self.ready.drain(..).map(|message| u64::from(message.records)).sum::<u64>();
+        let lost = lost + u64::from(std::mem::take(&mut self.open.records));
+        self.open = OpenMessage::default();
+        self.sequence = 0;
+        self.refreshed_ns = None;
+        self.messages_since_refresh = 0;
+        self.templates.iter_mut().for_each(|outgoing| outgoing.announced = false);
+        lost
+    }
+
+    /// What it has written.
+    #[must_use]
+    pub fn counters(&self) -> &ExportingCounters {
+        &self.counters
+    }
+
+    /// How it speaks.
+    #[must_use]
+    pub fn config(&self) -> &ExportingConfig {
+        &self.config
+    }
+}
