@@ -1,0 +1,61 @@
+//! Frames and where they come from: the formats of capture files as pure decoders, and the trait that file readers and
+//! live interfaces share.
+
+use flowgauge_templates::packet::LinkType;
+
+/// A captured frame, borrowed from its source until the next one is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// When it was captured, ns since 1970 UTC.
+    pub time_ns: i64,
+    /// How its first header reads.
+    pub link_type: LinkType,
+    /// Which interface of the source saw it.
+    pub interface: u32,
+    /// Octets it had on the wire; more than `bytes` when the snap length cut it.
+    pub wire_length: u32,
+    /// What was captured.
+    pub bytes: &'a [u8],
+}
+
+/// What a source has next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next<'a> {
+    /// A frame.
+    Frame(Frame<'a>),
+    /// Nothing for a while (live interfaces only): time to run timeouts, then ask again.
+    Quiet,
+    /// Nothing any more.
+    End,
+}
+
+/// Where frames come from.
+pub trait FrameSource {
+    /// The next frame, or that there is none now or at all.
+    ///
+    /// # Errors
+    /// What is wrong and where, as one line for people. A file may have another one behind it: asking again goes on
+    /// with that.
+    fn next_frame(&mut self) -> Result<Next<'_>, CaptureError>;
+
+    /// What the source counted.
+    fn counters(&self) -> SourceCounters;
+}
+
+/// What a source counts. Frames handed out = `frames`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SourceCounters {
+    /// Frames handed out.
+    pub frames: u64,
+    /// Frames that the filter left out (files; live interfaces filter in the kernel).
+    pub filtered: u64,
+    /// Frames that the kernel dropped because we were too slow (live only).
+    pub dropped_by_kernel: u64,
+    /// Frames that the interface or its driver dropped (live only).
+    pub dropped_by_interface: u64,
+}
+
+/// One line: what, where, what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct CaptureError(pub String);

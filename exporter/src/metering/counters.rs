@@ -1,0 +1,65 @@
+//! What the Metering Process counts, so that every packet and every flow is accounted for.
+
+use flowgauge_templates::packet::Fault;
+
+use super::record::FlowEndReason;
+
+/// Packets and flows since the start. `packets_seen == packets_metered + sum(not_metered)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MeterCounters {
+    /// Frames handed in.
+    pub packets_seen: u64,
+    /// Frames counted in a flow.
+    pub packets_metered: u64,
+    /// IP octets of the packets metered.
+    pub octets_metered: u64,
+    /// Frames without an IP packet that could be counted, by [`Fault`] number.
+    pub not_metered: [u64; Fault::ALL.len()],
+    /// Metered packets whose inner layers could not all be read, by [`Fault`] number.
+    pub metered_with_fault: [u64; Fault::ALL.len()],
+    /// Metered fragments other than the first, which hold no ports.
+    pub later_fragments: u64,
+    /// VLAN tags beyond the second of a frame, which are not part of the key.
+    pub vlan_tags_skipped: u64,
+    /// Frames older than one before them in the capture.
+    pub out_of_order_frames: u64,
+    /// Biflows that entered the table.
+    pub flows_created: u64,
+    /// Flow Records made, by end reason in the order of [`FlowEndReason::ALL`].
+    pub records: [u64; FlowEndReason::ALL.len()],
+    /// Biflows that left early because the table was full.
+    pub flows_evicted: u64,
+    /// Biflows in the table now.
+    pub flows_active: u64,
+}
+
+impl MeterCounters {
+    /// Frames that were not metered, all reasons together.
+    pub fn packets_not_metered(&self) -> u64 {
+        self.not_metered.iter().sum()
+    }
+
+    /// Frames not metered for each reason that occurred.
+    pub fn not_metered_by_reason(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        by_fault(&self.not_metered)
+    }
+
+    /// Metered packets by what was wrong with their inner layers, for each fault that occurred.
+    pub fn metered_with_fault_by_reason(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        by_fault(&self.metered_with_fault)
+    }
+
+    /// Flow Records made for one reason.
+    pub fn records_for(&self, reason: FlowEndReason) -> u64 {
+        self.records.get(reason as usize - 1).copied().unwrap_or_default()
+    }
+
+    /// Flow Records made, all reasons together.
+    pub fn records_total(&self) -> u64 {
+        self.records.iter().sum()
+    }
+}
+
+fn by_fault(counts: &[u64; Fault::ALL.len()]) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+    Fault::ALL.iter().zip(counts).filter(|(_, count)| **count > 0).map(|(fault, count)| (fault.as_str(), *count))
+}

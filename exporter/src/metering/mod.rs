@@ -1,0 +1,12 @@
+//! The Metering Process: frames in, Flow Records out (RFC 7011 section 2, RFC 5103 biflows).
+//!
+//! A pure core: time comes with each call, there are no sockets, files, threads or clock. The account balances at
+//! every moment: packets seen = packets metered + each named reason not to meter one.
+
+pub mod counters;
+pub mod record;
+mod meter;
+
+pub use counters::MeterCounters;
+pub use meter::{Meter, MeterConfig};
+pub use record::{Direction, FlowEndReason, FlowKey, FlowRecord};
