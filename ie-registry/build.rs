@@ -24,6 +24,7 @@ use semantics::{Semantics, Status, Units};
 const REVERSE_PEN: u32 = 29305;
 const FLOWGAUGE_PEN: u32 = 32473;
 const CERT_PEN: u32 = 6871;
+const NETFLOW9_PEN: u32 = u32::MAX;
 /// CERT's rule and ours (RFC 5103 section 6.2).
 const REVERSE_BIT: u16 = 0x4000;
 
@@ -113,7 +114,7 @@ fn read_elements(path: &Path, elements: &mut Elements) {
         let wrong = |what: &str, value: &str| -> ! { panic!("{place}: {what} {value:?}") };
         let pen: u32 = pen.parse().unwrap_or_else(|_| wrong("pen", pen));
         let id: u16 = id.parse().unwrap_or_else(|_| wrong("id", id));
-        assert!(id <= 0x7fff, "{place}: id above 32767");
+        assert!(id <= 0x7fff || pen == NETFLOW9_PEN, "{place}: id above 32767");
         let element = Element {
             name: name.clone(),
             data_type: DataType::from_name(kind).unwrap_or_else(|| wrong("type", kind)),

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).parent))
 
-from importing import iana  # noqa: E402
+from importing import iana, vendors  # noqa: E402
 
 
 def main():
@@ -24,6 +24,7 @@ def main():
     source = Path(sys.argv[1])
     target = Path(__file__).parent
     iana.write(source, target)
+    vendors.write(source, target)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,11 @@ pub const CERT_PEN: u32 = 6871;
 pub const REVERSE_BIT: u16 = 0x4000;
 /// Cisco Systems. A NetFlow v9 field type from 32768 up is this enterprise's element `type & 0x7fff`.
 pub const CISCO_PEN: u32 = 9;
-/// ntop: nProbe.
+/// ntop: nProbe. A NetFlow v9 field type from 57472 to 59519 is this enterprise's element `type - 57472`.
 pub const NTOP_PEN: u32 = 35632;
+/// Stands for NetFlow v9 field types that are neither IANA's nor an enterprise's; the id is the field type, up to
+/// 65535. No enterprise has this number, and it never goes onto a wire.
+pub const NETFLOW9_PEN: u32 = u32::MAX;
 
 /// The number of an element: who defined it, and which one it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +39,23 @@ impl ElementId {
     /// An element of an enterprise; `pen` 0 is IANA.
     pub const fn new(pen: u32, id: u16) -> ElementId {
         ElementId { pen, id }
+    }
+
+    /// The element behind a NetFlow v9 field type, which has 16 bits and no enterprise number.
+    ///
+    /// A type that only NetFlow v9 knows is under [`NETFLOW9_PEN`]. Below 32768 a type is IANA's element of that
+    /// number; from there up it is nProbe's (57472 to 59519) or Cisco's (RFC 7011 section 3.2 keeps that bit for
+    /// "enterprise", and both vendors number their IPFIX elements accordingly).
+    pub fn netflow9(field_type: u16) -> ElementId {
+        let own = ElementId::new(NETFLOW9_PEN, field_type);
+        if crate::table::element(own).is_some() {
+            return own;
+        }
+        match field_type {
+            0..=0x7fff => ElementId::iana(field_type),
+            57472..=59519 => ElementId::new(NTOP_PEN, field_type - 57472),
+            _ => ElementId::new(CISCO_PEN, field_type & 0x7fff),
+        }
     }
 }
 

@@ -23,7 +23,9 @@ mod user_file;
 
 pub use codes::{CodeList, code_list, code_lists};
 pub use data_type::{DataType, VARIABLE_LENGTH};
-pub use element::{CERT_PEN, CISCO_PEN, Element, ElementId, FLOWGAUGE_PEN, NTOP_PEN, REVERSE_BIT, REVERSE_PEN};
+pub use element::{
+    CERT_PEN, CISCO_PEN, Element, ElementId, FLOWGAUGE_PEN, NETFLOW9_PEN, NTOP_PEN, REVERSE_BIT, REVERSE_PEN,
+};
 pub use registry::{AddError, Added, Registry, RegistryCounters};
 pub use semantics::{Semantics, Status, Units};
 pub use table::ids;

@@ -1,5 +1,7 @@
 """Writing of our CSV tables: one line form, sorted, so that a diff shows what changed."""
 
+import csv
+
 COLUMNS = ["pen", "id", "name", "type", "semantics", "units", "status", "range", "reversible"]
 
 
@@ -22,3 +24,9 @@ def write_elements(path, comments, elements):
     """elements: dicts with the keys of COLUMNS; absent is empty."""
     rows = [[element.get(column, "") for column in COLUMNS] for element in elements]
     write(path, comments, COLUMNS, rows)
+
+
+def read(path):
+    """The rows of one of our own tables, as dicts."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(line for line in file if not line.startswith("#")))
