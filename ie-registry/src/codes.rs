@@ -2,7 +2,9 @@
 
 use crate::table;
 
-/// A closed list of codes with a name each, sorted by code.
+/// A list of codes with a name each, sorted by code.
+///
+/// For elements whose semantics are flags the codes are bit masks: a value is named by every code that it holds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CodeList {
     /// The name of the list, which is the name of its file in `data/codes`.
