@@ -204,13 +204,57 @@ impl Row {
     }
 
     /// Every cell, in the order they were put in.
-    pub fn cells(&self) -> impl Iterator<Item = (ColumnId, CellRef<'_>)> {
-        self.buffers.cells.iter().map(|(column, packed)| (*column, self.unpack(*packed)))
+    pub fn cells(&self) -> RowCells<'_> {
+        RowCells { row: self, cells: self.buffers.cells.iter() }
     }
 
     /// Every element no column takes, by name.
-    pub fn other(&self) -> impl Iterator<Item = (&Arc<str>, CellRef<'_>)> {
-        self.buffers.other.iter().map(|(name, packed)| (name, self.unpack(*packed)))
+    pub fn other(&self) -> OtherCells<'_> {
+        OtherCells { row: self, other: self.buffers.other.iter() }
+    }
+
+    /// Whether there are elements no column takes.
+    pub fn has_other(&self) -> bool {
+        !self.buffers.other.is_empty()
+    }
+
+    /// Keeps the other elements whose names `keep` accepts; returns how many went.
+    pub fn retain_other(&mut self, mut keep: impl FnMut(&Arc<str>) -> bool) -> usize {
+        let before = self.buffers.other.len();
+        self.buffers.other.retain(|(name, _)| keep(name));
+        before - self.buffers.other.len()
+    }
+}
+
+/// Cells of a row.
+#[derive(Clone, Debug)]
+pub struct RowCells<'a> {
+    row: &'a Row,
+    cells: std::slice::Iter<'a, (ColumnId, Packed)>,
+}
+
+impl<'a> Iterator for RowCells<'a> {
+    type Item = (ColumnId, CellRef<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.cells.next().map(|(column, packed)| (*column, self.row.unpack(*packed)))
+    }
+}
+
+/// Other elements of a row.
+#[derive(Clone, Debug)]
+pub struct OtherCells<'a> {
+    row: &'a Row,
+    other: std::slice::Iter<'a, (Arc<str>, Packed)>,
+}
+
+impl<'a> Iterator for OtherCells<'a> {
+    type Item = (&'a Arc<str>, CellRef<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.other.next().map(|(name, packed)| (name, self.row.unpack(*packed)))
     }
 }
 

@@ -2,10 +2,25 @@
 //!
 //! One [`StoreWriter`] adds rows; any number of [`Snapshot`]s read, and neither waits for the other.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod error;
+pub mod manifest;
+mod merge;
+pub mod schema;
+pub mod segment;
+mod snapshot;
+mod state;
+mod writer;
 
-use crate::normalize::row::Row;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+pub use error::StoreError;
+pub use snapshot::Snapshot;
+use state::Shared;
+pub use writer::StoreWriter;
 
 /// How the store behaves.
 #[derive(Clone, Debug)]
@@ -38,47 +53,6 @@ impl Default for StoreConfig {
             retention_octets: 0,
         }
     }
-}
-
-/// Why the store could not do what was asked: what, where, what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Another process writes into this directory.
-    #[error("{}: another collector (process {process}) writes here; stop it or choose another --data directory", path.display())]
-    Locked {
-        /// The data directory.
-        path: PathBuf,
-        /// The process that holds the lock, 0 if it could not be read.
-        process: u32,
-    },
-    /// The directory holds no store.
-    #[error("{}: no store here; give the --data directory of a collector", path.display())]
-    Absent {
-        /// The data directory.
-        path: PathBuf,
-    },
-    /// A file could not be read or written.
-    #[error("{}: {source}; check the disk's space and the directory's permissions", path.display())]
-    Io {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A file of the store is not what it should be.
-    #[error("{}: {detail}", path.display())]
-    Damaged {
-        /// The file or directory.
-        path: PathBuf,
-        /// What is wrong and what to do.
-        detail: String,
-    },
-    /// The store was opened for reading only.
-    #[error("{}: opened for reading only", path.display())]
-    ReadOnly {
-        /// The data directory.
-        path: PathBuf,
-    },
 }
 
 /// What the store has done since it was opened, for `/metrics` and the ledger.
@@ -131,92 +105,107 @@ pub struct StoreStatus {
 
 /// A store on disk.
 #[derive(Debug)]
-pub struct Store {}
+pub struct Store {
+    shared: Arc<Shared>,
+}
 
 impl Store {
     /// Opens a store for writing and reading, creating it when there is none.
     ///
     /// # Errors
     /// When another process writes there, or a file cannot be read or written.
-    pub fn open(dir: &Path, _config: StoreConfig) -> Result<Arc<Self>, StoreError> {
-        Err(StoreError::Absent { path: dir.to_owned() })
+    pub fn open(dir: &Path, config: StoreConfig) -> Result<Arc<Self>, StoreError> {
+        fs::create_dir_all(dir).map_err(StoreError::io(dir))?;
+        let lock = lock(dir)?;
+        let shared = Arc::new(Shared::open(dir, config, Some(lock))?);
+        Ok(Arc::new(Self { shared }))
     }
 
-    /// Opens a store for reading only, whether or not a collector writes into it.
+    /// Opens a store for reading only, whether or not a collector writes into it: what is there now.
     ///
     /// # Errors
     /// When there is no store or it cannot be read.
     pub fn open_read_only(dir: &Path) -> Result<Arc<Self>, StoreError> {
-        Err(StoreError::Absent { path: dir.to_owned() })
+        let mut tries = 0;
+        loop {
+            let shared = Shared::open(dir, StoreConfig::default(), None)?;
+            // The writer may have merged segments away since the manifest was read: then read it again.
+            let whole = shared.snapshot().segments().iter().all(|segment| segment.open().is_some());
+            tries += 1;
+            if whole || tries == READ_ONLY_TRIES {
+                return Ok(Arc::new(Self { shared: Arc::new(shared) }));
+            }
+        }
     }
 
     /// The one writer.
     ///
     /// # Errors
     /// When the store was opened for reading only or the writer was taken before.
-    pub fn writer(self: &Arc<Self>) -> Result<StoreWriter, StoreError> {
-        Ok(StoreWriter {})
+    pub fn writer(&self) -> Result<StoreWriter, StoreError> {
+        let path = || self.shared.dir.clone();
+        if self.shared.read_only {
+            return Err(StoreError::ReadOnly { path: path() });
+        }
+        if self.shared.writer_taken.swap(true, Ordering::AcqRel) {
+            return Err(StoreError::WriterTaken { path: path() });
+        }
+        StoreWriter::new(Arc::clone(&self.shared))
     }
 
-    /// What can be found now. Cheap; holds its segments until it is dropped.
+    /// What can be found now. Cheap; its segments stay readable until it is dropped.
     pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::new(Snapshot {})
+        self.shared.snapshot()
     }
 
     /// What has been done.
     pub fn counters(&self) -> StoreCounters {
-        StoreCounters::default()
+        self.shared.counters()
     }
 
     /// What there is.
     pub fn status(&self) -> StoreStatus {
-        StoreStatus::default()
+        let snapshot = self.snapshot();
+        let span = snapshot.span_ns();
+        let committed_ns = self.shared.committed_ns.load(Ordering::Relaxed);
+        StoreStatus {
+            rows: snapshot.rows(),
+            octets: snapshot.octets(),
+            partitions: snapshot.partitions(),
+            segments: snapshot.segments().len() as u64,
+            oldest_ns: span.map(|(first, _)| first),
+            newest_ns: span.map(|(_, last)| last),
+            committed_ns: (committed_ns != i64::MIN).then_some(committed_ns),
+        }
     }
 }
 
-/// Adds rows. Not shared: one thread owns it. Dropping it without [`StoreWriter::close`] loses what was not committed.
-#[derive(Debug)]
-pub struct StoreWriter {}
+/// How often a reader looks again when the writer changes the store under it.
+const READ_ONLY_TRIES: u32 = 5;
 
-impl StoreWriter {
-    /// Adds a row; commits when enough have gathered. `now_ns` is the arrival time.
-    ///
-    /// # Errors
-    /// When a segment could not be written; its rows are then lost and counted, later rows can be added.
-    pub fn add(&mut self, _now_ns: i64, _row: Row) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    /// Commits when it is time to, merges small segments, applies retention.
-    ///
-    /// # Errors
-    /// As for [`StoreWriter::add`].
-    pub fn handle_timeout(&mut self, _now_ns: i64) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    /// When [`StoreWriter::handle_timeout`] should be called next.
-    pub fn poll_timeout(&self) -> Option<i64> {
-        None
-    }
-
-    /// Makes everything added so far durable and searchable before it returns.
-    ///
-    /// # Errors
-    /// As for [`StoreWriter::add`].
-    pub fn commit(&mut self, _now_ns: i64) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    /// Commits and ends the writer.
-    ///
-    /// # Errors
-    /// As for [`StoreWriter::add`].
-    pub fn close(mut self, now_ns: i64) -> Result<(), StoreError> {
-        self.commit(now_ns)
+/// Holds the directory for this process until the file is closed, however that happens.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let options = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let mut file = options().map_err(StoreError::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => {
+            let note = |file: &mut File| {
+                file.set_len(0)?;
+                file.write_all(std::process::id().to_string().as_bytes())
+            };
+            note(&mut file).map_err(StoreError::io(&path))?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            // The number only helps the reader of the error.
+            let _ = file.read_to_string(&mut text);
+            Err(StoreError::Locked { path: dir.to_owned(), process: text.trim().parse().unwrap_or(0) })
+        }
+        Err(TryLockError::Error(error)) => Err(StoreError::io(&path)(error)),
     }
 }
 
-/// What could be found at one moment.
-#[derive(Debug)]
-pub struct Snapshot {}
+#[cfg(test)]
+mod tests;

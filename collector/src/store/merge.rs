@@ -1,0 +1,202 @@
+//! Makes few segments of many, in a thread of its own, so that queries stay quick and indexing never waits.
+//!
+//! Only neighbours are merged and documents keep their order, so that rows keep their numbers.
+
+use std::fs;
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+use tantivy::Index;
+use tantivy::directory::MmapDirectory;
+use tantivy::indexer::merge_indices;
+
+use super::StoreError;
+use super::manifest::{PartitionMeta, RowRun, SegmentMeta};
+use super::segment::Segment;
+use super::state::{Shared, count, directory_octets};
+use crate::limits;
+
+/// Merges whenever it is woken and there is something to merge, until the channel closes.
+pub(super) fn run(shared: &Shared, wake: &Receiver<()>) {
+    while wake.recv().is_ok() {
+        while let Some((partition, window)) = plan(shared) {
+            if let Err(error) = merge(shared, partition, &window) {
+                count(&shared.counters.merge_errors, 1);
+                shared.fail(error);
+                break;
+            }
+            if is_closed(wake) {
+                return;
+            }
+        }
+    }
+}
+
+fn is_closed(wake: &Receiver<()>) -> bool {
+    matches!(wake.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
+}
+
+/// The next segments to merge: the cheapest neighbours of the first partition that has too many.
+fn plan(shared: &Shared) -> Option<(u64, Vec<Arc<Segment>>)> {
+    let state = shared.lock();
+    let (partition, window) = state.manifest.partitions.iter().find_map(|partition| {
+        choose(&partition.segments, partition.sealed).map(|window| (partition, window))
+    })?;
+    let segments: Option<Vec<_>> =
+        window.iter().map(|segment| state.segments.get(&segment.id).cloned()).collect();
+    Some((partition.id, segments?))
+}
+
+/// Neighbours worth merging. While rows still arrive a merge waits for many; once sealed, everything goes together.
+fn choose(segments: &[SegmentMeta], sealed: bool) -> Option<&[SegmentMeta]> {
+    let most = if sealed { 1 } else { limits::SEGMENTS_PER_PARTITION };
+    if segments.len() <= most {
+        return None;
+    }
+    if sealed {
+        return choose_sealed(segments);
+    }
+    segments
+        .windows(limits::SEGMENTS_PER_MERGE)
+        .filter(|window| rows(window) <= limits::ROWS_PER_MERGED_SEGMENT)
+        .min_by_key(|window| rows(window))
+}
+
+/// The longest run of neighbours that fits into one segment.
+fn choose_sealed(segments: &[SegmentMeta]) -> Option<&[SegmentMeta]> {
+    let mut best: Option<&[SegmentMeta]> = None;
+    let mut from = 0;
+    for to in 1..=segments.len() {
+        while from < to && rows(segments.get(from..to)?) > limits::ROWS_PER_MERGED_SEGMENT {
+            from += 1;
+        }
+        let run = segments.get(from..to)?;
+        if run.len() > 1 && best.is_none_or(|held| run.len() > held.len()) {
+            best = Some(run);
+        }
+    }
+    best
+}
+
+fn rows(segments: &[SegmentMeta]) -> u64 {
+    segments.iter().map(|segment| segment.rows).sum()
+}
+
+fn merge(shared: &Shared, partition: u64, segments: &[Arc<Segment>]) -> Result<(), StoreError> {
+    let id = shared.fresh_id();
+    let path = shared.segment_path(partition, id);
+    fs::create_dir_all(&path).map_err(StoreError::io(&path))?;
+    let written = write_merged(&path, segments).and_then(|()| directory_octets(&path));
+    let octets = match written {
+        Ok(octets) => octets,
+        Err(error) => {
+            let _ = fs::remove_dir_all(&path);
+            return Err(error);
+        }
+    };
+    let merged = merged_meta(id, octets, segments);
+    let mut placed = false;
+    shared.change(|manifest| {
+        if let Some(held) = manifest.partitions.iter_mut().find(|held| held.id == partition) {
+            placed = replace(held, segments, merged);
+        }
+    })?;
+    if placed {
+        count(&shared.counters.merges, 1);
+    } else {
+        // Retention was quicker.
+        let _ = fs::remove_dir_all(&path);
+    }
+    Ok(())
+}
+
+fn write_merged(path: &std::path::Path, segments: &[Arc<Segment>]) -> Result<(), StoreError> {
+    let mut indices = Vec::with_capacity(segments.len());
+    for segment in segments {
+        indices.push(Index::open_in_dir(segment.path()).map_err(StoreError::tantivy(segment.path()))?);
+    }
+    let directory = MmapDirectory::open(path)
+        .map_err(|error| StoreError::Damaged { path: path.to_owned(), detail: error.to_string() })?;
+    merge_indices(&indices, directory).map_err(StoreError::tantivy(path))?;
+    Ok(())
+}
+
+fn merged_meta(id: u64, octets: u64, segments: &[Arc<Segment>]) -> SegmentMeta {
+    let mut merged = SegmentMeta {
+        id,
+        rows: 0,
+        octets,
+        runs: Vec::new(),
+        start_ns: (i64::MAX, i64::MIN),
+        end_ns: (i64::MAX, i64::MIN),
+        other: Vec::new(),
+    };
+    for meta in segments.iter().map(|segment| segment.meta()) {
+        let base = u32::try_from(merged.rows).unwrap_or(u32::MAX);
+        for run in &meta.runs {
+            let run = RowRun { doc: base + run.doc, row: run.row };
+            let goes_on = merged.runs.last().is_some_and(|last| last.row + u64::from(run.doc - last.doc) == run.row);
+            if !goes_on {
+                merged.runs.push(run);
+            }
+        }
+        merged.rows += meta.rows;
+        merged.start_ns = (merged.start_ns.0.min(meta.start_ns.0), merged.start_ns.1.max(meta.start_ns.1));
+        merged.end_ns = (merged.end_ns.0.min(meta.end_ns.0), merged.end_ns.1.max(meta.end_ns.1));
+        merged.other.extend(meta.other.iter().cloned());
+    }
+    merged.other.sort_unstable();
+    merged.other.dedup();
+    merged
+}
+
+fn replace(partition: &mut PartitionMeta, segments: &[Arc<Segment>], merged: SegmentMeta) -> bool {
+    let Some(first) = segments.first() else { return false };
+    let Some(at) = partition.segments.iter().position(|segment| segment.id == first.meta().id) else { return false };
+    let end = at + segments.len();
+    if end > partition.segments.len() {
+        return false;
+    }
+    partition.segments.splice(at..end, [merged]);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segments(rows: &[u64]) -> Vec<SegmentMeta> {
+        rows.iter()
+            .zip(1..)
+            .map(|(rows, id)| SegmentMeta {
+                id,
+                rows: *rows,
+                octets: 0,
+                runs: Vec::new(),
+                start_ns: (0, 0),
+                end_ns: (0, 0),
+                other: Vec::new(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_cheapest_neighbours_go_first() {
+        let mut rows = vec![1_000_000; limits::SEGMENTS_PER_PARTITION];
+        assert_eq!(choose(&segments(&rows), false), None);
+        rows.extend([10; limits::SEGMENTS_PER_MERGE]);
+        let all = segments(&rows);
+        let chosen = choose(&all, false).unwrap();
+        assert_eq!(chosen.len(), limits::SEGMENTS_PER_MERGE);
+        assert!(chosen.iter().all(|segment| segment.rows == 10));
+    }
+
+    #[test]
+    fn a_sealed_partition_becomes_as_few_as_fit() {
+        assert_eq!(choose(&segments(&[5]), true), None);
+        assert_eq!(choose(&segments(&[5, 6, 7]), true).unwrap().len(), 3);
+        let half = limits::ROWS_PER_MERGED_SEGMENT / 2 + 1;
+        assert_eq!(choose(&segments(&[half, half, half]), true), None);
+        assert_eq!(choose(&segments(&[half, half, 5, 5]), true).unwrap().len(), 3);
+    }
+}

@@ -1,0 +1,233 @@
+//! One segment open for reading: every column as codes in the order of its values, opened when first asked for.
+//!
+//! Codes are what tantivy keeps: numbers themselves, ordinals of texts, compact numbers of addresses. All queries
+//! compare and group codes and turn only what they show into values.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tantivy::columnar::column_values::CompactSpaceU64Accessor;
+use tantivy::columnar::{Column, ColumnType, DynamicColumn, DynamicColumnHandle, MonotonicallyMappableToU64, StrColumn};
+use tantivy::{Index, SegmentReader};
+
+use super::manifest::SegmentMeta;
+use super::schema::OTHER;
+use crate::normalize::columns::{COLUMNS, ColumnId};
+use crate::normalize::row::Cell;
+
+/// How codes of a column become values.
+#[derive(Clone)]
+pub enum Decode {
+    /// The code is the number.
+    Number,
+    /// An `i64` mapped in order.
+    Signed,
+    /// An `f64` mapped in order.
+    Float,
+    /// 0 or 1.
+    Bool,
+    /// A compact number of an address.
+    Ip(Arc<CompactSpaceU64Accessor>),
+    /// An ordinal of the column's dictionary.
+    Text(StrColumn),
+}
+
+impl fmt::Debug for Decode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Number => "Number",
+            Self::Signed => "Signed",
+            Self::Float => "Float",
+            Self::Bool => "Bool",
+            Self::Ip(_) => "Ip",
+            Self::Text(_) => "Text",
+        })
+    }
+}
+
+/// One column of one segment.
+#[derive(Clone, Debug)]
+pub struct Codes {
+    /// Codes by document.
+    pub column: Column<u64>,
+    /// What they mean.
+    pub decode: Decode,
+}
+
+impl Codes {
+    fn open(handle: &DynamicColumnHandle) -> std::io::Result<Option<Self>> {
+        let lenient = || handle.open_u64_lenient();
+        let with = |column: Option<Column<u64>>, decode| column.map(|column| Self { column, decode });
+        Ok(match handle.column_type() {
+            ColumnType::U64 => with(lenient()?, Decode::Number),
+            ColumnType::I64 | ColumnType::DateTime => with(lenient()?, Decode::Signed),
+            ColumnType::F64 => with(lenient()?, Decode::Float),
+            ColumnType::Bool => with(lenient()?, Decode::Bool),
+            ColumnType::IpAddr => {
+                let Some(column) = lenient()? else { return Ok(None) };
+                let accessor = Arc::clone(&column.values).downcast_arc::<CompactSpaceU64Accessor>();
+                accessor.ok().map(|accessor| Self { column, decode: Decode::Ip(accessor) })
+            }
+            ColumnType::Str => match handle.open()? {
+                DynamicColumn::Str(text) => Some(Self { column: text.ords().clone(), decode: Decode::Text(text) }),
+                _ => None,
+            },
+            ColumnType::Bytes => None,
+        })
+    }
+
+    /// The value of a code.
+    ///
+    /// # Errors
+    /// When the dictionary cannot be read.
+    pub fn cell(&self, code: u64) -> std::io::Result<Cell> {
+        Ok(match &self.decode {
+            Decode::Number => Cell::Number(code),
+            Decode::Signed => Cell::Signed(i64::from_u64(code)),
+            Decode::Float => Cell::Float(f64::from_u64(code)),
+            Decode::Bool => Cell::Bool(code != 0),
+            Decode::Ip(accessor) => Cell::Ip(accessor.compact_to_u128(code as u32)),
+            Decode::Text(text) => {
+                let mut out = String::new();
+                text.ord_to_str(code, &mut out)?;
+                Cell::Text(out.into())
+            }
+        })
+    }
+}
+
+/// What is in memory of an open segment.
+pub struct OpenSegment {
+    /// tantivy's reader: postings and columns.
+    pub reader: SegmentReader,
+    columns: Box<[OnceLock<Option<Codes>>]>,
+}
+
+/// A segment of the store.
+pub struct Segment {
+    meta: SegmentMeta,
+    partition: u64,
+    path: PathBuf,
+    opened: OnceLock<Option<OpenSegment>>,
+    damaged: Arc<AtomicU64>,
+    doomed: AtomicBool,
+}
+
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segment").field("path", &self.path).field("meta", &self.meta).finish_non_exhaustive()
+    }
+}
+
+impl Segment {
+    pub(super) fn new(meta: SegmentMeta, partition: u64, path: PathBuf, damaged: Arc<AtomicU64>) -> Self {
+        Self { meta, partition, path, opened: OnceLock::new(), damaged, doomed: AtomicBool::new(false) }
+    }
+
+    /// What the manifest says about it.
+    pub fn meta(&self) -> &SegmentMeta {
+        &self.meta
+    }
+
+    /// The partition it belongs to.
+    pub fn partition(&self) -> u64 {
+        self.partition
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Documents, which is rows.
+    pub fn rows(&self) -> u32 {
+        u32::try_from(self.meta.rows).unwrap_or(u32::MAX)
+    }
+
+    /// Opens it if it is not open. `None` when it is damaged, which is counted once.
+    pub fn open(&self) -> Option<&OpenSegment> {
+        self.opened
+            .get_or_init(|| match open_segment(&self.path, self.meta.rows) {
+                Ok(opened) => Some(opened),
+                Err(error) => {
+                    self.damaged.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(segment = %self.path.display(), %error, "segment left out: it cannot be read");
+                    None
+                }
+            })
+            .as_ref()
+    }
+
+    /// Removes its files as soon as nobody reads it any more.
+    pub(super) fn doom(&self) {
+        self.doomed.store(true, Ordering::Release);
+    }
+
+    /// Whether one of its rows may have a flow that ends at or after `from` and starts before `to`.
+    pub fn overlaps(&self, from_ns: Option<i64>, to_ns: Option<i64>) -> bool {
+        from_ns.is_none_or(|from| self.meta.end_ns.1 >= from) && to_ns.is_none_or(|to| self.meta.start_ns.0 < to)
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if self.doomed.load(Ordering::Acquire) {
+            // What is left is removed when the store is opened the next time.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+fn open_segment(path: &Path, rows: u64) -> tantivy::Result<OpenSegment> {
+    let index = Index::open_in_dir(path)?;
+    let segments = index.searchable_segments()?;
+    let [segment] = segments.as_slice() else {
+        return Err(tantivy::TantivyError::InternalError(format!("{} segments instead of one", segments.len())));
+    };
+    let reader = SegmentReader::open(segment)?;
+    if u64::from(reader.max_doc()) != rows {
+        return Err(tantivy::TantivyError::InternalError(format!(
+            "{} rows instead of {rows}",
+            reader.max_doc()
+        )));
+    }
+    Ok(OpenSegment { reader, columns: COLUMNS.iter().map(|_| OnceLock::new()).collect() })
+}
+
+impl OpenSegment {
+    /// A stored column; `None` when no row has it (or the segment is older than the column).
+    pub fn column(&self, column: ColumnId) -> Option<&Codes> {
+        self.columns.get(usize::from(column.0))?.get_or_init(|| self.open_column(column.column().name)).as_ref()
+    }
+
+    fn open_column(&self, name: &str) -> Option<Codes> {
+        let handles = self.reader.fast_fields().dynamic_column_handles(name).ok()?;
+        handles.iter().find_map(|handle| Codes::open(handle).ok().flatten())
+    }
+
+    /// The columns of an element no column takes: one for each kind of value it had.
+    pub fn other(&self, name: &str) -> Vec<Codes> {
+        // The dot is part of the name, not of a path.
+        let path = format!("{OTHER}.{}", name.replace('\\', "\\\\").replace('.', "\\."));
+        let handles = self.reader.fast_fields().dynamic_column_handles(&path).unwrap_or_default();
+        handles.iter().filter_map(|handle| Codes::open(handle).ok().flatten()).collect()
+    }
+}
+
+/// The code of an address's neighbours in a segment: the first code that is at least `address`, and whether it is it.
+pub fn ip_code(accessor: &CompactSpaceU64Accessor, address: u128) -> (u64, bool) {
+    use tantivy::columnar::column_values::CompactHit;
+    match accessor.u128_to_next_compact(address) {
+        CompactHit::Exact(code) => (u64::from(code), true),
+        CompactHit::Next(code) => (u64::from(code), false),
+        CompactHit::AfterLast => (u64::from(u32::MAX) + 1, false),
+    }
+}
+
+/// The term of an address in the inverted index.
+pub fn ip_term_address(address: u128) -> Ipv6Addr {
+    Ipv6Addr::from_bits(address)
+}

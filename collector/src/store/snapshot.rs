@@ -1,0 +1,71 @@
+//! What could be found at one moment: readers hold it while the writer goes on.
+
+use std::sync::Arc;
+
+use super::manifest::Manifest;
+use super::segment::Segment;
+
+/// Segments in order of their rows.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    segments: Vec<Arc<Segment>>,
+    partitions: u64,
+    next_row: u64,
+}
+
+impl Snapshot {
+    pub(super) fn new(manifest: &Manifest, segments: Vec<Arc<Segment>>) -> Self {
+        let partitions = manifest.partitions.iter().filter(|partition| !partition.segments.is_empty()).count() as u64;
+        Self { segments, partitions, next_row: manifest.next_row }
+    }
+
+    /// Every segment, oldest rows first.
+    pub fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
+    }
+
+    /// Partitions that hold rows.
+    pub fn partitions(&self) -> u64 {
+        self.partitions
+    }
+
+    /// Rows of all segments.
+    pub fn rows(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.meta().rows).sum()
+    }
+
+    /// Octets of all segments.
+    pub fn octets(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.meta().octets).sum()
+    }
+
+    /// Number of the first row that is not in it.
+    pub fn next_row(&self) -> u64 {
+        self.next_row
+    }
+
+    /// Earliest flow start and latest flow end.
+    pub fn span_ns(&self) -> Option<(i64, i64)> {
+        let first = self.segments.iter().map(|segment| segment.meta().start_ns.0).min()?;
+        let last = self.segments.iter().map(|segment| segment.meta().end_ns.1).max()?;
+        Some((first, last))
+    }
+
+    /// The segment and document of a row.
+    pub fn find_row(&self, row: u64) -> Option<(&Arc<Segment>, u32)> {
+        let at = self.segments.partition_point(|segment| segment.meta().first_row() <= row).checked_sub(1)?;
+        let segment = self.segments.get(at)?;
+        Some((segment, segment.meta().doc_of(row)?))
+    }
+
+    /// Names of the elements no column takes, with the rows of the segments that have them; sorted by name.
+    pub fn other_names(&self) -> Vec<(String, u64)> {
+        let mut names = std::collections::BTreeMap::<&str, u64>::new();
+        for segment in &self.segments {
+            for name in &segment.meta().other {
+                *names.entry(name).or_default() += segment.meta().rows;
+            }
+        }
+        names.into_iter().map(|(name, rows)| (name.to_owned(), rows)).collect()
+    }
+}

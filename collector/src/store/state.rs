@@ -1,0 +1,272 @@
+//! What the threads of the store share: the manifest, the open segments, the current snapshot, the counters.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use super::manifest::{Manifest, PARTITIONS, PartitionMeta, SegmentMeta};
+use super::segment::Segment;
+use super::snapshot::Snapshot;
+use super::{StoreConfig, StoreCounters, StoreError};
+
+/// Counters as the threads move them.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub rows_added: AtomicU64,
+    pub rows_committed: AtomicU64,
+    pub rows_lost: AtomicU64,
+    pub commits: AtomicU64,
+    pub commit_errors: AtomicU64,
+    pub merges: AtomicU64,
+    pub merge_errors: AtomicU64,
+    pub partitions_removed: AtomicU64,
+    pub rows_removed: AtomicU64,
+    pub octets_removed: AtomicU64,
+    pub other_dropped: AtomicU64,
+}
+
+/// Adds to a counter.
+pub(super) fn count(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
+}
+
+/// The manifest and the segments it names.
+#[derive(Debug)]
+pub(super) struct State {
+    pub manifest: Manifest,
+    pub segments: HashMap<u64, Arc<Segment>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub dir: PathBuf,
+    pub config: StoreConfig,
+    pub read_only: bool,
+    pub counters: Counters,
+    pub damaged: Arc<AtomicU64>,
+    pub writer_taken: AtomicBool,
+    pub committed_ns: AtomicI64,
+    pub next_id: AtomicU64,
+    state: Mutex<State>,
+    snapshot: RwLock<Arc<Snapshot>>,
+    error: Mutex<Option<StoreError>>,
+    // Released when the last user of the store is gone.
+    _lock: Option<File>,
+}
+
+/// A poisoned lock guards plain data that is replaced as a whole: it can be used on.
+fn guard<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub fn open(dir: &Path, config: StoreConfig, lock: Option<File>) -> Result<Self, StoreError> {
+        let read_only = lock.is_none();
+        let manifest = match Manifest::load(dir)? {
+            Some(manifest) => manifest,
+            None if read_only => return Err(StoreError::Absent { path: dir.to_owned() }),
+            None => Manifest::default(),
+        };
+        let next_id = AtomicU64::new(manifest.next_id);
+        let shared = Self {
+            dir: dir.to_owned(),
+            config,
+            read_only,
+            counters: Counters::default(),
+            damaged: Arc::default(),
+            writer_taken: AtomicBool::new(false),
+            committed_ns: AtomicI64::new(i64::MIN),
+            next_id,
+            state: Mutex::new(State { manifest, segments: HashMap::new() }),
+            snapshot: RwLock::default(),
+            error: Mutex::new(None),
+            _lock: lock,
+        };
+        if !read_only {
+            shared.remove_leftovers()?;
+        }
+        let mut state = shared.lock();
+        shared.publish(&mut state);
+        drop(state);
+        Ok(shared)
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        guard(&self.state)
+    }
+
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn take_error(&self) -> Option<StoreError> {
+        guard(&self.error).take()
+    }
+
+    pub fn fail(&self, error: StoreError) {
+        tracing::error!(%error, "store");
+        *guard(&self.error) = Some(error);
+    }
+
+    pub fn fresh_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn segment_path(&self, partition: u64, segment: u64) -> PathBuf {
+        self.dir.join(PARTITIONS).join(format!("{partition:012}")).join(format!("{segment:012}"))
+    }
+
+    /// Writes the manifest and shows it to readers; puts the old one back when it cannot be written.
+    pub fn change(&self, change: impl FnOnce(&mut Manifest)) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let mut manifest = state.manifest.clone();
+        change(&mut manifest);
+        manifest.next_id = self.next_id.load(Ordering::Relaxed);
+        manifest.save(&self.dir)?;
+        state.manifest = manifest;
+        self.publish(&mut state);
+        Ok(())
+    }
+
+    fn publish(&self, state: &mut State) {
+        let mut known = std::mem::take(&mut state.segments);
+        let mut segments = Vec::new();
+        for partition in &state.manifest.partitions {
+            for meta in &partition.segments {
+                let segment = known.remove(&meta.id).unwrap_or_else(|| {
+                    let path = self.segment_path(partition.id, meta.id);
+                    Arc::new(Segment::new(meta.clone(), partition.id, path, Arc::clone(&self.damaged)))
+                });
+                state.segments.insert(meta.id, Arc::clone(&segment));
+                segments.push(segment);
+            }
+        }
+        let snapshot = Arc::new(Snapshot::new(&state.manifest, segments));
+        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
+        for gone in known.values() {
+            gone.doom();
+        }
+    }
+
+    /// Removes what a crash left behind: directories the manifest does not name.
+    fn remove_leftovers(&self) -> Result<(), StoreError> {
+        let root = self.dir.join(PARTITIONS);
+        fs::create_dir_all(&root).map_err(StoreError::io(&root))?;
+        let state = self.lock();
+        for (name, path) in directories(&root)? {
+            let Some(partition) = state.manifest.partitions.iter().find(|partition| partition.directory() == name) else {
+                fs::remove_dir_all(&path).map_err(StoreError::io(&path))?;
+                continue;
+            };
+            for (name, path) in directories(&path)? {
+                if !partition.segments.iter().any(|segment| segment.directory() == name) {
+                    fs::remove_dir_all(&path).map_err(StoreError::io(&path))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn counters(&self) -> StoreCounters {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        StoreCounters {
+            rows_added: read(&counters.rows_added),
+            rows_committed: read(&counters.rows_committed),
+            rows_lost: read(&counters.rows_lost),
+            commits: read(&counters.commits),
+            commit_errors: read(&counters.commit_errors),
+            merges: read(&counters.merges),
+            merge_errors: read(&counters.merge_errors),
+            partitions_removed: read(&counters.partitions_removed),
+            rows_removed: read(&counters.rows_removed),
+            octets_removed: read(&counters.octets_removed),
+            segments_damaged: self.damaged.load(Ordering::Relaxed),
+            other_names_dropped: read(&counters.other_dropped),
+        }
+    }
+
+    /// Removes whole partitions that are too old or too many; never the one being written.
+    pub fn retain(&self, now_ns: i64) -> Result<(), StoreError> {
+        let doomed = {
+            let state = self.lock();
+            doomed_partitions(&state.manifest.partitions, &self.config, now_ns)
+        };
+        if doomed.is_empty() {
+            return Ok(());
+        }
+        let mut removed = Vec::new();
+        self.change(|manifest| {
+            manifest.partitions.retain(|partition| {
+                let goes = doomed.contains(&partition.id);
+                if goes {
+                    removed.push((partition.id, partition.rows(), partition.octets()));
+                }
+                !goes
+            });
+        })?;
+        for (id, rows, octets) in removed {
+            count(&self.counters.partitions_removed, 1);
+            count(&self.counters.rows_removed, rows);
+            count(&self.counters.octets_removed, octets);
+            // Segments remove themselves when their last reader is gone; then the empty directory can go.
+            let _ = fs::remove_dir(self.dir.join(PARTITIONS).join(format!("{id:012}")));
+        }
+        Ok(())
+    }
+}
+
+fn doomed_partitions(partitions: &[PartitionMeta], config: &StoreConfig, now_ns: i64) -> Vec<u64> {
+    let old = (config.retention_s > 0).then(|| {
+        let age_ns = i64::try_from(config.retention_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+        now_ns.saturating_sub(age_ns)
+    });
+    let mut octets: u64 = partitions.iter().map(PartitionMeta::octets).sum();
+    let mut doomed = Vec::new();
+    for partition in partitions.iter().filter(|partition| partition.sealed) {
+        let too_old = old.is_some_and(|before| partition.to_ns <= before);
+        let too_much = config.retention_octets > 0 && octets > config.retention_octets;
+        if too_old || too_much {
+            octets = octets.saturating_sub(partition.octets());
+            doomed.push(partition.id);
+        }
+    }
+    doomed
+}
+
+fn directories(root: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).map_err(StoreError::io(root))? {
+        let entry = entry.map_err(StoreError::io(root))?;
+        if entry.path().is_dir() {
+            found.push((entry.file_name().to_string_lossy().into_owned(), entry.path()));
+        }
+    }
+    Ok(found)
+}
+
+/// Octets of all files of a directory.
+pub(super) fn directory_octets(path: &Path) -> Result<u64, StoreError> {
+    let mut octets = 0;
+    for entry in fs::read_dir(path).map_err(StoreError::io(path))? {
+        let entry = entry.map_err(StoreError::io(path))?;
+        octets += entry.metadata().map_err(StoreError::io(path))?.len();
+    }
+    Ok(octets)
+}
+
+/// Puts a written segment into its partition, sealing the ones before.
+pub(super) fn add_segment(manifest: &mut Manifest, partition: PartitionMeta, segment: SegmentMeta) {
+    manifest.next_row = segment.runs.first().map_or(0, |run| run.row) + segment.rows;
+    match manifest.partitions.iter_mut().find(|held| held.id == partition.id) {
+        Some(held) => held.segments.push(segment),
+        None => {
+            for earlier in &mut manifest.partitions {
+                earlier.sealed = true;
+            }
+            manifest.partitions.push(PartitionMeta { segments: vec![segment], ..partition });
+        }
+    }
+}
