@@ -23,6 +23,8 @@ pub struct MeterCounters {
     pub vlan_tags_skipped: u64,
     /// Frames older than one before them in the capture.
     pub out_of_order_frames: u64,
+    /// Times the clock was set back by more than the idle timeout, as when an older capture follows a newer one.
+    pub clock_set_back: u64,
     /// Biflows that entered the table.
     pub flows_created: u64,
     /// Flow Records made, by end reason in the order of [`FlowEndReason::ALL`].

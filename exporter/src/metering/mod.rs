@@ -4,8 +4,15 @@
 //! every moment: packets seen = packets metered + each named reason not to meter one.
 
 pub mod counters;
-pub mod record;
+mod flow;
+mod index;
+mod key;
 mod meter;
+pub mod record;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod wheel;
 
 pub use counters::MeterCounters;
 pub use meter::{Meter, MeterConfig};

@@ -1,0 +1,118 @@
+//! Flow keys as the table compares them: both directions of a biflow give the same 48 octets and the same hash.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use flowgauge_templates::packet::{Headers, IpVersion, Network};
+
+use super::record::FlowKey;
+
+/// A key whose two ends are in a fixed order: the smaller (address, port) is the low end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PackedKey {
+    low: u128,
+    high: u128,
+    /// Low port, high port, outer VLAN id, inner VLAN id, from the most significant bits down.
+    ports_vlan: u64,
+    /// Interface, protocol, IP version, from the most significant bits down.
+    context: u64,
+}
+
+impl PartialEq for PackedKey {
+    #[inline(always)]
+    fn eq(&self, other: &PackedKey) -> bool {
+        // Without branches: the hash has made equality all but certain.
+        let addresses = (self.low ^ other.low) | (self.high ^ other.high);
+        let rest = (self.ports_vlan ^ other.ports_vlan) | (self.context ^ other.context);
+        addresses | u128::from(rest) == 0
+    }
+}
+
+impl PackedKey {
+    /// The key of a packet, and whether its source is the high end.
+    #[inline(always)]
+    pub fn of(network: &Network, headers: &Headers<'_>, interface: u32) -> (PackedKey, bool) {
+        let [src_port, dst_port] = headers.ports;
+        let from_high = (network.src_bits, src_port) > (network.dst_bits, dst_port);
+        let (low, high, low_port, high_port) = if from_high {
+            (network.dst_bits, network.src_bits, dst_port, src_port)
+        } else {
+            (network.src_bits, network.dst_bits, src_port, dst_port)
+        };
+        let [outer, inner] = headers.link.vlan;
+        let key = PackedKey {
+            low,
+            high,
+            ports_vlan: u64::from(low_port) << 48
+                | u64::from(high_port) << 32
+                | u64::from(outer) << 16
+                | u64::from(inner),
+            context: u64::from(interface) << 32 | u64::from(network.protocol) << 8 | network.version as u64,
+        };
+        (key, from_high)
+    }
+
+    /// The key as records show it; `from_high` says that the first packet's source was the high end.
+    pub fn oriented(&self, from_high: bool) -> FlowKey {
+        let (low_port, high_port) = ((self.ports_vlan >> 48) as u16, (self.ports_vlan >> 32) as u16);
+        let ((src, src_port), (dst, dst_port)) = if from_high {
+            ((self.high, high_port), (self.low, low_port))
+        } else {
+            ((self.low, low_port), (self.high, high_port))
+        };
+        FlowKey {
+            src: self.address(src),
+            dst: self.address(dst),
+            src_port,
+            dst_port,
+            protocol: (self.context >> 8) as u8,
+            vlan: [(self.ports_vlan >> 16) as u16, self.ports_vlan as u16],
+            interface: (self.context >> 32) as u32,
+        }
+    }
+
+    fn address(&self, bits: u128) -> IpAddr {
+        if self.context as u8 == IpVersion::V4 as u8 {
+            IpAddr::V4(Ipv4Addr::from_bits(bits as u32))
+        } else {
+            IpAddr::V6(Ipv6Addr::from_bits(bits))
+        }
+    }
+}
+
+/// A keyed hash of flow keys, of folded 64 x 64 bit multiplications as in wyhash. Who does not know the seed cannot
+/// choose keys that collide.
+#[derive(Clone, Debug)]
+pub(super) struct KeyHasher {
+    seeds: [u64; 7],
+}
+
+impl KeyHasher {
+    pub fn new(seed: u64) -> KeyHasher {
+        // splitmix64 turns one number into several unrelated ones.
+        let mut state = seed;
+        let seeds = std::array::from_fn(|_| {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = state;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ (mixed >> 31)
+        });
+        KeyHasher { seeds }
+    }
+
+    /// 32 bits: enough to place a key in a table of 2^28 flows and to tell most others apart unseen.
+    #[inline(always)]
+    pub fn hash(&self, key: &PackedKey) -> u32 {
+        let [a, b, c, d, e, f, last] = self.seeds;
+        let low = fold(key.low as u64 ^ a, (key.low >> 64) as u64 ^ b);
+        let high = fold(key.high as u64 ^ c, (key.high >> 64) as u64 ^ d);
+        let rest = fold(key.ports_vlan ^ e, key.context ^ f);
+        fold(low ^ high.rotate_left(23) ^ rest, last) as u32
+    }
+}
+
+#[inline(always)]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
