@@ -1,0 +1,213 @@
+//! The command line. It only collects text; [`super::Config`] is built from it afterwards, so that a value in the
+//! environment or in the file is refused in the same words as a flag.
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, Parser, Subcommand, parser::ValueSource};
+
+use super::keys::{KEYS, Origin, Setting, Settings, Shape};
+
+/// Turns packets into IPFIX flow records.
+#[derive(Debug, Parser)]
+#[command(name = "flowgauge-exporter", version, about, max_term_width = 110)]
+#[command(propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Capture packets, meter them as flows and send the flow records
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Box<RunArgs>),
+    /// List the interfaces that packets can be captured from
+    Interfaces,
+    /// Read a configuration file and say what is wrong with it
+    Check {
+        /// The TOML file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Print the completion script of a shell
+    #[command(after_help = "Example: flowgauge-exporter completions bash > /etc/bash_completion.d/flowgauge-exporter")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff)
+    #[command(after_help = "Example: flowgauge-exporter man | man -l -")]
+    Man,
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  flowgauge-exporter run --interface eth0 --to udp://collector.example:4739
+  flowgauge-exporter run --read day.pcap.gz --to file:day.ipfix
+  flowgauge-exporter run --read a.pcap b.pcap --to tcp://[::1]:4739 --to json:-
+  tcpdump -w - | flowgauge-exporter run --read - --filter 'not port 22' --to json:-
+  flowgauge-exporter run --config /etc/flowgauge/exporter.toml
+
+DEST: udp://HOST[:4739], tcp://HOST[:4739], file:PATH (IPFIX File, RFC 5655), json:PATH or json:- (one object a line).
+Durations: 500ms, 15s, 1m, 2h. Every flag is also a key of the file ([metering] idle_timeout) and an environment
+variable (FLOWGAUGE_METERING_IDLE_TIMEOUT); a flag wins over the environment, the environment over the file.
+SIGTERM and SIGINT end all flows, send what is queued and print the accounts; a second one stops the sending.
+Exit status: 0 done, 1 failed while running or records lost at the end, 2 wrong arguments or configuration.";
+
+/// The flags of `run`: all text, all optional. The names of the fields are the ids in [`KEYS`].
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Settings from a TOML file; flags and environment win over it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Capture live from this interface (may be repeated)
+    #[arg(short, long, value_name = "IF", num_args = 1.., env = "FLOWGAUGE_CAPTURE_INTERFACE", help_heading = "Capture")]
+    interface: Vec<String>,
+    /// Read captures: pcap or pcapng, plain, gzip or zstd; a directory means its files by name, - standard input
+    #[arg(short, long, value_name = "FILE|DIR|-", num_args = 1.., env = "FLOWGAUGE_CAPTURE_READ", help_heading = "Capture")]
+    read: Vec<String>,
+    /// Meter only packets that match this BPF expression, as tcpdump takes it
+    #[arg(short, long, value_name = "BPF", env = "FLOWGAUGE_CAPTURE_FILTER", help_heading = "Capture")]
+    filter: Option<String>,
+
+    /// End a flow after this long without a packet [default: 15s]
+    #[arg(long, value_name = "TIME", env = "FLOWGAUGE_METERING_IDLE_TIMEOUT", help_heading = "Metering")]
+    idle_timeout: Option<String>,
+    /// Report a flow that goes on at least this often [default: 60s]
+    #[arg(long, value_name = "TIME", env = "FLOWGAUGE_METERING_ACTIVE_TIMEOUT", help_heading = "Metering")]
+    active_timeout: Option<String>,
+    /// Hold at most this many flows; beyond it the oldest are ended early [default: 1000000]
+    #[arg(long, value_name = "N", env = "FLOWGAUGE_METERING_MAX_FLOWS", help_heading = "Metering")]
+    max_flows: Option<String>,
+
+    /// Send all flow records to this destination (may be repeated; each gets everything)
+    #[arg(long, value_name = "DEST", num_args = 1.., env = "FLOWGAUGE_EXPORTING_TO", help_heading = "Exporting")]
+    to: Vec<String>,
+    /// Observation Domain ID of the Messages [default: 1]
+    #[arg(long, value_name = "ID", env = "FLOWGAUGE_EXPORTING_DOMAIN", help_heading = "Exporting")]
+    domain: Option<String>,
+    /// Resolution of flow times: milliseconds or nanoseconds [default: milliseconds]
+    #[arg(long, value_name = "UNIT", env = "FLOWGAUGE_EXPORTING_TIMES", help_heading = "Exporting")]
+    times: Option<String>,
+    /// Largest Message over UDP, in octets of datagram payload [default: 1400]
+    #[arg(long, value_name = "OCTETS", env = "FLOWGAUGE_EXPORTING_MTU", help_heading = "Exporting")]
+    mtu: Option<String>,
+    /// Most records a second over UDP, 0 for no limit [default: 50000 when reading files, no limit live]
+    #[arg(long, value_name = "N", env = "FLOWGAUGE_EXPORTING_RATE", help_heading = "Exporting")]
+    rate: Option<String>,
+    /// Records that wait for each destination; live, the oldest go when it is full [default: 200000]
+    #[arg(long, value_name = "N", env = "FLOWGAUGE_EXPORTING_QUEUE", help_heading = "Exporting")]
+    queue: Option<String>,
+    /// Over UDP, send templates, types and statistics again this often [default: 10m]
+    #[arg(long, value_name = "TIME", env = "FLOWGAUGE_EXPORTING_TEMPLATE_REFRESH", help_heading = "Exporting")]
+    template_refresh: Option<String>,
+    /// Over UDP, send templates again after this many Messages, 0 for never [default: 1000]
+    #[arg(long, value_name = "N", env = "FLOWGAUGE_EXPORTING_TEMPLATE_REFRESH_MESSAGES", help_heading = "Exporting")]
+    template_refresh_messages: Option<String>,
+    /// At the end, keep trying to deliver this long before giving records up [default: 30s]
+    #[arg(long, value_name = "TIME", env = "FLOWGAUGE_EXPORTING_DRAIN_TIMEOUT", help_heading = "Exporting")]
+    drain_timeout: Option<String>,
+
+    /// Form of the log on standard error: text or json [default: text]
+    #[arg(long, value_name = "FORM", env = "FLOWGAUGE_LOG_FORMAT", help_heading = "Log")]
+    log: Option<String>,
+    /// Log only warnings and errors, and no accounts at the end
+    #[arg(short, long, env = "FLOWGAUGE_LOG_QUIET", help_heading = "Log")]
+    quiet: bool,
+}
+
+/// What was given on the command line of `run` or in the environment, with its origin.
+pub fn settings(matches: &ArgMatches) -> Settings {
+    let mut settings = Settings::new();
+    for key in KEYS {
+        let origin = match matches.value_source(key.id) {
+            Some(ValueSource::CommandLine) => Origin::Flag(key.flag()),
+            Some(ValueSource::EnvVariable) => Origin::Variable(key.variable()),
+            _ => continue,
+        };
+        let values = match key.shape {
+            Shape::Switch => vec![matches.get_flag(key.id).to_string()],
+            Shape::Text | Shape::List => matches
+                .get_many::<String>(key.id)
+                .into_iter()
+                .flatten()
+                .flat_map(|text| split(text, key.shape, &origin))
+                .collect(),
+        };
+        settings.insert(key.id, Setting { values, origin });
+    }
+    settings
+}
+
+/// A variable holds one text: its commas separate the values of a list.
+fn split(text: &str, shape: Shape, origin: &Origin) -> Vec<String> {
+    match (shape, origin) {
+        (Shape::List, Origin::Variable(_)) => text
+            .split(',')
+            .map(|part| part.trim().to_owned())
+            .filter(|part| !part.is_empty())
+            .collect(),
+        _ => vec![text.to_owned()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn run_command() -> clap::Command {
+        Cli::command()
+            .find_subcommand("run")
+            .expect("run is there")
+            .clone()
+    }
+
+    #[test]
+    fn every_key_is_a_flag_and_a_variable() {
+        let run = run_command();
+        for key in KEYS {
+            let arg = run
+                .get_arguments()
+                .find(|arg| arg.get_id() == key.id)
+                .unwrap_or_else(|| panic!("no flag for {}", key.id));
+            assert_eq!(arg.get_env().unwrap(), key.variable().as_str());
+            assert_eq!(format!("--{}", arg.get_long().unwrap()), key.flag());
+        }
+        // --config, and the help and version that clap adds, are the only flags that are no keys.
+        assert_eq!(run.get_arguments().count(), KEYS.len() + 1);
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn lists_take_several_values_either_way() {
+        let matches = Cli::command()
+            .try_get_matches_from([
+                "flowgauge-exporter",
+                "run",
+                "--read",
+                "a",
+                "b",
+                "--to",
+                "json:-",
+                "--to",
+                "udp://h",
+                "-q",
+            ])
+            .unwrap();
+        let settings = settings(matches.subcommand_matches("run").unwrap());
+        assert_eq!(settings["read"].values, ["a", "b"]);
+        assert_eq!(settings["to"].values, ["json:-", "udp://h"]);
+        assert_eq!(settings["quiet"].values, ["true"]);
+        assert_eq!(settings["to"].origin, Origin::Flag("--to".to_owned()));
+        assert_eq!(settings.len(), 3);
+    }
+}

@@ -1,0 +1,442 @@
+//! Configuration of the exporter: text from flags, environment and file goes in, checked plain values come out.
+//!
+//! Nothing is opened or resolved here, so that `check` can say all that is wrong without side effects.
+
+pub mod cli;
+pub mod destination;
+pub mod duration;
+pub mod file;
+pub mod keys;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+pub use destination::{Destination, Endpoint};
+use keys::{Setting, Settings, nearest};
+
+use crate::exporting::limits;
+
+/// Everything `run` needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where packets come from.
+    pub capture: CaptureConfig,
+    /// How packets become flows.
+    pub metering: MeteringConfig,
+    /// How flow records leave.
+    pub exporting: ExportingConfig,
+    /// What is said on standard error.
+    pub log: LogConfig,
+}
+
+/// Where packets come from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaptureConfig {
+    /// Interfaces or files.
+    pub source: Source,
+    /// BPF expression.
+    pub filter: Option<String>,
+}
+
+/// Live or from files, never both: their clocks differ.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// Interface names, at least one.
+    Live(Vec<String>),
+    /// Files, directories or `-`, at least one.
+    Files(Vec<PathBuf>),
+}
+
+/// How packets become flows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeteringConfig {
+    /// A flow without a packet for this long has ended.
+    pub idle_timeout: Duration,
+    /// A flow that goes on is reported this often.
+    pub active_timeout: Duration,
+    /// Most flows held at once; `None` leaves it to the metering process.
+    pub max_flows: Option<usize>,
+}
+
+/// How flow records leave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportingConfig {
+    /// Each gets everything.
+    pub to: Vec<Destination>,
+    /// Observation Domain ID.
+    pub domain: u32,
+    /// Resolution of flow times.
+    pub times: Times,
+    /// Largest Message over UDP, in octets.
+    pub mtu: u16,
+    /// Records a second over UDP; `None` is the default of the source.
+    pub rate: Option<u64>,
+    /// Records that wait for each destination.
+    pub queue: usize,
+    /// Templates go again over UDP after this long.
+    pub template_refresh: Duration,
+    /// Templates go again over UDP after this many Messages; 0 for never.
+    pub template_refresh_messages: u64,
+    /// Trying to deliver at the end stops after this long.
+    pub drain_timeout: Duration,
+}
+
+/// Resolution of flow times: which elements carry them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Times {
+    /// flowStartMilliseconds and flowEndMilliseconds.
+    #[default]
+    Milliseconds,
+    /// flowStartNanoseconds and flowEndNanoseconds.
+    Nanoseconds,
+}
+
+/// What is said on standard error.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LogConfig {
+    /// JSON lines in place of text.
+    pub json: bool,
+    /// Warnings and errors only.
+    pub quiet: bool,
+}
+
+/// What is wrong with the arguments or the configuration: one line each, ready to be printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// At least one.
+    pub lines: Vec<String>,
+}
+
+impl ConfigError {
+    /// An error of one line.
+    pub fn one(line: impl Into<String>) -> Self {
+        Self {
+            lines: vec![line.into()],
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Puts the settings of the command line and environment over those of the file, if one is named.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn collect(config_file: Option<&Path>, given: Settings) -> Result<Settings, ConfigError> {
+    let mut settings = match config_file {
+        Some(path) => file::load(path)?,
+        None => Settings::new(),
+    };
+    settings.extend(given);
+    Ok(settings)
+}
+
+impl Config {
+    /// Builds the configuration; whatever is not set takes its default.
+    ///
+    /// # Errors
+    /// Every value that is wrong, and a missing source or destination.
+    pub fn build(settings: &Settings) -> Result<Self, ConfigError> {
+        let mut reader = Reader {
+            settings,
+            wrong: Vec::new(),
+        };
+        let defaults = Defaults::new();
+        let source = reader.source();
+        let to = reader.list("to", Destination::parse);
+        if to.is_empty() && !settings.contains_key("to") {
+            reader.wrong.push(
+                "no destination: add --to DEST, such as --to udp://127.0.0.1:4739, --to file:flows.ipfix or --to json:-"
+                    .to_owned(),
+            );
+        }
+        reader.no_destination_twice(&to);
+        let config = Self {
+            capture: CaptureConfig {
+                source: source.unwrap_or(Source::Files(Vec::new())),
+                filter: reader.one("filter", |text| Ok(text.to_owned())),
+            },
+            metering: MeteringConfig {
+                idle_timeout: reader
+                    .one("idle_timeout", positive_duration)
+                    .unwrap_or(defaults.idle_timeout),
+                active_timeout: reader
+                    .one("active_timeout", positive_duration)
+                    .unwrap_or(defaults.active_timeout),
+                max_flows: reader.one("max_flows", |text| number(text, 1, crate::limits::MAX_MAX_FLOWS)),
+            },
+            exporting: ExportingConfig {
+                to,
+                domain: reader
+                    .one("domain", |text| number(text, 0, u32::MAX))
+                    .unwrap_or(defaults.domain),
+                times: reader.one("times", times).unwrap_or_default(),
+                mtu: reader
+                    .one("mtu", |text| {
+                        number(text, limits::MIN_UDP_MESSAGE_OCTETS, limits::MAX_UDP_MESSAGE_OCTETS)
+                    })
+                    .unwrap_or(limits::UDP_MESSAGE_OCTETS),
+                rate: reader.one("rate", |text| number(text, 0, u64::MAX)),
+                queue: reader
+                    .one("queue", |text| {
+                        number(text, limits::BATCH_RECORDS, limits::MAX_QUEUE_RECORDS)
+                    })
+                    .unwrap_or(limits::QUEUE_RECORDS),
+                template_refresh: reader
+                    .one("template_refresh", positive_duration)
+                    .unwrap_or(defaults.template_refresh),
+                template_refresh_messages: reader
+                    .one("template_refresh_messages", |text| number(text, 0, u64::MAX))
+                    .unwrap_or(limits::TEMPLATE_REFRESH_MESSAGES),
+                drain_timeout: reader
+                    .one("drain_timeout", duration::parse)
+                    .unwrap_or(defaults.drain_timeout),
+            },
+            log: LogConfig {
+                json: reader.one("log", log_form).unwrap_or_default(),
+                quiet: reader.one("quiet", switch).unwrap_or_default(),
+            },
+        };
+        if reader.wrong.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError {
+                lines: reader.wrong,
+            })
+        }
+    }
+}
+
+struct Defaults {
+    idle_timeout: Duration,
+    active_timeout: Duration,
+    template_refresh: Duration,
+    drain_timeout: Duration,
+    domain: u32,
+}
+
+impl Defaults {
+    const fn new() -> Self {
+        Self {
+            idle_timeout: Duration::from_secs(15),
+            active_timeout: Duration::from_secs(60),
+            template_refresh: Duration::from_secs(600),
+            drain_timeout: Duration::from_secs(30),
+            domain: 1,
+        }
+    }
+}
+
+/// Takes values out of the settings and gathers what is wrong with them.
+struct Reader<'s> {
+    settings: &'s Settings,
+    wrong: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn one<T>(&mut self, id: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let Setting { values, origin } = self.settings.get(id)?;
+        match parse(values.last()?) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.wrong.push(format!("{origin}: {why}"));
+                None
+            }
+        }
+    }
+
+    fn list<T>(&mut self, id: &str, parse: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+        let Some(Setting { values, origin }) = self.settings.get(id) else {
+            return Vec::new();
+        };
+        let mut list = Vec::with_capacity(values.len());
+        for text in values {
+            match parse(text) {
+                Ok(value) => list.push(value),
+                Err(why) => self.wrong.push(format!("{origin}: {why}")),
+            }
+        }
+        list
+    }
+
+    fn source(&mut self) -> Option<Source> {
+        let interfaces = self.list("interface", |text| Ok(text.to_owned()));
+        let files = self.list("read", |text| Ok(PathBuf::from(text)));
+        match (interfaces.is_empty(), files.is_empty()) {
+            (false, true) => Some(Source::Live(interfaces)),
+            (true, false) => Some(Source::Files(files)),
+            (true, true) => {
+                self.wrong.push(
+                    "no packets to meter: add --interface IF (`flowgauge-exporter interfaces` lists them) or --read FILE"
+                        .to_owned(),
+                );
+                None
+            }
+            (false, false) => {
+                self.wrong.push(
+                    "--interface and --read exclude each other: live packets and files have different clocks".to_owned(),
+                );
+                None
+            }
+        }
+    }
+
+    /// Two writers would destroy one file, and a collector would count everything twice.
+    fn no_destination_twice(&mut self, to: &[Destination]) {
+        for (at, destination) in to.iter().enumerate() {
+            if to.iter().take(at).any(|earlier| earlier == destination) {
+                self.wrong
+                    .push(format!("destination {destination} is given twice"));
+            }
+        }
+    }
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration::parse(text)? {
+        Duration::ZERO => Err("must be longer than 0".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+fn number<T: FromStr + PartialOrd + fmt::Display>(
+    text: &str,
+    least: T,
+    most: T,
+) -> Result<T, String> {
+    match text.replace('_', "").parse::<T>() {
+        Ok(number) if number >= least && number <= most => Ok(number),
+        _ => Err(format!("`{text}` is not a number from {least} to {most}")),
+    }
+}
+
+fn times(text: &str) -> Result<Times, String> {
+    match text {
+        "milliseconds" | "ms" => Ok(Times::Milliseconds),
+        "nanoseconds" | "ns" => Ok(Times::Nanoseconds),
+        _ => Err(not_one_of(text, &["milliseconds", "nanoseconds"])),
+    }
+}
+
+fn log_form(text: &str) -> Result<bool, String> {
+    match text {
+        "text" => Ok(false),
+        "json" => Ok(true),
+        _ => Err(not_one_of(text, &["text", "json"])),
+    }
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    text.parse()
+        .map_err(|_| not_one_of(text, &["true", "false"]))
+}
+
+fn not_one_of(text: &str, known: &[&str]) -> String {
+    let known_list = known.join(" or ");
+    match nearest(text, known.iter().copied()) {
+        Some(meant) => format!("`{text}` is not {known_list}; did you mean {meant}?"),
+        None => format!("`{text}` is not {known_list}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keys::Origin;
+    use super::*;
+
+    fn settings(pairs: &[(&'static str, &str)]) -> Settings {
+        pairs
+            .iter()
+            .map(|(id, value)| {
+                let setting = Setting {
+                    values: value.split(' ').map(str::to_owned).collect(),
+                    origin: Origin::Flag(format!("--{}", id.replace('_', "-"))),
+                };
+                (*id, setting)
+            })
+            .collect()
+    }
+
+    fn lines(pairs: &[(&'static str, &str)]) -> Vec<String> {
+        Config::build(&settings(pairs)).unwrap_err().lines
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_help() {
+        let config = Config::build(&settings(&[("read", "a.pcap"), ("to", "json:-")])).unwrap();
+        assert_eq!(config.metering.idle_timeout, Duration::from_secs(15));
+        assert_eq!(config.metering.active_timeout, Duration::from_secs(60));
+        assert_eq!(config.exporting.domain, 1);
+        assert_eq!(config.exporting.mtu, 1400);
+        assert_eq!(config.exporting.queue, 200_000);
+        assert_eq!(config.exporting.template_refresh, Duration::from_secs(600));
+        assert_eq!(config.exporting.template_refresh_messages, 1000);
+        assert_eq!(config.exporting.drain_timeout, Duration::from_secs(30));
+        assert_eq!(config.exporting.times, Times::Milliseconds);
+        assert_eq!(config.log, LogConfig::default());
+    }
+
+    #[test]
+    fn nothing_given_says_what_to_do() {
+        let lines = lines(&[]);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].contains("--interface IF") && lines[0].contains("--read FILE"));
+        assert!(lines[1].contains("--to DEST"));
+    }
+
+    #[test]
+    fn every_wrong_value_gets_its_line_and_origin() {
+        let lines = lines(&[
+            ("read", "a.pcap"),
+            ("to", "tls://h json:-"),
+            ("idle_timeout", "15"),
+            ("times", "nanosecond"),
+            ("mtu", "10"),
+            ("domain", "4294967296"),
+        ]);
+        assert_eq!(
+            lines,
+            [
+                "--to: destination `tls://h`: this build has no tls transport yet; udp, tcp, file and json are there",
+                "--idle-timeout: `15` is not a duration: write a number and a unit, such as 500ms, 15s, 1m, 2h",
+                "--domain: `4294967296` is not a number from 0 to 4294967295",
+                "--times: `nanosecond` is not milliseconds or nanoseconds; did you mean nanoseconds?",
+                "--mtu: `10` is not a number from 512 to 65507",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_source_and_a_destination_only_once() {
+        assert!(lines(&[("read", "a"), ("interface", "lo"), ("to", "json:-")])[0].contains("exclude"));
+        assert!(lines(&[("read", "a"), ("to", "file:x file:x")])[0].contains("twice"));
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("e.toml");
+        std::fs::write(
+            &path,
+            "[exporting]\nto = \"json:-\"\ndomain = 7\n[capture]\nread = \"a\"\n[metering]\nidle_timeout = \"0s\"\n",
+        )
+        .unwrap();
+        let settings = collect(Some(&path), settings(&[("domain", "8")])).unwrap();
+        let error = Config::build(&settings).unwrap_err();
+        assert_eq!(
+            error.lines,
+            [format!(
+                "{}:7: metering.idle_timeout: must be longer than 0",
+                path.display()
+            )]
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! The named maxima of exporting: nothing between metering and the wire grows beyond them.
+
+/// Flow records a destination's queue holds unless told otherwise; some 50 MB when full.
+pub const QUEUE_RECORDS: usize = 200_000;
+/// The most that can be asked for.
+pub const MAX_QUEUE_RECORDS: usize = 100_000_000;
+/// Flow records in one batch from metering to the destinations.
+pub const BATCH_RECORDS: usize = 256;
+
+/// Largest Message over UDP unless told otherwise: fits an Ethernet path with room for tunnels.
+/// RFC 7011 section 10.3.3 asks for 512 where the path MTU is not known.
+pub const UDP_MESSAGE_OCTETS: u16 = 1400;
+/// Smallest that still takes the largest template.
+pub const MIN_UDP_MESSAGE_OCTETS: u16 = 512;
+/// What fits into a UDP datagram over IPv4.
+pub const MAX_UDP_MESSAGE_OCTETS: u16 = 65507;
+/// Message size on a TCP connection: fewer headers, and still a small unit of loss.
+pub const TCP_MESSAGE_OCTETS: u16 = 16_384;
+/// Message size in an IPFIX File: the length field's maximum (RFC 7011 section 3.1).
+pub const FILE_MESSAGE_OCTETS: u16 = 65_535;
+
+/// Templates go again over UDP after this many Messages unless told otherwise.
+pub const TEMPLATE_REFRESH_MESSAGES: u64 = 1000;
+/// Datagrams given to the kernel in one call.
+pub const DATAGRAMS_PER_CALL: usize = 32;
+/// Records a second over UDP when reading files: faster overruns the receive buffer of an untuned collector.
+pub const FILE_RATE_RECORDS: u64 = 50_000;
+
+/// Templates of one session: more layout variants than traffic can make.
+pub const TEMPLATES: usize = 4096;
+/// Destinations of one exporter.
+pub const DESTINATIONS: usize = 64;

@@ -1,0 +1,13 @@
+//! The Exporting Process: Flow Records in, IPFIX Messages out. A pure core; the sockets and files are in [`crate::io`].
+
+pub mod accounts;
+pub mod layout;
+pub mod limits;
+pub mod options;
+pub mod packing;
+#[cfg(test)]
+pub(crate) mod samples;
+
+pub use accounts::{AccountsSnapshot, DestinationAccounts, Loss, Volume};
+pub use options::{MeteringStatistics, Statistics};
+pub use packing::{ExportingProcess, Outgoing};

@@ -1,0 +1,169 @@
+//! What an exporter says about itself: types of enterprise elements (RFC 5610), statistics and losses
+//! (RFC 7011 sections 4.1 to 4.3), and which fields are Flow Keys (section 4.4).
+
+use flowgauge_ie_registry::{ElementId, REVERSE_PEN, Registry, ids};
+use flowgauge_templates::ipfix::FieldSpecifier;
+use flowgauge_templates::management::{ExportingError, ExportingSession, TemplateId};
+
+use super::layout;
+
+/// What the statistics records say; totals since the exporter started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// The Metering Process.
+    pub metering: MeteringStatistics,
+    /// Messages sent to this destination.
+    pub exported_messages: u64,
+    /// Flow Records in them.
+    pub exported_flows: u64,
+    /// Octets of them.
+    pub exported_octets: u64,
+    /// Flow Records that were not sent.
+    pub not_sent_flows: u64,
+    /// Packets that those stand for, as far as they are known.
+    pub not_sent_packets: u64,
+    /// IP octets, likewise.
+    pub not_sent_octets: u64,
+    /// When the first and the last of them were given up, ns since 1970 UTC; not exported while there are none.
+    pub not_sent_between_ns: [i64; 2],
+}
+
+/// The Metering Process's part of [`Statistics`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MeteringStatistics {
+    /// IP packets that were observed and are in no flow.
+    pub ignored_packets: u64,
+}
+
+const fn field(element: ElementId, length: u16) -> FieldSpecifier {
+    FieldSpecifier::new(element, length)
+}
+
+const TYPE_FIELDS: [FieldSpecifier; 6] = [
+    field(ids::PRIVATE_ENTERPRISE_NUMBER, 4),
+    field(ids::INFORMATION_ELEMENT_ID, 2),
+    field(ids::INFORMATION_ELEMENT_DATA_TYPE, 1),
+    field(ids::INFORMATION_ELEMENT_SEMANTICS, 1),
+    field(ids::INFORMATION_ELEMENT_UNITS, 2),
+    FieldSpecifier::variable(ids::INFORMATION_ELEMENT_NAME),
+];
+const METERING_FIELDS: [FieldSpecifier; 5] = [
+    field(ids::OBSERVATION_DOMAIN_ID, 4),
+    field(ids::METERING_PROCESS_ID, 4),
+    field(ids::EXPORTED_MESSAGE_TOTAL_COUNT, 8),
+    field(ids::EXPORTED_FLOW_RECORD_TOTAL_COUNT, 8),
+    field(ids::EXPORTED_OCTET_TOTAL_COUNT, 8),
+];
+const METERING_RELIABILITY_FIELDS: [FieldSpecifier; 3] = [
+    field(ids::OBSERVATION_DOMAIN_ID, 4),
+    field(ids::METERING_PROCESS_ID, 4),
+    field(ids::IGNORED_PACKET_TOTAL_COUNT, 8),
+];
+const EXPORTING_RELIABILITY_FIELDS: [FieldSpecifier; 6] = [
+    field(ids::EXPORTING_PROCESS_ID, 4),
+    field(ids::NOT_SENT_FLOW_TOTAL_COUNT, 8),
+    field(ids::NOT_SENT_PACKET_TOTAL_COUNT, 8),
+    field(ids::NOT_SENT_OCTET_TOTAL_COUNT, 8),
+    field(ids::OBSERVATION_TIME_MILLISECONDS, 8),
+    field(ids::OBSERVATION_TIME_MILLISECONDS, 8),
+];
+/// As above without the times of losses: before the first loss there are none.
+const EXPORTING_UNTIMED: usize = EXPORTING_RELIABILITY_FIELDS.len() - 2;
+const FLOW_KEY_FIELDS: [FieldSpecifier; 2] = [field(ids::TEMPLATE_ID, 2), field(ids::FLOW_KEY_INDICATOR, 8)];
+
+/// The only Metering Process of this exporter.
+const METERING_PROCESS: u32 = 1;
+/// The only Exporting Process of this exporter.
+const EXPORTING_PROCESS: u32 = 1;
+
+/// The options templates of one session.
+#[derive(Debug)]
+pub(super) struct OptionsTemplates {
+    types: TemplateId,
+    metering: TemplateId,
+    metering_reliability: TemplateId,
+    exporting_reliability: TemplateId,
+    exporting_reliability_untimed: TemplateId,
+    flow_keys: TemplateId,
+}
+
+impl OptionsTemplates {
+    /// Takes up the templates; each is announced before its first record.
+    pub(super) fn new(session: &mut ExportingSession) -> Result<Self, ExportingError> {
+        let untimed = EXPORTING_RELIABILITY_FIELDS.get(..EXPORTING_UNTIMED).unwrap_or_default();
+        Ok(Self {
+            types: session.add_options_template(2, &TYPE_FIELDS)?,
+            metering: session.add_options_template(2, &METERING_FIELDS)?,
+            metering_reliability: session.add_options_template(2, &METERING_RELIABILITY_FIELDS)?,
+            exporting_reliability: session.add_options_template(1, &EXPORTING_RELIABILITY_FIELDS)?,
+            exporting_reliability_untimed: session.add_options_template(1, untimed)?,
+            flow_keys: session.add_options_template(1, &FLOW_KEY_FIELDS)?,
+        })
+    }
+
+    /// One type record for each enterprise element that layouts use. Reverse elements of RFC 5103 are left out: their
+    /// types follow from IANA's, and RFC 5610 section 3.9 asks not to repeat what a collector knows.
+    pub(super) fn write_types(&self, session: &mut ExportingSession, now_ns: i64) -> Result<(), ExportingError> {
+        let enterprise = layout::ALL_FIELDS
+            .iter()
+            .map(|field| field.element)
+            .filter(|element| element.pen != 0 && element.pen != REVERSE_PEN);
+        for element in enterprise.filter_map(|id| Registry::builtin().element(id)) {
+            session.record(now_ns, self.types, |w| {
+                w.u32(element.id.pen);
+                w.u16(element.id.id);
+                w.u8(element.data_type.code());
+                w.u8(element.semantics.code());
+                w.u16(element.units.code());
+                w.variable(element.name.as_bytes());
+            })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_statistics(
+        &self,
+        session: &mut ExportingSession,
+        now_ns: i64,
+        statistics: &Statistics,
+    ) -> Result<(), ExportingError> {
+        let domain = session.config().domain;
+        session.record(now_ns, self.metering, |w| {
+            w.u32(domain);
+            w.u32(METERING_PROCESS);
+            w.u64(statistics.exported_messages);
+            w.u64(statistics.exported_flows);
+            w.u64(statistics.exported_octets);
+        })?;
+        session.record(now_ns, self.metering_reliability, |w| {
+            w.u32(domain);
+            w.u32(METERING_PROCESS);
+            w.u64(statistics.metering.ignored_packets);
+        })?;
+        let timed = statistics.not_sent_flows > 0;
+        let template = if timed { self.exporting_reliability } else { self.exporting_reliability_untimed };
+        session.record(now_ns, template, |w| {
+            w.u32(EXPORTING_PROCESS);
+            w.u64(statistics.not_sent_flows);
+            w.u64(statistics.not_sent_packets);
+            w.u64(statistics.not_sent_octets);
+            if timed {
+                statistics.not_sent_between_ns.iter().for_each(|ns| w.milliseconds(*ns));
+            }
+        })
+    }
+
+    /// Says which fields of a flow template are Flow Keys.
+    pub(super) fn write_flow_keys(
+        &self,
+        session: &mut ExportingSession,
+        now_ns: i64,
+        template: TemplateId,
+        indicator: u64,
+    ) -> Result<(), ExportingError> {
+        session.record(now_ns, self.flow_keys, |w| {
+            w.u16(template.number());
+            w.u64(indicator);
+        })
+    }
+}
