@@ -15,7 +15,12 @@ impl<'a> Reader<'a> {
     /// Reads `bytes` as part of `layer`; `base` is where they lie in the whole that errors count from.
     #[must_use]
     pub fn new(bytes: &'a [u8], layer: Layer, base: usize) -> Self {
-        Self { bytes, base, start: bytes.len(), layer }
+        Self {
+            bytes,
+            base,
+            start: bytes.len(),
+            layer,
+        }
     }
 
     /// Octets left.
@@ -45,7 +50,13 @@ impl<'a> Reader<'a> {
     /// An error of `kind` at this place.
     #[must_use]
     pub fn fault(&self, kind: DecodeErrorKind, needed: usize, available: usize) -> DecodeError {
-        DecodeError { kind, layer: self.layer, offset: self.offset(), needed, available }
+        DecodeError {
+            kind,
+            layer: self.layer,
+            offset: self.offset(),
+            needed,
+            available,
+        }
     }
 
     /// The next `count` octets.
@@ -137,7 +148,13 @@ mod tests {
         assert_eq!(reader.u16().unwrap(), 1);
         assert_eq!(
             reader.u32().unwrap_err(),
-            DecodeError { kind: DecodeErrorKind::Truncated, layer: Layer::Set, offset: 22, needed: 4, available: 1 }
+            DecodeError {
+                kind: DecodeErrorKind::Truncated,
+                layer: Layer::Set,
+                offset: 22,
+                needed: 4,
+                available: 1
+            }
         );
         assert_eq!(reader.u8().unwrap(), 2, "a failed read takes nothing");
         assert!(reader.is_empty());

@@ -180,6 +180,9 @@ impl ErrorCounters {
 
     /// The kinds that occurred, with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (DecodeErrorKind, u64)> + '_ {
-        DecodeErrorKind::ALL.into_iter().map(|kind| (kind, self.of(kind))).filter(|(_, n)| *n > 0)
+        DecodeErrorKind::ALL
+            .into_iter()
+            .map(|kind| (kind, self.of(kind)))
+            .filter(|(_, n)| *n > 0)
     }
 }

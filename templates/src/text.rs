@@ -130,8 +130,16 @@ fn basic_list_json(octets: &[u8], context: TextContext<'_>, depth: usize) -> Opt
 /// Records of one template, or one object with the octets where the template is not known.
 fn sub_records(template_id: u16, content: &[u8], context: TextContext<'_>, depth: usize, rows: &mut Vec<Json>) {
     let Some(template) = context.scope.template(template_id) else {
-        let pairs = [("template", Json::from(template_id)), ("octets", Json::from(hex_text(content)))];
-        rows.push(Json::Object(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()));
+        let pairs = [
+            ("template", Json::from(template_id)),
+            ("octets", Json::from(hex_text(content))),
+        ];
+        rows.push(Json::Object(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        ));
         return;
     };
     let records: Records<'_, '_> = template.records(content);

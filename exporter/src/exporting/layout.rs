@@ -231,10 +231,13 @@ mod tests {
     fn round_trip(record: &FlowRecord, times: Times) -> Vec<(ElementId, String)> {
         let variant = Variant::of(record, times);
         let template = Template::compile(256, 0, &fields(variant), Registry::builtin());
-        let mut octets = Vec::new();
-        write(variant, record, &mut RecordWriter::new(&mut octets));
+        let mut octets = [0; 512];
+        let mut writer = RecordWriter::new(&mut octets);
+        write(variant, record, &mut writer);
+        let written = writer.written();
+        let octets = &octets[..written];
         assert_eq!(template.fixed_length(), Some(octets.len()));
-        let mut records = template.records(&octets);
+        let mut records = template.records(octets);
         let decoded = records.next().expect("one record");
         let values = decoded
             .fields()
@@ -365,8 +368,9 @@ mod tests {
     }
 
     fn octets(record: &FlowRecord) -> usize {
-        let mut octets = Vec::new();
-        write(Variant::of(record, Times::Milliseconds), record, &mut RecordWriter::new(&mut octets));
-        octets.len()
+        let mut octets = [0; 512];
+        let mut writer = RecordWriter::new(&mut octets);
+        write(Variant::of(record, Times::Milliseconds), record, &mut writer);
+        writer.written()
     }
 }

@@ -40,9 +40,15 @@ impl<'a> BasicList<'a> {
     /// `ListCut` when there is less than the header.
     pub fn parse(octets: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(octets, Layer::List, 0);
-        let header = reader.u8().and_then(|semantic| Ok((semantic, FieldSpecifier::read(&mut reader)?)));
+        let header = reader
+            .u8()
+            .and_then(|semantic| Ok((semantic, FieldSpecifier::read(&mut reader)?)));
         let (semantic, field) = header.map_err(cut)?;
-        Ok(Self { semantic, field, content: reader.rest() })
+        Ok(Self {
+            semantic,
+            field,
+            content: reader.rest(),
+        })
     }
 
     /// The octets of each value. A cut value is an error, and the last.
@@ -63,7 +69,13 @@ impl<'a> BasicList<'a> {
                 let (offset, available) = (whole.len() - rest.len(), rest.len());
                 rest = &[];
                 let kind = DecodeErrorKind::ListCut;
-                return Some(Err(DecodeError { kind, layer: Layer::List, offset, needed: available + 1, available }));
+                return Some(Err(DecodeError {
+                    kind,
+                    layer: Layer::List,
+                    offset,
+                    needed: available + 1,
+                    available,
+                }));
             };
             rest = behind;
             Some(Ok(value))
@@ -90,7 +102,11 @@ impl<'a> SubTemplateList<'a> {
         let mut reader = Reader::new(octets, Layer::List, 0);
         let header = reader.u8().and_then(|semantic| Ok((semantic, reader.u16()?)));
         let (semantic, template_id) = header.map_err(cut)?;
-        Ok(Self { semantic, template_id, content: reader.rest() })
+        Ok(Self {
+            semantic,
+            template_id,
+            content: reader.rest(),
+        })
     }
 
     /// The records, by their template. Unlike a Set, a list has no padding: check [`Records::error`] and what is left.
@@ -122,7 +138,10 @@ impl<'a> SubTemplateMultiList<'a> {
     pub fn parse(octets: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(octets, Layer::List, 0);
         let semantic = reader.u8().map_err(cut)?;
-        Ok(Self { semantic, content: reader.rest() })
+        Ok(Self {
+            semantic,
+            content: reader.rest(),
+        })
     }
 
     /// The template identifier and the octets of each group. A wrong group is an error, and the last.
@@ -146,12 +165,17 @@ fn group<'a>(reader: &mut Reader<'a>) -> Result<(u16, &'a [u8]), DecodeError> {
     let at = reader.clone();
     let template_id = reader.u16().map_err(cut)?;
     let length = usize::from(reader.u16().map_err(cut)?);
-    let octets = length.checked_sub(4).ok_or_else(|| at.fault(DecodeErrorKind::ListCut, 4, length))?;
+    let octets = length
+        .checked_sub(4)
+        .ok_or_else(|| at.fault(DecodeErrorKind::ListCut, 4, length))?;
     Ok((template_id, reader.take(octets).map_err(cut)?))
 }
 
 fn cut(error: DecodeError) -> DecodeError {
-    DecodeError { kind: DecodeErrorKind::ListCut, ..error }
+    DecodeError {
+        kind: DecodeErrorKind::ListCut,
+        ..error
+    }
 }
 
 /// Where structured data finds the templates of its records: those of the session and domain it came in.

@@ -58,7 +58,13 @@ fn version_fault(version: u16) -> DecodeError {
 }
 
 fn length_fault(needed: usize, available: usize) -> DecodeError {
-    DecodeError { kind: DecodeErrorKind::MessageLength, layer: Layer::Message, offset: 2, needed, available }
+    DecodeError {
+        kind: DecodeErrorKind::MessageLength,
+        layer: Layer::Message,
+        offset: 2,
+        needed,
+        available,
+    }
 }
 
 impl<'a> Message<'a> {
@@ -75,8 +81,12 @@ impl<'a> Message<'a> {
             return Err(version_fault(version));
         }
         let length = reader.u16()?;
-        let header =
-            MessageHeader { length, export_time: reader.u32()?, sequence: reader.u32()?, domain: reader.u32()? };
+        let header = MessageHeader {
+            length,
+            export_time: reader.u32()?,
+            sequence: reader.u32()?,
+            domain: reader.u32()?,
+        };
         let Some(body_octets) = usize::from(length).checked_sub(MESSAGE_HEADER_OCTETS) else {
             return Err(length_fault(MESSAGE_HEADER_OCTETS, usize::from(length)));
         };
@@ -101,7 +111,9 @@ impl<'a> Message<'a> {
     /// The Sets in order. After an error there is no further one.
     #[must_use]
     pub fn sets(&self) -> Sets<'a> {
-        Sets { reader: Reader::new(self.body, Layer::Set, MESSAGE_HEADER_OCTETS) }
+        Sets {
+            reader: Reader::new(self.body, Layer::Set, MESSAGE_HEADER_OCTETS),
+        }
     }
 }
 
@@ -128,18 +140,22 @@ impl<'a> Sets<'a> {
         let id = self.reader.u16()?;
         let length = usize::from(self.reader.u16()?);
         let offset = self.reader.offset();
-        let body_octets =
-            length.checked_sub(SET_HEADER_OCTETS).filter(|octets| *octets <= self.reader.remaining()).ok_or_else(
-                || {
-                    let kind = DecodeErrorKind::SetLength;
-                    if length < SET_HEADER_OCTETS {
-                        at.fault(kind, SET_HEADER_OCTETS, length)
-                    } else {
-                        at.fault(kind, length, at.remaining())
-                    }
-                },
-            )?;
-        Ok(Set { id, offset, body: self.reader.take(body_octets)? })
+        let body_octets = length
+            .checked_sub(SET_HEADER_OCTETS)
+            .filter(|octets| *octets <= self.reader.remaining())
+            .ok_or_else(|| {
+                let kind = DecodeErrorKind::SetLength;
+                if length < SET_HEADER_OCTETS {
+                    at.fault(kind, SET_HEADER_OCTETS, length)
+                } else {
+                    at.fault(kind, length, at.remaining())
+                }
+            })?;
+        Ok(Set {
+            id,
+            offset,
+            body: self.reader.take(body_octets)?,
+        })
     }
 }
 

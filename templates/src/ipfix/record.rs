@@ -17,7 +17,13 @@ pub struct Records<'t, 'a> {
 
 impl<'t, 'a> Records<'t, 'a> {
     pub(super) fn new(template: &'t Template, body: &'a [u8]) -> Self {
-        Self { template, rest: body, octets: body.len(), count: 0, error: None }
+        Self {
+            template,
+            rest: body,
+            octets: body.len(),
+            count: 0,
+            error: None,
+        }
     }
 
     /// The template they are cut with.
@@ -55,7 +61,10 @@ impl<'t, 'a> Records<'t, 'a> {
         let (bytes, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
         self.count += 1;
-        Some(DataRecord { template: self.template, bytes })
+        Some(DataRecord {
+            template: self.template,
+            bytes,
+        })
     }
 
     fn fail(&mut self, needed: usize) -> Option<DataRecord<'t, 'a>> {
@@ -134,11 +143,17 @@ impl<'t, 'a> DataRecord<'t, 'a> {
     #[inline]
     #[must_use]
     pub fn raw(&self) -> RawFields<'t, 'a> {
-        let offsets = match self.template.layout() {
-            Layout::Fixed(offsets) => Some(&**offsets),
+        let ends = match self.template.layout() {
+            Layout::Fixed(offsets) => Some(offsets.get(1..).unwrap_or_default().iter()),
             Layout::Variable => None,
         };
-        RawFields { fields: self.template.fields(), offsets, index: 0, bytes: self.bytes }
+        RawFields {
+            fields: self.template.fields(),
+            ends,
+            index: 0,
+            start: 0,
+            bytes: self.bytes,
+        }
     }
 
     /// The octets of the field at `index`: at once where records have one length, else by walking there.
@@ -165,7 +180,9 @@ impl<'t, 'a> DataRecord<'t, 'a> {
     pub fn fields(&self) -> impl Iterator<Item = (&'t Field, Value<'a>)> + use<'t, 'a> {
         let fields = self.template.fields();
         self.raw().filter_map(move |(index, bytes)| {
-            fields.get(index).map(|field| (field, decode_value(field.data_type, bytes)))
+            fields
+                .get(index)
+                .map(|field| (field, decode_value(field.data_type, bytes)))
         })
     }
 }
@@ -174,8 +191,10 @@ impl<'t, 'a> DataRecord<'t, 'a> {
 #[derive(Clone, Debug)]
 pub struct RawFields<'t, 'a> {
     fields: &'t [Field],
-    offsets: Option<&'t [u32]>,
+    /// Where each field ends, for records of one length.
+    ends: Option<std::slice::Iter<'t, u32>>,
     index: usize,
+    start: usize,
     bytes: &'a [u8],
 }
 
@@ -185,10 +204,12 @@ impl<'a> Iterator for RawFields<'_, 'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let index = self.index;
-        let value = match self.offsets {
-            Some(offsets) => {
-                let (from, to) = (*offsets.get(index)?, *offsets.get(index + 1)?);
-                self.bytes.get(from as usize..to as usize)?
+        let value = match &mut self.ends {
+            Some(ends) => {
+                let end = *ends.next()? as usize;
+                let value = self.bytes.get(self.start..end)?;
+                self.start = end;
+                value
             }
             None => {
                 let (value, rest) = split_field(self.fields.get(index)?, self.bytes)?;

@@ -57,8 +57,17 @@ impl Template {
             });
             Layout::Fixed(std::iter::once(0).chain(ends).collect())
         };
-        let fields = fields.iter().map(|specifier| compile_field(*specifier, registry)).collect();
-        Self { id, scope_field_count, fields, layout, min_length }
+        let fields = fields
+            .iter()
+            .map(|specifier| compile_field(*specifier, registry))
+            .collect();
+        Self {
+            id,
+            scope_field_count,
+            fields,
+            layout,
+            min_length,
+        }
     }
 
     /// The identifier that Data Sets name.
@@ -112,7 +121,11 @@ impl Template {
     pub fn is_same(&self, scope_field_count: u16, fields: &[FieldSpecifier]) -> bool {
         self.scope_field_count == scope_field_count
             && self.fields.len() == fields.len()
-            && self.fields.iter().zip(fields).all(|(field, specifier)| field.specifier == *specifier)
+            && self
+                .fields
+                .iter()
+                .zip(fields)
+                .all(|(field, specifier)| field.specifier == *specifier)
     }
 
     /// The announcement that it was made from.

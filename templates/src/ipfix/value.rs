@@ -137,7 +137,10 @@ fn boolean(octets: &[u8]) -> Option<bool> {
 
 fn seconds(octets: &[u8], resolution: Resolution, ns_per_unit: i64) -> Option<Value<'_>> {
     let units = i64::try_from(unsigned(octets)?).ok()?;
-    Some(Value::DateTime { ns: units.checked_mul(ns_per_unit)?, resolution })
+    Some(Value::DateTime {
+        ns: units.checked_mul(ns_per_unit)?,
+        resolution,
+    })
 }
 
 /// 32 bits of seconds since 1900 and 32 of fraction (RFC 7011 sections 6.1.9 and 6.1.10).
@@ -158,7 +161,10 @@ fn ntp(octets: &[u8], resolution: Resolution) -> Option<Value<'_>> {
         Resolution::Microseconds => ((fraction * 1_000_000 + (1 << 31)) >> 32) as i64 * 1_000,
         _ => ((fraction * NS_PER_S as u64) >> 32) as i64,
     };
-    Some(Value::DateTime { ns: s * NS_PER_S + ns, resolution })
+    Some(Value::DateTime {
+        ns: s * NS_PER_S + ns,
+        resolution,
+    })
 }
 
 /// The 8 octets of dateTimeMicroseconds and dateTimeNanoseconds for `ns` nanoseconds since 1970.
@@ -223,10 +229,19 @@ mod tests {
     #[test]
     fn reduced_sizes_keep_the_sign_and_the_number() {
         assert_eq!(decode_value(DataType::Unsigned64, &[1, 0, 0]), Value::Unsigned(65_536));
-        assert_eq!(decode_value(DataType::Unsigned64, &[0xff; 6]), Value::Unsigned((1 << 48) - 1));
+        assert_eq!(
+            decode_value(DataType::Unsigned64, &[0xff; 6]),
+            Value::Unsigned((1 << 48) - 1)
+        );
         assert_eq!(decode_value(DataType::Signed32, &[0xff, 0xfe]), Value::Signed(-2));
-        assert_eq!(decode_value(DataType::Signed64, &[0x80, 0, 0]), Value::Signed(-8_388_608));
-        assert_eq!(decode_value(DataType::Float64, &1.5f32.to_be_bytes()), Value::Float(1.5));
+        assert_eq!(
+            decode_value(DataType::Signed64, &[0x80, 0, 0]),
+            Value::Signed(-8_388_608)
+        );
+        assert_eq!(
+            decode_value(DataType::Float64, &1.5f32.to_be_bytes()),
+            Value::Float(1.5)
+        );
     }
 
     #[test]
@@ -260,15 +275,26 @@ mod tests {
         assert_eq!(at(2_208_988_800, 0, DataType::DateTimeNanoseconds), 0);
         assert_eq!(at(2_208_988_801, 1 << 31, DataType::DateTimeNanoseconds), 1_500_000_000);
         assert_eq!(at(u32::MAX, 0, DataType::DateTimeNanoseconds), 2_085_978_495 * NS_PER_S);
-        assert_eq!(at(0, 0, DataType::DateTimeNanoseconds), 2_085_978_496 * NS_PER_S, "7 February 2036, 06:28:16");
-        assert_eq!(at(2_208_988_800, 0x7ff, DataType::DateTimeMicroseconds), 0, "the low 11 bits say nothing");
+        assert_eq!(
+            at(0, 0, DataType::DateTimeNanoseconds),
+            2_085_978_496 * NS_PER_S,
+            "7 February 2036, 06:28:16"
+        );
+        assert_eq!(
+            at(2_208_988_800, 0x7ff, DataType::DateTimeMicroseconds),
+            0,
+            "the low 11 bits say nothing"
+        );
     }
 
     #[test]
     fn strings_lose_their_filling_and_keep_the_rest() {
         assert_eq!(decode_value(DataType::String, b"eth0\0\0\0").to_text().unwrap(), "eth0");
         assert_eq!(decode_value(DataType::String, b"\0\0").to_text().unwrap(), "");
-        assert_eq!(decode_value(DataType::String, b"a\xffb").to_text().unwrap(), "a\u{fffd}b");
+        assert_eq!(
+            decode_value(DataType::String, b"a\xffb").to_text().unwrap(),
+            "a\u{fffd}b"
+        );
     }
 
     proptest! {

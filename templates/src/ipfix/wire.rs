@@ -19,7 +19,10 @@ pub struct FieldSpecifier {
 
 impl From<(u32, u16, u16)> for FieldSpecifier {
     fn from((pen, id, length): (u32, u16, u16)) -> Self {
-        Self { element: ElementId::new(pen, id), length }
+        Self {
+            element: ElementId::new(pen, id),
+            length,
+        }
     }
 }
 
@@ -39,7 +42,10 @@ impl FieldSpecifier {
     /// A field whose values bring their own length.
     #[must_use]
     pub const fn variable(element: ElementId) -> Self {
-        Self { element, length: VARIABLE_LENGTH }
+        Self {
+            element,
+            length: VARIABLE_LENGTH,
+        }
     }
 
     /// Whether values bring their own length.
@@ -62,13 +68,20 @@ impl FieldSpecifier {
         let id = reader.u16()?;
         let length = reader.u16()?;
         let pen = if id & ENTERPRISE_BIT == 0 { 0 } else { reader.u32()? };
-        Ok(Self { element: ElementId::new(pen, id & !ENTERPRISE_BIT), length })
+        Ok(Self {
+            element: ElementId::new(pen, id & !ENTERPRISE_BIT),
+            length,
+        })
     }
 
     /// Appends the 4 or 8 octets.
     pub fn write(&self, out: &mut Vec<u8>) {
         let enterprise = self.element.pen != 0;
-        let id = if enterprise { self.element.id | ENTERPRISE_BIT } else { self.element.id };
+        let id = if enterprise {
+            self.element.id | ENTERPRISE_BIT
+        } else {
+            self.element.id
+        };
         out.extend_from_slice(&id.to_be_bytes());
         out.extend_from_slice(&self.length.to_be_bytes());
         if enterprise {
@@ -104,14 +117,21 @@ impl TemplateRecord {
                 out.extend_from_slice(&id.to_be_bytes());
                 out.extend_from_slice(&0u16.to_be_bytes());
             }
-            Self::Announced { id, scope_field_count, fields } => {
+            Self::Announced {
+                id,
+                scope_field_count,
+                fields,
+            } => {
                 let count = u16::try_from(fields.len()).unwrap_or(u16::MAX);
                 out.extend_from_slice(&id.to_be_bytes());
                 out.extend_from_slice(&count.to_be_bytes());
                 if *scope_field_count > 0 {
                     out.extend_from_slice(&scope_field_count.to_be_bytes());
                 }
-                fields.iter().take(usize::from(count)).for_each(|field| field.write(out));
+                fields
+                    .iter()
+                    .take(usize::from(count))
+                    .for_each(|field| field.write(out));
             }
         }
     }
@@ -130,7 +150,10 @@ impl<'a> TemplateRecords<'a> {
     /// Walks the body of a Set; `offset` is where it lies in the Message.
     #[must_use]
     pub fn new(body: &'a [u8], offset: usize, options: bool) -> Self {
-        Self { reader: Reader::new(body, Layer::Template, offset), options }
+        Self {
+            reader: Reader::new(body, Layer::Template, offset),
+            options,
+        }
     }
 
     fn read(&mut self) -> Result<Result<TemplateRecord, DecodeError>, DecodeError> {
@@ -155,7 +178,11 @@ impl<'a> TemplateRecords<'a> {
         }
         let fault = |kind, needed, available| Ok(Err(at.fault(kind, needed, available)));
         if id < MIN_TEMPLATE_ID {
-            return fault(DecodeErrorKind::TemplateId, usize::from(MIN_TEMPLATE_ID), usize::from(id));
+            return fault(
+                DecodeErrorKind::TemplateId,
+                usize::from(MIN_TEMPLATE_ID),
+                usize::from(id),
+            );
         }
         if count > MAX_FIELDS {
             return fault(DecodeErrorKind::TooManyFields, MAX_FIELDS, count);
@@ -166,7 +193,11 @@ impl<'a> TemplateRecords<'a> {
         if fields.iter().map(FieldSpecifier::min_octets).sum::<usize>() == 0 {
             return fault(DecodeErrorKind::EmptyTemplate, 1, 0);
         }
-        Ok(Ok(TemplateRecord::Announced { id, scope_field_count, fields }))
+        Ok(Ok(TemplateRecord::Announced {
+            id,
+            scope_field_count,
+            fields,
+        }))
     }
 }
 

@@ -33,7 +33,10 @@ pub struct CollectingConfig {
 
 impl Default for CollectingConfig {
     fn default() -> Self {
-        Self { template_lifetime_s: TEMPLATE_LIFETIME_S, pending_age_s: PENDING_AGE_S }
+        Self {
+            template_lifetime_s: TEMPLATE_LIFETIME_S,
+            pending_age_s: PENDING_AGE_S,
+        }
     }
 }
 
@@ -174,23 +177,41 @@ impl CollectingSession {
         registry: &mut Registry,
         sink: &mut impl FnMut(Event<'_, '_>),
     ) -> Result<(), DecodeError> {
-        let message = self.header_of(bytes).inspect_err(|error| self.counters.errors.count(error.kind))?;
+        let message = self
+            .header_of(bytes)
+            .inspect_err(|error| self.counters.errors.count(error.kind))?;
         let header = *message.header();
         self.counters.messages += 1;
         self.counters.octets += message.octets() as u64;
         sink(Event::Message(&header));
 
         let mut domain = self.domains.remove(&header.domain).unwrap_or_default();
-        let mut handling = Handling { session: self, domain: &mut domain, now_ns, header, registry, sink };
+        let mut handling = Handling {
+            session: self,
+            domain: &mut domain,
+            now_ns,
+            header,
+            registry,
+            sink,
+        };
         let records = handling.sets(&message);
         if bytes.len() > message.octets() {
             let kind = DecodeErrorKind::MessageLength;
             let (offset, needed) = (message.octets(), message.octets());
-            handling.fault(DecodeError { kind, layer: Layer::Message, offset, needed, available: bytes.len() });
+            handling.fault(DecodeError {
+                kind,
+                layer: Layer::Message,
+                offset,
+                needed,
+                available: bytes.len(),
+            });
         }
         let outcome = domain.sequence.observe(header.sequence, records);
         self.domains.insert(header.domain, domain);
-        sink(Event::Sequence { domain: header.domain, outcome });
+        sink(Event::Sequence {
+            domain: header.domain,
+            outcome,
+        });
         Ok(())
     }
 
@@ -199,14 +220,21 @@ impl CollectingSession {
         if self.domains.len() >= MAX_DOMAINS_PER_SESSION && !self.domains.contains_key(&message.header().domain) {
             let (needed, available) = (MAX_DOMAINS_PER_SESSION, self.domains.len() + 1);
             let kind = DecodeErrorKind::TooManyDomains;
-            return Err(DecodeError { kind, layer: Layer::Message, offset: 12, needed, available });
+            return Err(DecodeError {
+                kind,
+                layer: Layer::Message,
+                offset: 12,
+                needed,
+                available,
+            });
         }
         Ok(message)
     }
 
     /// Lets time pass: Sets that waited too long are given up, and templates over UDP that were not repeated end.
     pub fn handle_timeout(&mut self, now_ns: i64) {
-        self.pending.expire(now_ns.saturating_sub(i64::from(self.config.pending_age_s) * NS_PER_S));
+        self.pending
+            .expire(now_ns.saturating_sub(i64::from(self.config.pending_age_s) * NS_PER_S));
         if self.transport.is_reliable() {
             return;
         }
@@ -236,7 +264,9 @@ impl CollectingSession {
 
     /// What the sequence numbers of each Observation Domain said.
     pub fn sequences(&self) -> impl Iterator<Item = (u32, SequenceCounters)> + '_ {
-        self.domains.iter().map(|(id, domain)| (*id, domain.sequence.counters()))
+        self.domains
+            .iter()
+            .map(|(id, domain)| (*id, domain.sequence.counters()))
     }
 
     /// Templates in force in one Observation Domain.
@@ -247,7 +277,9 @@ impl CollectingSession {
 
     /// Every template in force, with its Observation Domain.
     pub fn templates(&self) -> impl Iterator<Item = (u32, &Arc<Template>)> {
-        self.domains.iter().flat_map(|(id, domain)| domain.templates.iter().map(|template| (*id, template)))
+        self.domains
+            .iter()
+            .flat_map(|(id, domain)| domain.templates.iter().map(|template| (*id, template)))
     }
 
     /// The templates in force in a form to keep across a restart.
@@ -255,7 +287,10 @@ impl CollectingSession {
     pub fn save(&self) -> SavedTemplates {
         let of_domain = |(id, domain): (&u32, &Domain)| {
             let id = *id;
-            let saved = domain.templates.announcements().map(move |(template, at)| SavedTemplate::new(id, template, at));
+            let saved = domain
+                .templates
+                .announcements()
+                .map(move |(template, at)| SavedTemplate::new(id, template, at));
             saved.collect::<Vec<_>>()
         };
         let mut templates: Vec<_> = self.domains.iter().flat_map(of_domain).collect();
@@ -272,7 +307,9 @@ impl CollectingSession {
                     return Err(DecodeErrorKind::TooManyDomains);
                 }
                 let domain = self.domains.entry(template.domain).or_default();
-                domain.templates.announce(template.announced_ns, parts, registry, &mut self.fields)
+                domain
+                    .templates
+                    .announce(template.announced_ns, parts, registry, &mut self.fields)
             });
             match announced {
                 Ok(_) => loaded += 1,
@@ -325,7 +362,13 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
             _ => {
                 let (needed, available) = (usize::from(MIN_TEMPLATE_ID), usize::from(set.id));
                 let (kind, offset) = (DecodeErrorKind::ReservedSetId, set.offset - 4);
-                self.fault(DecodeError { kind, layer: Layer::Set, offset, needed, available });
+                self.fault(DecodeError {
+                    kind,
+                    layer: Layer::Set,
+                    offset,
+                    needed,
+                    available,
+                });
                 Some(0)
             }
         }
@@ -338,16 +381,30 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
 
     fn template_fault(&mut self, kind: DecodeErrorKind, id: u16, set: &Set<'_>) {
         let (offset, available) = (set.offset, usize::from(id));
-        self.fault(DecodeError { kind, layer: Layer::Template, offset, needed: 0, available });
+        self.fault(DecodeError {
+            kind,
+            layer: Layer::Template,
+            offset,
+            needed: 0,
+            available,
+        });
     }
 
     fn template_record(&mut self, record: TemplateRecord, set: &Set<'_>) {
         match record {
             TemplateRecord::Withdrawn { id } => self.withdrawal(id, set),
-            TemplateRecord::Announced { id, scope_field_count, fields } => {
+            TemplateRecord::Announced {
+                id,
+                scope_field_count,
+                fields,
+            } => {
                 let parts = (id, scope_field_count, &*fields);
                 let fields_in_session = &mut self.session.fields;
-                match self.domain.templates.announce(self.now_ns, parts, self.registry, fields_in_session) {
+                match self
+                    .domain
+                    .templates
+                    .announce(self.now_ns, parts, self.registry, fields_in_session)
+                {
                     Ok((template, change)) => self.announced(&template, change),
                     Err(kind) => self.template_fault(kind, id, set),
                 }
@@ -358,7 +415,11 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
     fn announced(&mut self, template: &Arc<Template>, change: TemplateChange) {
         self.session.counters.templates += 1;
         self.session.counters.replaced_templates += u64::from(change == TemplateChange::Replaced);
-        (self.sink)(Event::Template { domain: self.header.domain, template, change });
+        (self.sink)(Event::Template {
+            domain: self.header.domain,
+            template,
+            change,
+        });
         for set in self.session.pending.take(self.header.domain, template.id()) {
             let waited_ns = Some(self.now_ns.saturating_sub(set.received_ns));
             self.records(&set.header, template, &set.body, 0, waited_ns);
@@ -373,16 +434,20 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
         }
         let fields = &mut self.session.fields;
         let ended = match id {
-            TEMPLATE_SET_ID | OPTIONS_TEMPLATE_SET_ID if id == set.id => {
-                self.domain.templates.withdraw_all(id == OPTIONS_TEMPLATE_SET_ID, fields)
-            }
+            TEMPLATE_SET_ID | OPTIONS_TEMPLATE_SET_ID if id == set.id => self
+                .domain
+                .templates
+                .withdraw_all(id == OPTIONS_TEMPLATE_SET_ID, fields),
             _ => usize::from(self.domain.templates.withdraw(id, fields)),
         };
         if ended == 0 && id >= MIN_TEMPLATE_ID {
             return self.template_fault(DecodeErrorKind::UnknownWithdrawal, id, set);
         }
         self.session.counters.withdrawn_templates += ended as u64;
-        (self.sink)(Event::Withdrawn { domain: self.header.domain, id });
+        (self.sink)(Event::Withdrawn {
+            domain: self.header.domain,
+            id,
+        });
     }
 
     fn data_set(&mut self, set: &Set<'_>) -> Option<u32> {
@@ -392,8 +457,17 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
             return records.and_then(|count| u32::try_from(count).ok());
         }
         let (set_id, octets) = (set.id, set.body.len());
-        self.session.pending.push(PendingSet { header, set_id, received_ns: self.now_ns, body: set.body.into() });
-        (self.sink)(Event::Pending { header: &self.header, set_id, octets });
+        self.session.pending.push(PendingSet {
+            header,
+            set_id,
+            received_ns: self.now_ns,
+            body: set.body.into(),
+        });
+        (self.sink)(Event::Pending {
+            header: &self.header,
+            set_id,
+            octets,
+        });
         None
     }
 
@@ -414,7 +488,14 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
         let mut records = template.records(body);
         let scope = &self.domain.templates;
         let registry = &*self.registry;
-        (self.sink)(Event::Records { header, template, records: &mut records, scope, registry, waited_ns });
+        (self.sink)(Event::Records {
+            header,
+            template,
+            records: &mut records,
+            scope,
+            registry,
+            waited_ns,
+        });
         let count = records.finish();
         let error = records.error();
         if template.is_options() {
@@ -436,14 +517,24 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
         self.session.counters.typed_elements += learned.accepted;
         for _ in 0..learned.refused {
             let kind = DecodeErrorKind::TypeRecord;
-            self.fault(DecodeError { kind, layer: Layer::Record, offset, needed: 0, available: 0 });
+            self.fault(DecodeError {
+                kind,
+                layer: Layer::Record,
+                offset,
+                needed: 0,
+                available: 0,
+            });
         }
         if learned.accepted == 0 {
             return;
         }
         for template in self.domain.templates.retype(self.registry) {
             let change = TemplateChange::Retyped;
-            (self.sink)(Event::Template { domain: self.header.domain, template: &template, change });
+            (self.sink)(Event::Template {
+                domain: self.header.domain,
+                template: &template,
+                change,
+            });
         }
     }
 }

@@ -65,15 +65,31 @@ impl DomainTemplates {
         } else if known >= MAX_TEMPLATES_PER_DOMAIN {
             return Err(DecodeErrorKind::TooManyTemplates);
         }
-        let replaced = self.by_id.get(&id).map_or(0, |accepted| accepted.template.fields().len());
+        let replaced = self
+            .by_id
+            .get(&id)
+            .map_or(0, |accepted| accepted.template.fields().len());
         let in_session = *fields_in_session - replaced + fields.len();
         if in_session > MAX_FIELDS_PER_SESSION {
             return Err(DecodeErrorKind::TooManyTemplates);
         }
         *fields_in_session = in_session;
         let template = Arc::new(Template::compile(id, scope_field_count, fields, registry));
-        self.by_id.insert(id, Accepted { template: Arc::clone(&template), announced_ns: now_ns });
-        Ok((template, if replaced == 0 { TemplateChange::New } else { TemplateChange::Replaced }))
+        self.by_id.insert(
+            id,
+            Accepted {
+                template: Arc::clone(&template),
+                announced_ns: now_ns,
+            },
+        );
+        Ok((
+            template,
+            if replaced == 0 {
+                TemplateChange::New
+            } else {
+                TemplateChange::Replaced
+            },
+        ))
     }
 
     /// Ends one template; says whether it was there.
@@ -114,7 +130,10 @@ impl DomainTemplates {
         let mut changed = Vec::new();
         for accepted in self.by_id.values_mut() {
             let old = &accepted.template;
-            let learned = old.fields().iter().any(|f| !f.known && registry.element(f.specifier.element).is_some());
+            let learned = old
+                .fields()
+                .iter()
+                .any(|f| !f.known && registry.element(f.specifier.element).is_some());
             if learned {
                 let fields: Vec<_> = old.fields().iter().map(|field| field.specifier).collect();
                 accepted.template = Arc::new(Template::compile(old.id(), old.scope_field_count(), &fields, registry));
@@ -126,6 +145,8 @@ impl DomainTemplates {
 
     /// When each template was last announced.
     pub(super) fn announcements(&self) -> impl Iterator<Item = (&Arc<Template>, i64)> {
-        self.by_id.values().map(|accepted| (&accepted.template, accepted.announced_ns))
+        self.by_id
+            .values()
+            .map(|accepted| (&accepted.template, accepted.announced_ns))
     }
 }

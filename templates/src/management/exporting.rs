@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::ipfix::write::{RecordWriter, finish_length, start_message, start_set};
+use crate::ipfix::write::{MessageBuffer, RecordWriter};
 use crate::ipfix::{
     FieldSpecifier, MESSAGE_HEADER_OCTETS, MIN_TEMPLATE_ID, OPTIONS_TEMPLATE_SET_ID, SET_HEADER_OCTETS,
     TEMPLATE_SET_ID, TemplateRecord,
@@ -33,9 +33,18 @@ impl ExportingConfig {
     /// What serves `transport` where nobody said otherwise.
     #[must_use]
     pub fn of(transport: TransportKind, domain: u32) -> Self {
-        let max_message_octets =
-            if transport.is_reliable() { MAX_MESSAGE_OCTETS } else { DEFAULT_UDP_MESSAGE_OCTETS };
-        Self { domain, transport, max_message_octets, template_refresh_s: 600, template_refresh_messages: 4_096 }
+        let max_message_octets = if transport.is_reliable() {
+            MAX_MESSAGE_OCTETS
+        } else {
+            DEFAULT_UDP_MESSAGE_OCTETS
+        };
+        Self {
+            domain,
+            transport,
+            max_message_octets,
+            template_refresh_s: 600,
+            template_refresh_messages: 4_096,
+        }
     }
 }
 
@@ -118,7 +127,7 @@ pub struct ExportingSession {
 /// The Message under construction; empty when there is none.
 #[derive(Debug, Default)]
 struct OpenMessage {
-    bytes: Vec<u8>,
+    bytes: MessageBuffer,
     set: Option<(u16, usize)>,
     records: u32,
 }
@@ -133,7 +142,10 @@ impl ExportingSession {
         let least = MESSAGE_HEADER_OCTETS + SET_HEADER_OCTETS + 1;
         let max_message_octets = config.max_message_octets.clamp(least, MAX_MESSAGE_OCTETS);
         Self {
-            config: ExportingConfig { max_message_octets, ..config },
+            config: ExportingConfig {
+                max_message_octets,
+                ..config
+            },
             templates: Vec::new(),
             sequence: 0,
             open: OpenMessage::default(),
@@ -174,19 +186,30 @@ impl ExportingSession {
             return Err(ExportingError::Fields);
         }
         let place = u16::try_from(self.templates.len()).ok();
-        let id = place.and_then(|place| MIN_TEMPLATE_ID.checked_add(place)).ok_or(ExportingError::NoIdentifier)?;
+        let id = place
+            .and_then(|place| MIN_TEMPLATE_ID.checked_add(place))
+            .ok_or(ExportingError::NoIdentifier)?;
         let mut wire = Vec::new();
-        TemplateRecord::Announced { id, scope_field_count, fields: fields.to_vec() }.write(&mut wire);
+        TemplateRecord::Announced {
+            id,
+            scope_field_count,
+            fields: fields.to_vec(),
+        }
+        .write(&mut wire);
         let longest = self.config.max_message_octets - MESSAGE_HEADER_OCTETS - SET_HEADER_OCTETS;
         if wire.len() > longest {
             return Err(ExportingError::RecordTooLong(wire.len(), longest));
         }
-        self.templates.push(Outgoing { wire, options: scope_field_count > 0, announced: false });
+        self.templates.push(Outgoing {
+            wire,
+            options: scope_field_count > 0,
+            announced: false,
+        });
         Ok(TemplateId(id))
     }
 
-    /// Appends one Data Record that `write` writes, announcing its template where that is due, and closing the Message
-    /// when the record no longer fits.
+    /// Appends one Data Record that `write` writes, announcing its template where that is due. A record that finds no
+    /// room closes the Message and is written again into the next one, so `write` must give the same octets twice.
     ///
     /// # Errors
     /// `UnknownTemplate`, and `RecordTooLong` for a record that does not fit into any Message; nothing is sent of it.
@@ -195,18 +218,41 @@ impl ExportingSession {
         &mut self,
         now_ns: i64,
         template: TemplateId,
-        write: impl FnOnce(&mut RecordWriter<'_>),
+        write: impl Fn(&mut RecordWriter<'_>),
     ) -> Result<(), ExportingError> {
         if self.open.set.is_none_or(|(id, _)| id != template.0) {
             self.prepare(now_ns, template)?;
         }
-        let start = self.open.bytes.len();
-        write(&mut RecordWriter::new(&mut self.open.bytes));
-        self.open.records += 1;
-        if self.open.bytes.len() > self.config.max_message_octets {
-            return self.overflow(now_ns, template, start);
+        let mut missing = self.try_record(&write);
+        // Once for a Message that is full, and once more where templates that were due took the new one's room.
+        for _ in 0..2 {
+            if missing == 0 {
+                return Ok(());
+            }
+            self.close(now_ns);
+            self.prepare(now_ns, template)?;
+            missing = self.try_record(&write);
         }
-        Ok(())
+        if missing > 0 { Err(self.refuse(missing)) } else { Ok(()) }
+    }
+
+    #[inline]
+    fn try_record(&mut self, write: &impl Fn(&mut RecordWriter<'_>)) -> usize {
+        let mut writer = RecordWriter::new(self.open.bytes.room());
+        write(&mut writer);
+        let (written, missing) = (writer.written(), writer.missing());
+        if missing == 0 {
+            self.open.bytes.advance(written);
+            self.open.records += 1;
+        }
+        missing
+    }
+
+    #[cold]
+    fn refuse(&mut self, octets: usize) -> ExportingError {
+        self.counters.too_long_records += 1;
+        let longest = self.config.max_message_octets - MESSAGE_HEADER_OCTETS - SET_HEADER_OCTETS;
+        ExportingError::RecordTooLong(octets, longest)
     }
 
     /// Opens a Message and a Set for `template`.
@@ -223,28 +269,6 @@ impl ExportingSession {
         Ok(())
     }
 
-    /// The record from `start` on made the Message too long: it goes into the next one.
-    #[cold]
-    fn overflow(&mut self, now_ns: i64, template: TemplateId, start: usize) -> Result<(), ExportingError> {
-        let record = self.open.bytes.split_off(start);
-        self.open.records -= 1;
-        let longest = self.config.max_message_octets - MESSAGE_HEADER_OCTETS - SET_HEADER_OCTETS;
-        if record.len() > longest {
-            self.counters.too_long_records += 1;
-            return Err(ExportingError::RecordTooLong(record.len(), longest));
-        }
-        self.close(now_ns);
-        self.prepare(now_ns, template)?;
-        if self.open.bytes.len() + record.len() > self.config.max_message_octets {
-            // Templates were due just now and took the room.
-            self.close(now_ns);
-            self.prepare(now_ns, template)?;
-        }
-        self.open.bytes.extend_from_slice(&record);
-        self.open.records += 1;
-        Ok(())
-    }
-
     /// Makes sure that a Set of `id` is open with room for `octets` more.
     fn open_set(&mut self, now_ns: i64, id: u16, octets: usize) {
         if self.open.set.is_some_and(|(open, _)| open == id) {
@@ -256,24 +280,28 @@ impl ExportingSession {
             self.close(now_ns);
         }
         if self.open.bytes.is_empty() {
-            self.open.bytes = self.spare.pop().unwrap_or_default();
-            self.open.bytes.reserve(self.config.max_message_octets);
-            // Export time and sequence number are those of the moment it leaves: `close` writes them.
-            start_message(&mut self.open.bytes, 0, 0, self.config.domain);
+            let spare = self.spare.pop().unwrap_or_default();
+            self.open.bytes = MessageBuffer::start(spare, self.config.max_message_octets, self.config.domain);
         }
-        self.open.set = Some((id, start_set(&mut self.open.bytes, id)));
+        self.open.set = Some((id, self.open.bytes.start_set(id)));
     }
 
     fn announce(&mut self, now_ns: i64, place: usize) {
-        let Some(outgoing) = self.templates.get_mut(place) else { return };
+        let Some(outgoing) = self.templates.get_mut(place) else {
+            return;
+        };
         outgoing.announced = true;
         let wire = std::mem::take(&mut outgoing.wire);
-        let set_id = if outgoing.options { OPTIONS_TEMPLATE_SET_ID } else { TEMPLATE_SET_ID };
+        let set_id = if outgoing.options {
+            OPTIONS_TEMPLATE_SET_ID
+        } else {
+            TEMPLATE_SET_ID
+        };
         if self.open.bytes.len() + SET_HEADER_OCTETS + wire.len() > self.config.max_message_octets {
             self.close(now_ns);
         }
         self.open_set(now_ns, set_id, wire.len());
-        self.open.bytes.extend_from_slice(&wire);
+        self.open.bytes.push(&wire);
         self.counters.templates += 1;
         if let Some(outgoing) = self.templates.get_mut(place) {
             outgoing.wire = wire;
@@ -286,7 +314,7 @@ impl ExportingSession {
             if self.open.bytes.len() <= start + SET_HEADER_OCTETS {
                 self.open.bytes.truncate(start);
             } else {
-                finish_length(&mut self.open.bytes, start);
+                self.open.bytes.finish_set(start);
             }
         }
     }
@@ -296,16 +324,9 @@ impl ExportingSession {
         if self.open.bytes.len() <= MESSAGE_HEADER_OCTETS {
             return;
         }
-        let mut bytes = std::mem::take(&mut self.open.bytes);
         let records = std::mem::take(&mut self.open.records);
-        finish_length(&mut bytes, 0);
         let export_time = u32::try_from(now_ns / NS_PER_S).unwrap_or(0);
-        if let Some(place) = bytes.get_mut(4..8) {
-            place.copy_from_slice(&export_time.to_be_bytes());
-        }
-        if let Some(place) = bytes.get_mut(8..12) {
-            place.copy_from_slice(&self.sequence.to_be_bytes());
-        }
+        let bytes = std::mem::take(&mut self.open.bytes).finish(export_time, self.sequence);
         self.sequence = self.sequence.wrapping_add(records);
         self.messages_since_refresh = self.messages_since_refresh.saturating_add(1);
         self.counters.messages += 1;
@@ -350,9 +371,8 @@ impl ExportingSession {
     }
 
     /// Gives a buffer back for use in a later Message.
-    pub fn recycle(&mut self, mut buffer: Vec<u8>) {
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
         if self.spare.len() < MAX_SPARE {
-            buffer.clear();
             self.spare.push(buffer);
         }
     }
@@ -360,13 +380,19 @@ impl ExportingSession {
     /// Begins a new transport session: sequence numbers from 0, every template announced again. Messages that were
     /// ready and the one under construction belong to the old session; the number of their records is given back.
     pub fn restart(&mut self) -> u64 {
-        let lost = self.ready.drain(..).map(|message| u64::from(message.records)).sum::<u64>();
+        let lost = self
+            .ready
+            .drain(..)
+            .map(|message| u64::from(message.records))
+            .sum::<u64>();
         let lost = lost + u64::from(std::mem::take(&mut self.open.records));
         self.open = OpenMessage::default();
         self.sequence = 0;
         self.refreshed_ns = None;
         self.messages_since_refresh = 0;
-        self.templates.iter_mut().for_each(|outgoing| outgoing.announced = false);
+        self.templates
+            .iter_mut()
+            .for_each(|outgoing| outgoing.announced = false);
         lost
     }
 

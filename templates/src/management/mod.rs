@@ -47,3 +47,6 @@ impl TransportKind {
         }
     }
 }
+
+#[cfg(test)]
+mod stories;

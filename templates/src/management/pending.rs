@@ -92,8 +92,18 @@ mod tests {
     use super::*;
 
     fn set(domain: u32, set_id: u16, received_ns: i64, octets: usize) -> PendingSet {
-        let header = MessageHeader { length: 0, export_time: 0, sequence: 0, domain };
-        PendingSet { header, set_id, received_ns, body: vec![0; octets].into() }
+        let header = MessageHeader {
+            length: 0,
+            export_time: 0,
+            sequence: 0,
+            domain,
+        };
+        PendingSet {
+            header,
+            set_id,
+            received_ns,
+            body: vec![0; octets].into(),
+        }
     }
 
     #[test]
@@ -104,7 +114,14 @@ mod tests {
             .for_each(|(domain, id, at)| pending.push(set(domain, id, at, 10)));
         let times: Vec<_> = pending.take(1, 256).iter().map(|set| set.received_ns).collect();
         assert_eq!((times, pending.len(), pending.octets), (vec![1, 4], 2, 20));
-        assert_eq!(pending.counters(), PendingCounters { waited_sets: 4, replayed_sets: 2, ..Default::default() });
+        assert_eq!(
+            pending.counters(),
+            PendingCounters {
+                waited_sets: 4,
+                replayed_sets: 2,
+                ..Default::default()
+            }
+        );
     }
 
     #[test]
@@ -113,7 +130,10 @@ mod tests {
         for at in 0..MAX_PENDING_SETS as i64 + 7 {
             pending.push(set(1, 256, at, 1));
         }
-        assert_eq!((pending.len(), pending.counters().overflowed_sets), (MAX_PENDING_SETS, 7));
+        assert_eq!(
+            (pending.len(), pending.counters().overflowed_sets),
+            (MAX_PENDING_SETS, 7)
+        );
         pending.push(set(1, 256, 5_000, MAX_PENDING_OCTETS));
         assert_eq!((pending.len(), pending.octets), (1, MAX_PENDING_OCTETS));
         pending.expire(6_000);

@@ -32,7 +32,13 @@ impl SavedTemplate {
     pub(super) fn new(domain: u32, template: &Template, announced_ns: i64) -> Self {
         let fields = template.fields().iter().map(|field| field.specifier).collect();
         let (id, scope_field_count) = (template.id(), template.scope_field_count());
-        Self { domain, id, scope_field_count, announced_ns, fields }
+        Self {
+            domain,
+            id,
+            scope_field_count,
+            announced_ns,
+            fields,
+        }
     }
 
     /// The same rules as on the wire: files are edited and damaged too.

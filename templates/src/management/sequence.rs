@@ -107,7 +107,10 @@ mod tests {
 
     fn follow(messages: &[(u32, u32)]) -> (Vec<SequenceOutcome>, SequenceCounters) {
         let mut tracker = SequenceTracker::default();
-        let outcomes = messages.iter().map(|(sequence, records)| tracker.observe(*sequence, Some(*records))).collect();
+        let outcomes = messages
+            .iter()
+            .map(|(sequence, records)| tracker.observe(*sequence, Some(*records)))
+            .collect();
         (outcomes, tracker.counters())
     }
 
@@ -116,7 +119,14 @@ mod tests {
         let (outcomes, counters) = follow(&[(100, 5), (105, 5), (117, 3), (120, 1)]);
         use SequenceOutcome::*;
         assert_eq!(outcomes, [First, InOrder, Gap(7), InOrder]);
-        assert_eq!(counters, SequenceCounters { lost_records: 7, gaps: 1, ..Default::default() });
+        assert_eq!(
+            counters,
+            SequenceCounters {
+                lost_records: 7,
+                gaps: 1,
+                ..Default::default()
+            }
+        );
     }
 
     #[test]
@@ -124,7 +134,12 @@ mod tests {
         let (outcomes, counters) = follow(&[(0, 5), (10, 5), (5, 5), (5, 5), (15, 5)]);
         use SequenceOutcome::*;
         assert_eq!(outcomes, [First, Gap(5), Late, Late, InOrder]);
-        let expected = SequenceCounters { gaps: 1, late_messages: 2, duplicate_messages: 1, ..Default::default() };
+        let expected = SequenceCounters {
+            gaps: 1,
+            late_messages: 2,
+            duplicate_messages: 1,
+            ..Default::default()
+        };
         assert_eq!(counters, expected);
     }
 
@@ -141,7 +156,13 @@ mod tests {
         let (outcomes, counters) = follow(&[(5_000_000, 10), (0, 10), (10, 1), (0, 1), (1, 1)]);
         use SequenceOutcome::*;
         assert_eq!(outcomes, [First, Restarted, InOrder, Restarted, InOrder]);
-        assert_eq!(counters, SequenceCounters { restarts: 2, ..Default::default() });
+        assert_eq!(
+            counters,
+            SequenceCounters {
+                restarts: 2,
+                ..Default::default()
+            }
+        );
     }
 
     #[test]
@@ -150,6 +171,12 @@ mod tests {
         tracker.observe(0, None);
         assert_eq!(tracker.observe(21, Some(1)), SequenceOutcome::Unverified);
         assert_eq!(tracker.observe(22, Some(1)), SequenceOutcome::InOrder);
-        assert_eq!(tracker.counters(), SequenceCounters { unverified_messages: 1, ..Default::default() });
+        assert_eq!(
+            tracker.counters(),
+            SequenceCounters {
+                unverified_messages: 1,
+                ..Default::default()
+            }
+        );
     }
 }

@@ -57,7 +57,12 @@ pub(super) struct Learned {
 pub(super) fn describes_types(template: &Template) -> bool {
     [PRIVATE_ENTERPRISE_NUMBER, INFORMATION_ELEMENT_ID, DATA_TYPE, NAME]
         .iter()
-        .all(|element| template.fields().iter().any(|field| field.specifier.element == *element))
+        .all(|element| {
+            template
+                .fields()
+                .iter()
+                .any(|field| field.specifier.element == *element)
+        })
 }
 
 pub(super) fn learn(template: &Template, body: &[u8], registry: &mut Registry) -> Learned {
@@ -89,8 +94,16 @@ fn element_of(record: &DataRecord<'_, '_>) -> Option<Element> {
             // Some write the enterprise bit here as it stands in Field Specifiers.
             INFORMATION_ELEMENT_ID => id.id = u16::try_from(number?).ok()? & 0x7fff,
             DATA_TYPE => data_type = DataType::from_code(u8::try_from(number?).ok()?),
-            SEMANTICS => semantics = number.and_then(|n| Semantics::from_code(n.try_into().ok()?)).unwrap_or(semantics),
-            UNITS => units = number.and_then(|n| Units::from_code(n.try_into().ok()?)).unwrap_or(units),
+            SEMANTICS => {
+                semantics = number
+                    .and_then(|n| Semantics::from_code(n.try_into().ok()?))
+                    .unwrap_or(semantics)
+            }
+            UNITS => {
+                units = number
+                    .and_then(|n| Units::from_code(n.try_into().ok()?))
+                    .unwrap_or(units)
+            }
             RANGE_BEGIN => begin = number.unwrap_or(0),
             RANGE_END => end = number.unwrap_or(0),
             NAME => name = Value::String(octets).to_text(),
