@@ -61,44 +61,6 @@ pub const DNS_RCODES: Codes = &[
     (23, "BADCOOKIE"),
 ];
 
-/// DNS resource record types (IANA DNS parameters), those seen in queries.
-pub const DNS_TYPES: Codes = &[
-    (1, "A"),
-    (2, "NS"),
-    (5, "CNAME"),
-    (6, "SOA"),
-    (12, "PTR"),
-    (13, "HINFO"),
-    (15, "MX"),
-    (16, "TXT"),
-    (17, "RP"),
-    (18, "AFSDB"),
-    (28, "AAAA"),
-    (29, "LOC"),
-    (33, "SRV"),
-    (35, "NAPTR"),
-    (39, "DNAME"),
-    (43, "DS"),
-    (44, "SSHFP"),
-    (46, "RRSIG"),
-    (47, "NSEC"),
-    (48, "DNSKEY"),
-    (50, "NSEC3"),
-    (52, "TLSA"),
-    (59, "CDS"),
-    (60, "CDNSKEY"),
-    (64, "SVCB"),
-    (65, "HTTPS"),
-    (99, "SPF"),
-    (249, "TKEY"),
-    (250, "TSIG"),
-    (251, "IXFR"),
-    (252, "AXFR"),
-    (255, "ANY"),
-    (256, "URI"),
-    (257, "CAA"),
-];
-
 /// dnsTransactionStatus (flowgauge element 6).
 pub const DNS_STATUS: Codes = &[(1, "answered"), (2, "unanswered"), (3, "responseWithoutQuery")];
 
@@ -122,7 +84,7 @@ mod tests {
 
     #[test]
     fn lists_are_sorted_and_found_both_ways() {
-        for codes in [PROTOCOLS, END_REASONS, DNS_RCODES, DNS_TYPES, DNS_STATUS, TLS_VERSIONS] {
+        for codes in [PROTOCOLS, END_REASONS, DNS_RCODES, DNS_STATUS, TLS_VERSIONS] {
             assert!(codes.windows(2).all(|pair| pair[0].0 < pair[1].0));
             for (number, text) in codes {
                 assert_eq!(label(codes, *number), Some(*text));

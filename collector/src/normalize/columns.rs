@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use flowgauge_ie_registry::code_list;
+
 use super::codes::{self, Codes};
 
 /// What a column holds, which decides how it is stored, compared and shown.
@@ -74,12 +76,21 @@ pub struct Column {
     pub aggregation: Aggregation,
     /// Whether an inverted index is kept beside the column, for single values among many.
     pub indexed: bool,
-    /// Labels of its numbers.
-    pub codes: Option<Codes>,
+    /// Labels of its numbers; see [`Column::label`].
+    pub codes: Option<CodeSource>,
     /// Whether the store keeps it; the others are computed from those it keeps.
     pub stored: bool,
     /// One line for people.
     pub help: &'static str,
+}
+
+/// Where labels of numbers come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeSource {
+    /// Labels of our own, which win.
+    pub own: Codes,
+    /// A list of the element registry, empty for none.
+    pub registry: &'static str,
 }
 
 /// A column's place in [`COLUMNS`].
@@ -127,8 +138,8 @@ impl Column {
         self.indexed = true;
         self
     }
-    const fn codes(mut self, codes: Codes) -> Self {
-        self.codes = Some(codes);
+    const fn codes(mut self, own: Codes, registry: &'static str) -> Self {
+        self.codes = Some(CodeSource { own, registry });
         self
     }
     const fn computed(mut self) -> Self {
@@ -137,11 +148,23 @@ impl Column {
     }
     /// The label of a value of this column.
     pub fn label(&self, code: u64) -> Option<&'static str> {
-        codes::label(self.codes?, code)
+        let source = self.codes?;
+        codes::label(source.own, code).or_else(|| code_list(source.registry)?.label(code))
     }
+
     /// The value a label of this column stands for.
     pub fn code(&self, label: &str) -> Option<u64> {
-        codes::code(self.codes?, label)
+        let source = self.codes?;
+        codes::code(source.own, label).or_else(|| code_list(source.registry)?.code(label))
+    }
+
+    /// Every number with its label, sorted by number; empty for columns without labels.
+    pub fn code_entries(&self) -> Vec<(u64, &'static str)> {
+        let Some(source) = self.codes else { return Vec::new() };
+        let mut entries = std::collections::BTreeMap::new();
+        entries.extend(code_list(source.registry).into_iter().flat_map(|list| list.entries).copied());
+        entries.extend(source.own.iter().copied());
+        entries.into_iter().collect()
     }
 }
 
@@ -185,7 +208,7 @@ columns! {
     SRC_PORT = plain("src.port", Number, &["sourceTransportPort", "udpSourcePort", "tcpSourcePort"], "source port").indexed();
     DST_PORT = plain("dst.port", Number, &["destinationTransportPort", "udpDestinationPort", "tcpDestinationPort"],
         "destination port").indexed();
-    PROTO = plain("proto", Number, &["protocolIdentifier"], "IP protocol").codes(codes::PROTOCOLS);
+    PROTO = plain("proto", Number, &["protocolIdentifier"], "IP protocol").codes(codes::PROTOCOLS, "protocol");
     IP_VERSION = plain("ip.version", Number, &["ipVersion"], "4 or 6");
     TOS = plain("tos", Number, &["ipClassOfService"], "type of service or traffic class octet");
 
@@ -201,7 +224,7 @@ columns! {
         .put_together(Aggregation::Or);
     REV_TCP_FLAGS = plain("rev.tcp.flags", Number, &["reverseTcpControlBits"], "TCP flags seen from the destination, or-ed")
         .put_together(Aggregation::Or);
-    END_REASON = plain("end_reason", Number, &["flowEndReason"], "why the flow record ended").codes(codes::END_REASONS);
+    END_REASON = plain("end_reason", Number, &["flowEndReason"], "why the flow record ended").codes(codes::END_REASONS, "");
 
     EXPORTER_IP = plain("exporter.ip", Ip, &[], "address the record came from");
     EXPORTER_NAME = plain("exporter.name", Text, &[], "name of the exporter");
@@ -224,45 +247,46 @@ columns! {
     SAMPLING = plain("sampling", Number, &["samplingInterval", "samplerRandomInterval", "samplingPacketInterval"],
         "counters were multiplied by this: one packet in so many was looked at");
 
-    ICMP_TYPE = plain("icmp.type", Number, &["icmpTypeIPv4", "icmpTypeIPv6"], "ICMP type");
+    ICMP_TYPE = plain("icmp.type", Number, &["icmpTypeIPv4", "icmpTypeIPv6", "icmpTypeCodeIPv4", "icmpTypeCodeIPv6"], "ICMP type");
     ICMP_CODE = plain("icmp.code", Number, &["icmpCodeIPv4", "icmpCodeIPv6"], "ICMP code");
     APP_NAME = plain("app.name", Text, &["applicationName"], "application").indexed();
-    DNS_QNAME = plain("dns.qname", Text, &["dnsQueryName", "dnsQName"], "name asked for").indexed();
-    DNS_QTYPE = plain("dns.qtype", Number, &["dnsQueryType", "dnsQRType"], "type asked for").codes(codes::DNS_TYPES);
+    DNS_QNAME = plain("dns.qname", Text, &["dnsQueryName", "dnsName"], "name asked for").indexed();
+    DNS_QTYPE = plain("dns.qtype", Number, &["dnsQueryType", "dnsRRType"], "type asked for").codes(&[], "dns-type");
     DNS_RCODE = plain("dns.rcode", Number, &["dnsResponseCode"], "response code, absent when unanswered")
-        .codes(codes::DNS_RCODES);
+        .codes(codes::DNS_RCODES, "dns-rcode");
     DNS_LATENCY = plain("dns.latency", Duration, &["dnsResponseTimeMicroseconds"], "time from query to response").unit("ns");
     DNS_STATUS = plain("dns.status", Number, &["dnsTransactionStatus"], "whether the query was answered")
-        .codes(codes::DNS_STATUS);
+        .codes(codes::DNS_STATUS, "flowgauge-dns-transaction-status");
     TLS_SNI = plain("tls.sni", Text, &["tlsServerName", "sslServerName"], "server name the client asked for").indexed();
     TLS_ALPN = plain("tls.alpn", Text, &["tlsApplicationProtocol"], "application protocol agreed on");
-    TLS_VERSION = plain("tls.version", Number, &["tlsVersion"], "TLS version").codes(codes::TLS_VERSIONS);
+    TLS_VERSION = plain("tls.version", Number, &["tlsVersion"], "TLS version").codes(codes::TLS_VERSIONS, "tls-version");
     TLS_JA4 = plain("tls.ja4", Text, &["tlsClientFingerprintJa4"], "JA4 fingerprint of the client").indexed();
     HTTP_HOST = plain("http.host", Text, &["httpRequestHost", "httpHost"], "host asked for").indexed();
     HTTP_METHOD = plain("http.method", Text, &["httpRequestMethod"], "request method");
     HTTP_PATH = plain("http.path", Text, &["httpRequestTarget"], "request target");
     HTTP_STATUS = plain("http.status", Number, &["httpStatusCode"], "response status");
-    QUIC_VERSION = plain("quic.version", Number, &["quicVersion"], "QUIC version");
+    QUIC_VERSION = plain("quic.version", Number, &["quicVersion"], "QUIC version").codes(&[], "quic-version");
 
     TCP_RTT_CLIENT = plain("tcp.rtt.client", Duration, &["tcpHandshakeRttClientMicroseconds"],
         "handshake round trip on the client's side").unit("ns");
     TCP_RTT_SERVER = plain("tcp.rtt.server", Duration, &["tcpHandshakeRttServerMicroseconds"],
         "handshake round trip on the server's side").unit("ns");
-    TCP_RETRANSMITS = plain("tcp.retransmits", Number, &["tcpRetransmittedPackets"], "packets sent again by the source")
+    TCP_RETRANSMITS = plain("tcp.retransmits", Number, &["tcpRetransmittedPacketDeltaCount"], "packets sent again by the source")
         .unit("packets").sum();
-    TCP_OUT_OF_ORDER = plain("tcp.out_of_order", Number, &["tcpOutOfOrderPackets"], "packets of the source out of order")
+    TCP_OUT_OF_ORDER = plain("tcp.out_of_order", Number, &["tcpOutOfOrderPacketDeltaCount"], "packets of the source out of order")
         .unit("packets").sum();
-    TCP_ZERO_WINDOW = plain("tcp.zero_window", Number, &["tcpZeroWindowCount"], "times the source closed its window").sum();
-    TCP_NON_IDLE_BPS = plain("tcp.non_idle_bps", Float, &["tcpNonIdleThroughput"], "throughput while data was on its way")
+    TCP_ZERO_WINDOW = plain("tcp.zero_window", Number, &["tcpZeroWindowDeltaCount"], "times the source closed its window").sum();
+    TCP_NON_IDLE_BPS = plain("tcp.non_idle_bps", Float, &["tcpNonIdleThroughputBitsPerSecond"], "throughput while data was on its way")
         .unit("bit/s");
     TCP_BUFFERBLOAT = plain("tcp.bufferbloat", ColumnKind::Bool, &["tcpBufferbloat"],
         "round trips grew with the load, absent when unknown");
-    TCP_BLACKHOLED = plain("tcp.blackholed", ColumnKind::Bool, &["tcpBlackholed"], "data vanished without an answer");
-    TUNNEL_KIND = plain("tunnel.kind", Number, &["tunnelKind"], "kind of the tunnel around the flow");
+    TCP_BLACKHOLED = plain("tcp.blackholed", ColumnKind::Bool, &["tcpBlackholeKind"], "data vanished without an answer");
+    TUNNEL_KIND = plain("tunnel.kind", Number, &["tunnelKind"], "kind of the tunnel around the flow")
+        .codes(&[], "flowgauge-tunnel-kind");
     TUNNEL_ID = plain("tunnel.id", Number, &["tunnelIdentifier"], "identifier of the tunnel around the flow");
-    TUNNEL_SRC_IP = plain("tunnel.src.ip", Ip, &["tunnelOuterSourceIPv4Address", "tunnelOuterSourceIPv6Address"],
+    TUNNEL_SRC_IP = plain("tunnel.src.ip", Ip, &["tunnelSourceIPv4Address", "tunnelSourceIPv6Address"],
         "outer source address");
-    TUNNEL_DST_IP = plain("tunnel.dst.ip", Ip, &["tunnelOuterDestinationIPv4Address", "tunnelOuterDestinationIPv6Address"],
+    TUNNEL_DST_IP = plain("tunnel.dst.ip", Ip, &["tunnelDestinationIPv4Address", "tunnelDestinationIPv6Address"],
         "outer destination address");
 }
 
@@ -307,6 +331,31 @@ mod tests {
             for element in column.elements {
                 assert!(seen.insert(*element), "{element}");
             }
+        }
+    }
+
+    #[test]
+    fn every_element_is_in_the_registry() {
+        let registry = flowgauge_ie_registry::Registry::builtin();
+        let unknown: Vec<_> = COLUMNS
+            .iter()
+            .flat_map(|column| column.elements)
+            .filter(|name| registry.by_name(name).is_none_or(|element| element.name != **name))
+            .collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+
+    #[test]
+    fn labels_come_from_our_lists_and_the_registry() {
+        assert_eq!(id::PROTO.column().code("TCP"), Some(6));
+        assert_eq!(id::PROTO.column().label(6), Some("tcp"));
+        assert_eq!(id::DNS_QTYPE.column().code("aaaa"), Some(28));
+        assert_eq!(id::DNS_RCODE.column().label(3), Some("NXDOMAIN"));
+        let columns = COLUMNS.iter().filter(|column| column.codes.is_some());
+        for column in columns {
+            let entries = column.code_entries();
+            assert!(!entries.is_empty(), "{}", column.name);
+            assert!(entries.iter().all(|(code, label)| column.label(*code) == Some(label)), "{}", column.name);
         }
     }
 

@@ -2,4 +2,11 @@
 
 pub mod codes;
 pub mod columns;
+mod finish;
+pub mod plan;
 pub mod row;
+
+#[cfg(test)]
+mod tests;
+
+pub use plan::{NormalizingCounters, NormalizingPlan, Received};

@@ -102,6 +102,40 @@ impl Row {
         self.set_packed(column, Packed::Number(value));
     }
 
+    /// Puts a floating-point number into a column, replacing what was there.
+    pub fn set_float(&mut self, column: ColumnId, value: f64) {
+        self.set_packed(column, Packed::Float(value));
+    }
+
+    /// Puts true or false into a column, replacing what was there.
+    pub fn set_bool(&mut self, column: ColumnId, value: bool) {
+        self.set_packed(column, Packed::Bool(value));
+    }
+
+    /// Puts a number into a column that is empty: a plan knows that it is.
+    #[inline]
+    pub(super) fn push_number(&mut self, column: ColumnId, value: u64) {
+        self.buffers.cells.push((column, Packed::Number(value)));
+    }
+
+    /// Puts a signed number into a column that is empty.
+    #[inline]
+    pub(super) fn push_signed(&mut self, column: ColumnId, value: i64) {
+        self.buffers.cells.push((column, Packed::Signed(value)));
+    }
+
+    /// Puts an address into a column that is empty.
+    #[inline]
+    pub(super) fn push_ip(&mut self, column: ColumnId, value: u128) {
+        self.buffers.cells.push((column, Packed::Ip(value)));
+    }
+
+    /// Brings cells into the order of columns, which the store takes quicker; later ones of a column go.
+    pub(super) fn sort(&mut self) {
+        self.buffers.cells.sort_by_key(|(column, _)| *column);
+        self.buffers.cells.dedup_by_key(|(column, _)| *column);
+    }
+
     /// Puts a signed number (times, durations) into a column, replacing what was there.
     pub fn set_signed(&mut self, column: ColumnId, value: i64) {
         self.set_packed(column, Packed::Signed(value));

@@ -1,0 +1,125 @@
+//! What a row gets once all its fields are read: its times, its sampling, what the caller knows.
+
+use flowgauge_ie_registry::DataType;
+use flowgauge_templates::ipfix::value::{Value, decode_value, unsigned};
+
+use super::columns::id;
+use super::plan::{NormalizingCounters, Received, TimeSource};
+use super::row::{CellRef, Row};
+
+const NS_PER_MS: i64 = 1_000_000;
+const NS_PER_US: i64 = 1_000;
+/// `::ffff:0:0/96`.
+const V4_MAPPED: u128 = 0xffff << 32;
+
+/// What fields told about time and sampling.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    start_ns: Option<i64>,
+    end_ns: Option<i64>,
+    start_delta_ns: Option<i64>,
+    end_delta_ns: Option<i64>,
+    start_up_ns: Option<i64>,
+    end_up_ns: Option<i64>,
+    started_ns: Option<i64>,
+    duration_ns: Option<i64>,
+    pub sampling: Option<u64>,
+    pub sampling_interval: Option<u64>,
+    pub sampling_space: Option<u64>,
+}
+
+impl Times {
+    /// `None` when the octets are no time.
+    pub fn take(&mut self, source: TimeSource, data_type: DataType, octets: &[u8]) -> Option<()> {
+        let moment = || match decode_value(data_type, octets) {
+            Value::DateTime { ns, .. } => Some(ns),
+            _ => None,
+        };
+        let units = |ns: i64| unsigned(octets).map(|units| i64::try_from(units).unwrap_or(i64::MAX).saturating_mul(ns));
+        let (slot, value) = match source {
+            TimeSource::Start => (&mut self.start_ns, moment()),
+            TimeSource::End => (&mut self.end_ns, moment()),
+            TimeSource::Started => (&mut self.started_ns, moment()),
+            TimeSource::StartDelta => (&mut self.start_delta_ns, units(NS_PER_US)),
+            TimeSource::EndDelta => (&mut self.end_delta_ns, units(NS_PER_US)),
+            TimeSource::StartUpTime => (&mut self.start_up_ns, units(NS_PER_MS)),
+            TimeSource::EndUpTime => (&mut self.end_up_ns, units(NS_PER_MS)),
+            TimeSource::Duration(ns) => (&mut self.duration_ns, units(ns)),
+        };
+        *slot = Some(value?);
+        Some(())
+    }
+
+    /// Start and end, as exact as the fields allow; `None` when they tell nothing.
+    fn span(&self, received: &Received<'_>) -> Option<(i64, i64)> {
+        // flowStartDeltaMicroseconds is how long before the export time the flow began.
+        let before_export = |delta: i64| received.export_ns.saturating_sub(delta);
+        let base = self.started_ns.or(received.started_ns);
+        let up = |since_start: i64| Some(base?.saturating_add(since_start));
+        let start = self.start_ns.or(self.start_delta_ns.map(before_export)).or(self.start_up_ns.and_then(up));
+        let end = self.end_ns.or(self.end_delta_ns.map(before_export)).or(self.end_up_ns.and_then(up));
+        match (start, end, self.duration_ns) {
+            (Some(start), Some(end), _) => Some((start, end)),
+            (Some(start), None, duration) => Some((start, start.saturating_add(duration.unwrap_or(0)))),
+            (None, Some(end), duration) => Some((end.saturating_sub(duration.unwrap_or(0)), end)),
+            (None, None, _) => None,
+        }
+    }
+
+    /// How long the flow was, when nothing tells when it was.
+    fn length(&self) -> i64 {
+        match (self.duration_ns, self.start_up_ns, self.end_up_ns) {
+            (Some(duration), ..) => duration,
+            (None, Some(start), Some(end)) => end.saturating_sub(start).max(0),
+            _ => 0,
+        }
+    }
+
+    fn rate(&self, received: &Received<'_>) -> Option<u64> {
+        let by_packets = match (self.sampling_interval, self.sampling_space) {
+            // So many packets in a row are taken, then so many are left out (RFC 5477 section 8.2.1).
+            (Some(interval), Some(space)) if interval > 0 => Some(interval.saturating_add(space) / interval),
+            (Some(interval), None) => Some(interval),
+            _ => None,
+        };
+        self.sampling.or(by_packets).or(received.sampling).filter(|rate| *rate > 0)
+    }
+
+    pub fn finish(&self, row: &mut Row, received: &Received<'_>, counters: &mut NormalizingCounters) {
+        let (start, end) = self.span(received).unwrap_or_else(|| {
+            counters.times_from_export += 1;
+            (received.export_ns.saturating_sub(self.length()), received.export_ns)
+        });
+        if end < start {
+            counters.times_reversed += 1;
+        }
+        row.push_signed(id::START, start);
+        row.push_signed(id::DURATION, end.saturating_sub(start));
+        row.push_signed(id::RECEIVED, received.received_ns - received.received_ns.rem_euclid(NS_PER_MS));
+        row.push_ip(id::EXPORTER_IP, received.exporter);
+        row.push_number(id::EXPORTER_DOMAIN, u64::from(received.domain));
+        if row.get(id::IP_VERSION).is_none()
+            && let Some(CellRef::Ip(address)) = row.get(id::SRC_IP)
+        {
+            row.push_number(id::IP_VERSION, if address >> 32 == V4_MAPPED >> 32 { 4 } else { 6 });
+        }
+        if let Some(rate) = self.rate(received) {
+            scale(row, rate);
+            row.push_number(id::SAMPLING, rate);
+            counters.rows_scaled += u64::from(rate > 1);
+        }
+        row.sort();
+    }
+}
+
+/// What was counted stands for `rate` times as much. The counted number is the scaled one divided by `sampling`.
+fn scale(row: &mut Row, rate: u64) {
+    if rate <= 1 {
+        return;
+    }
+    for column in [id::OCTETS, id::PACKETS, id::REV_OCTETS, id::REV_PACKETS] {
+        if let Some(counted) = row.number(column) {
+            row.set_number(column, counted.saturating_mul(rate));
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! A template compiled into steps, one per field, so that no record is looked up by name.
+
+use std::sync::Arc;
+
+use flowgauge_ie_registry::DataType;
+use flowgauge_templates::ipfix::record::DataRecord;
+use flowgauge_templates::ipfix::template::Template;
+use flowgauge_templates::ipfix::value::{Value, decode_value, unsigned};
+use flowgauge_templates::text::{TextContext, hex_text, mac_text, time_text, value_json};
+
+use super::columns::{COLUMNS, ColumnId, ColumnKind, id};
+use super::finish::Times;
+use super::row::{CellRef, Row, ip_to_u128, ipv4_to_u128};
+
+/// What is known about a record besides its fields.
+#[derive(Clone, Copy)]
+pub struct Received<'c> {
+    /// Address of the exporter, IPv4 as v4-mapped IPv6.
+    pub exporter: u128,
+    /// Observation domain.
+    pub domain: u32,
+    /// When it arrived, nanoseconds.
+    pub received_ns: i64,
+    /// Export time of its Message, nanoseconds.
+    pub export_ns: i64,
+    /// When the exporter started, nanoseconds, if an options record or a header told: what sysUpTime counts from.
+    pub started_ns: Option<i64>,
+    /// One packet in so many was looked at, if an options record told; the record's own word wins.
+    pub sampling: Option<u64>,
+    /// Names and templates for structured data.
+    pub text: TextContext<'c>,
+}
+
+/// What normalising could not take as it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NormalizingCounters {
+    /// Rows made.
+    pub rows: u64,
+    /// Rows without a time of their own: they got the export time.
+    pub times_from_export: u64,
+    /// Rows whose end was before their start.
+    pub times_reversed: u64,
+    /// Rows whose counters were multiplied by a sampling rate.
+    pub rows_scaled: u64,
+    /// Values whose octets do not fit their element's type; they are kept as octets.
+    pub values_mistyped: u64,
+    /// Texts cut short, or other elements beyond what a row takes.
+    pub values_cut: u64,
+}
+
+/// One field of a template as the plan needs it.
+#[derive(Clone, Debug)]
+pub struct PlanField {
+    /// The element's name, `PEN.ID` if unknown.
+    pub name: Arc<str>,
+    /// The element's type.
+    pub data_type: DataType,
+}
+
+/// What is done with one field.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Padding.
+    Skip,
+    Number(ColumnId),
+    /// A number of units of so many nanoseconds.
+    Duration(ColumnId, i64),
+    Ip(ColumnId),
+    Mac(ColumnId),
+    Text(ColumnId),
+    Float(ColumnId),
+    Bool(ColumnId),
+    /// A boolean made of a kind, which is kept too.
+    Kind(ColumnId),
+    /// Type and code in one number.
+    IcmpTypeCode,
+    Time(TimeSource),
+    Sampling,
+    SamplingInterval,
+    SamplingSpace,
+    /// No column takes it.
+    Other,
+}
+
+/// Which time a field tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimeSource {
+    Start,
+    End,
+    StartDelta,
+    EndDelta,
+    StartUpTime,
+    EndUpTime,
+    Started,
+    /// Nanoseconds of one unit.
+    Duration(i64),
+}
+
+#[derive(Clone, Debug)]
+struct PlanStep {
+    step: Step,
+    field: PlanField,
+}
+
+/// A compiled template.
+#[derive(Clone, Debug)]
+pub struct NormalizingPlan {
+    steps: Box<[PlanStep]>,
+}
+
+impl NormalizingPlan {
+    /// Compiles a template.
+    pub fn compile(template: &Template) -> Self {
+        let fields = template
+            .fields()
+            .iter()
+            .map(|field| PlanField { name: Arc::clone(&field.name), data_type: field.data_type })
+            .collect();
+        Self::compile_fields(fields)
+    }
+
+    /// Compiles fields in the order records have them.
+    pub fn compile_fields(fields: Vec<PlanField>) -> Self {
+        let candidates: Vec<_> = fields.iter().map(candidate).collect();
+        let steps = fields
+            .into_iter()
+            .zip(&candidates)
+            .map(|(field, own)| {
+                let beaten = own.as_ref().is_some_and(|own| {
+                    candidates.iter().flatten().any(|other| other.target == own.target && other.rank < own.rank)
+                });
+                let step = match own {
+                    Some(own) if !beaten || own.shares => own.step.clone(),
+                    _ => Step::Other,
+                };
+                PlanStep { step, field }
+            })
+            .collect();
+        Self { steps }
+    }
+
+    /// The row of a record.
+    pub fn row(&self, record: &DataRecord<'_, '_>, received: &Received<'_>, counters: &mut NormalizingCounters) -> Row {
+        self.row_of(record.raw(), received, counters)
+    }
+
+    /// The row of a record given as each field's index and octets, in order.
+    pub fn row_of<'a>(
+        &self,
+        fields: impl Iterator<Item = (usize, &'a [u8])>,
+        received: &Received<'_>,
+        counters: &mut NormalizingCounters,
+    ) -> Row {
+        let mut row = Row::new();
+        let mut times = Times::default();
+        for (index, octets) in fields {
+            let Some(step) = self.steps.get(index) else { continue };
+            if step.apply(octets, &mut row, &mut times, received, counters).is_none() {
+                counters.values_mistyped += 1;
+                keep_octets(&mut row, &step.field.name, octets, counters);
+            }
+        }
+        times.finish(&mut row, received, counters);
+        counters.rows += 1;
+        row
+    }
+}
+
+/// What a field could do, and how it ranks among those that want the same.
+struct Candidate {
+    target: &'static str,
+    rank: usize,
+    /// Fields of the same target do not exclude each other.
+    shares: bool,
+    step: Step,
+}
+
+fn candidate(field: &PlanField) -> Option<Candidate> {
+    let named = |target, step| Some(Candidate { target, rank: 0, shares: true, step });
+    match field.name.as_ref() {
+        "paddingOctets" => return named("padding", Step::Skip),
+        "systemInitTimeMilliseconds" => return named("started", Step::Time(TimeSource::Started)),
+        "samplingPacketInterval" => return named("sampling interval", Step::SamplingInterval),
+        "samplingPacketSpace" => return named("sampling space", Step::SamplingSpace),
+        "icmpTypeCodeIPv4" | "icmpTypeCodeIPv6" => return named("icmp", Step::IcmpTypeCode),
+        "tcpBlackholeKind" => return named("tcp.blackholed", Step::Kind(id::TCP_BLACKHOLED)),
+        _ => {}
+    }
+    let (column, rank) = COLUMNS.iter().zip(0u16..).find_map(|(column, at)| {
+        let rank = column.elements.iter().position(|name| *name == field.name.as_ref())?;
+        Some((ColumnId(at), rank))
+    })?;
+    let step = step(column, field)?;
+    // Both families' addresses may be in one template, one of them empty.
+    let shares = matches!(step, Step::Ip(_) | Step::Time(TimeSource::Duration(_)));
+    Some(Candidate { target: column.column().name, rank, shares, step })
+}
+
+fn step(column: ColumnId, field: &PlanField) -> Option<Step> {
+    let data_type = field.data_type;
+    let name = field.name.as_ref();
+    Some(match column.column().kind {
+        ColumnKind::Time => Step::Time(match name {
+            "flowStartDeltaMicroseconds" => TimeSource::StartDelta,
+            "flowEndDeltaMicroseconds" => TimeSource::EndDelta,
+            "flowStartSysUpTime" => TimeSource::StartUpTime,
+            "flowEndSysUpTime" => TimeSource::EndUpTime,
+            _ if !data_type.is_time() => return None,
+            _ if column == id::START => TimeSource::Start,
+            _ => TimeSource::End,
+        }),
+        ColumnKind::Duration if column == id::DURATION => Step::Time(TimeSource::Duration(unit_ns(name))),
+        ColumnKind::Duration if data_type.is_unsigned() => Step::Duration(column, unit_ns(name)),
+        ColumnKind::Number if column == id::SAMPLING => Step::Sampling,
+        ColumnKind::Number if data_type.is_unsigned() => Step::Number(column),
+        ColumnKind::Ip if matches!(data_type, DataType::Ipv4Address | DataType::Ipv6Address) => Step::Ip(column),
+        ColumnKind::Mac if data_type == DataType::MacAddress => Step::Mac(column),
+        ColumnKind::Text if data_type == DataType::String => Step::Text(column),
+        ColumnKind::Float if matches!(data_type, DataType::Float32 | DataType::Float64) => Step::Float(column),
+        ColumnKind::Bool if data_type == DataType::Boolean || data_type.is_unsigned() => Step::Bool(column),
+        _ => return None,
+    })
+}
+
+/// Elements say their unit at the end of their name.
+fn unit_ns(name: &str) -> i64 {
+    [("Milliseconds", 1_000_000), ("Microseconds", 1_000), ("Nanoseconds", 1)]
+        .iter()
+        .find(|(unit, _)| name.ends_with(unit))
+        .map_or(1_000_000_000, |(_, ns)| *ns)
+}
+
+fn ip(octets: &[u8]) -> Option<u128> {
+    if let Ok(v4) = <[u8; 4]>::try_from(octets) {
+        return Some(ipv4_to_u128(v4));
+    }
+    <[u8; 16]>::try_from(octets).ok().map(u128::from_be_bytes)
+}
+
+/// All zero: the family that a record with both does not use.
+fn is_empty_ip(address: u128) -> bool {
+    address == 0 || address == ipv4_to_u128([0; 4])
+}
+
+impl PlanStep {
+    /// `None` when the octets do not fit the element's type.
+    #[inline]
+    fn apply(
+        &self,
+        octets: &[u8],
+        row: &mut Row,
+        times: &mut Times,
+        received: &Received<'_>,
+        counters: &mut NormalizingCounters,
+    ) -> Option<()> {
+        match self.step {
+            Step::Skip => {}
+            Step::Number(column) => row.push_number(column, unsigned(octets)?),
+            Step::Duration(column, unit_ns) => {
+                let units = i64::try_from(unsigned(octets)?).unwrap_or(i64::MAX);
+                row.set_signed(column, units.saturating_mul(unit_ns));
+            }
+            Step::Ip(column) => {
+                let address = ip(octets)?;
+                if !is_empty_ip(address) || row.get(column).is_none() {
+                    row.set_ip(column, address);
+                }
+            }
+            Step::Mac(column) => {
+                let [a, b, c, d, e, f] = <[u8; 6]>::try_from(octets).ok()?;
+                row.push_number(column, u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
+            }
+            Step::Text(column) => {
+                let text = Value::String(octets).to_text()?;
+                // An absent name is not a name.
+                if !text.is_empty() && !row.set_text(column, &text) {
+                    counters.values_cut += 1;
+                }
+            }
+            Step::Float(column) => match decode_value(self.field.data_type, octets) {
+                Value::Float(value) => row.set_float(column, value),
+                _ => return None,
+            },
+            Step::Bool(column) => row.set_bool(column, truth(self.field.data_type, octets)?),
+            Step::Kind(column) => {
+                row.set_bool(column, truth(self.field.data_type, octets)?);
+                self.keep(octets, row, received, counters)?;
+            }
+            Step::IcmpTypeCode => {
+                let both = unsigned(octets)?;
+                row.set_number(id::ICMP_TYPE, both >> 8 & 0xff);
+                row.set_number(id::ICMP_CODE, both & 0xff);
+            }
+            Step::Time(source) => times.take(source, self.field.data_type, octets)?,
+            Step::Sampling => times.sampling = Some(unsigned(octets)?),
+            Step::SamplingInterval => times.sampling_interval = Some(unsigned(octets)?),
+            Step::SamplingSpace => times.sampling_space = Some(unsigned(octets)?),
+            Step::Other => self.keep(octets, row, received, counters)?,
+        }
+        Some(())
+    }
+
+    fn keep(
+        &self,
+        octets: &[u8],
+        row: &mut Row,
+        received: &Received<'_>,
+        counters: &mut NormalizingCounters,
+    ) -> Option<()> {
+        let name = &self.field.name;
+        let value = decode_value(self.field.data_type, octets);
+        let kept = match value {
+            Value::Unsigned(value) => row.add_other(name, CellRef::Number(value)),
+            Value::Signed(value) => row.add_other(name, CellRef::Signed(value)),
+            Value::Float(value) => row.add_other(name, CellRef::Float(value)),
+            Value::Boolean(value) => row.add_other(name, CellRef::Bool(value)),
+            Value::Mac(octets) => row.add_other(name, CellRef::Text(&mac_text(&octets))),
+            Value::Ipv4(address) => row.add_other(name, CellRef::Ip(ip_to_u128(address.into()))),
+            Value::Ipv6(address) => row.add_other(name, CellRef::Ip(ip_to_u128(address.into()))),
+            Value::DateTime { ns, resolution } => row.add_other(name, CellRef::Text(&time_text(ns, resolution))),
+            Value::String(_) => row.add_other(name, CellRef::Text(&value.to_text()?)),
+            Value::List(..) => row.add_other(name, CellRef::Text(&value_json(&value, received.text).to_string())),
+            Value::Octets(_) if self.field.data_type != DataType::OctetArray => return None,
+            Value::Octets(octets) => row.add_other(name, CellRef::Text(&hex_text(octets))),
+        };
+        counters.values_cut += u64::from(!kept);
+        Some(())
+    }
+}
+
+fn truth(data_type: DataType, octets: &[u8]) -> Option<bool> {
+    match decode_value(data_type, octets) {
+        Value::Boolean(value) => Some(value),
+        Value::Unsigned(value) => Some(value != 0),
+        _ => None,
+    }
+}
+
+fn keep_octets(row: &mut Row, name: &Arc<str>, octets: &[u8], counters: &mut NormalizingCounters) {
+    let kept = row.add_other(name, CellRef::Text(&hex_text(octets)));
+    counters.values_cut += u64::from(!kept);
+}
