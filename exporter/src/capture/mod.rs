@@ -1,7 +1,19 @@
 //! Frames and where they come from: the formats of capture files as pure decoders, and the trait that file readers and
 //! live interfaces share.
 
+mod decoder;
+mod pcap;
+mod pcapng;
+mod step;
+#[cfg(test)]
+mod tests;
+
 use flowgauge_templates::packet::LinkType;
+
+pub use decoder::CaptureDecoder;
+pub use pcap::PcapDecoder;
+pub use pcapng::PcapngDecoder;
+pub use step::{FormatFault, FramePlace, Step};
 
 /// A captured frame, borrowed from its source until the next one is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +35,7 @@ pub struct Frame<'a> {
 pub enum Next<'a> {
     /// A frame.
     Frame(Frame<'a>),
-    /// Nothing for a while (live interfaces only): time to run timeouts, then ask again.
+    /// Nothing right now (live interfaces only): time to run timeouts and to export, then ask again.
     Quiet,
     /// Nothing any more.
     End,

@@ -1,6 +1,14 @@
 //! Captures from network interfaces through libpcap.
+//!
+//! An interface without traffic still answers: every `quiet_ms` it says [`Next::Quiet`], so that timeouts run.
 
-use crate::capture::{CaptureError, FrameSource, Next, SourceCounters};
+use std::fmt;
+use std::os::fd::{AsRawFd, RawFd};
+
+use flowgauge_templates::packet::LinkType;
+use pcap::{Active, Capture, Device, IfFlags, Precision};
+
+use crate::capture::{CaptureError, Frame, FrameSource, Next, SourceCounters};
 
 /// How an interface is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +45,42 @@ impl Default for LiveConfig {
 
 /// An open interface.
 pub struct LiveCapture {
-    counters: SourceCounters,
+    capture: Capture<Active>,
+    name: String,
+    interface: u32,
+    link_type: LinkType,
+    quiet_ms: i32,
+    descriptor: RawFd,
+    frames: u64,
+    statistics: Statistics,
+}
+
+/// Nanosecond stamps are there on Linux on every interface; other systems may refuse them.
+const PRECISION: Precision = if cfg!(target_os = "linux") { Precision::Nano } else { Precision::Micro };
+
+/// ns of the unit that libpcap then counts fractions of a second in.
+const FRACTION_NS: i64 = if cfg!(target_os = "linux") { 1 } else { 1000 };
+
+/// The kernel's counters are 32 bits wide and wrap: what was added since the last look is what counts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Statistics {
+    last: [u32; 2],
+    total: [u64; 2],
+}
+
+impl Statistics {
+    fn update(&mut self, now: [u32; 2]) {
+        for ((total, last), now) in self.total.iter_mut().zip(&mut self.last).zip(now) {
+            *total += u64::from(now.wrapping_sub(*last));
+            *last = now;
+        }
+    }
+}
+
+impl fmt::Debug for LiveCapture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveCapture").field("interface", &self.name).field("link_type", &self.link_type).finish_non_exhaustive()
+    }
 }
 
 impl LiveCapture {
@@ -46,18 +89,126 @@ impl LiveCapture {
     /// # Errors
     /// One line that says what to do: unknown interface (with those there are), no permission, filter not understood.
     pub fn open(config: &LiveConfig) -> Result<LiveCapture, CaptureError> {
-        let _ = config;
-        Ok(LiveCapture { counters: SourceCounters::default() })
+        let name = config.interface.as_str();
+        let capture = activate(config).map_err(|error| cannot_open(name, &error))?;
+        let mut capture = capture.setnonblock().map_err(|error| cannot_open(name, &error))?;
+        if let Some(filter) = &config.filter {
+            capture
+                .filter(filter, true)
+                .map_err(|error| CaptureError(format!("{name}: filter '{filter}': {error}; see pcap-filter(7)")))?;
+        }
+        let link_type = LinkType(u16::try_from(capture.get_datalink().0).unwrap_or(u16::MAX));
+        let interface = match config.interface_id {
+            0 => interface_index(name),
+            id => id,
+        };
+        Ok(LiveCapture {
+            descriptor: capture.as_raw_fd(),
+            capture,
+            name: name.to_owned(),
+            interface,
+            link_type,
+            quiet_ms: i32::try_from(config.quiet_ms).unwrap_or(i32::MAX),
+            frames: 0,
+            statistics: Statistics::default(),
+        })
+    }
+
+    /// Asks the kernel what it received and dropped; call it every second or so, and before reading
+    /// [`FrameSource::counters`].
+    ///
+    /// # Errors
+    /// What libpcap says.
+    pub fn update_counters(&mut self) -> Result<(), CaptureError> {
+        let now = self.capture.stats().map_err(|error| CaptureError(format!("{}: {error}", self.name)))?;
+        self.statistics.update([now.dropped, now.if_dropped]);
+        Ok(())
+    }
+
+    /// The interface's name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 }
 
 impl FrameSource for LiveCapture {
+    /// Frames as long as the ring has any, without a system call; then one wait, and [`Next::Quiet`] behind it.
     fn next_frame(&mut self) -> Result<Next<'_>, CaptureError> {
-        Ok(Next::End)
+        let (descriptor, quiet_ms) = (self.descriptor, self.quiet_ms);
+        match self.capture.next_packet() {
+            Ok(packet) => {
+                self.frames += 1;
+                let ts = packet.header.ts;
+                Ok(Next::Frame(Frame {
+                    time_ns: ts.tv_sec.saturating_mul(1_000_000_000).saturating_add(ts.tv_usec * FRACTION_NS),
+                    link_type: self.link_type,
+                    interface: self.interface,
+                    wire_length: packet.header.len,
+                    bytes: packet.data,
+                }))
+            }
+            Err(pcap::Error::TimeoutExpired) => {
+                wait_readable(descriptor, quiet_ms);
+                Ok(Next::Quiet)
+            }
+            Err(pcap::Error::NoMorePackets) => Ok(Next::End),
+            Err(error) => Err(CaptureError(format!("{}: {error}", self.name))),
+        }
     }
 
     fn counters(&self) -> SourceCounters {
-        self.counters
+        let [dropped_by_kernel, dropped_by_interface] = self.statistics.total;
+        SourceCounters { frames: self.frames, filtered: 0, dropped_by_kernel, dropped_by_interface }
+    }
+}
+
+fn activate(config: &LiveConfig) -> Result<Capture<Active>, pcap::Error> {
+    let bounded = |octets: u32| i32::try_from(octets).unwrap_or(i32::MAX);
+    Capture::from_device(config.interface.as_str())?
+        .snaplen(bounded(config.snaplen))
+        .buffer_size(bounded(config.buffer_octets))
+        .timeout(bounded(config.quiet_ms.max(1)))
+        .promisc(config.promiscuous)
+        .precision(PRECISION)
+        .open()
+}
+
+/// Waits until frames are there, at most `timeout_ms`. An interrupted wait is a short one.
+fn wait_readable(descriptor: RawFd, timeout_ms: i32) {
+    let mut wanted = libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 };
+    // The ring of Linux (TPACKET_V3) blocks on a quiet interface whatever its read timeout is, the standard library
+    // cannot wait for a descriptor, and sleeping instead would either delay frames or wake a thousand times a second.
+    // SAFETY: `wanted` is one valid pollfd for the length of the call, and the descriptor belongs to the capture that
+    // the caller holds.
+    unsafe { libc::poll(&raw mut wanted, 1, timeout_ms) };
+}
+
+/// The system's number of an interface, 0 when it has none (`any`).
+fn interface_index(name: &str) -> u32 {
+    if name.contains('/') {
+        return 0;
+    }
+    let index = std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex"));
+    index.ok().and_then(|index| index.trim().parse().ok()).unwrap_or(0)
+}
+
+/// One line that says what to do.
+fn cannot_open(name: &str, error: &pcap::Error) -> CaptureError {
+    let said = error.to_string();
+    let denied = ["permission", "not permitted", "CAP_NET_RAW"].iter().any(|word| said.contains(word));
+    if denied {
+        return CaptureError(format!(
+            "{name}: no permission to capture; run as root, or once: \
+             setcap cap_net_raw,cap_net_admin=eip {program}",
+            program = std::env::current_exe().map_or("flowgauge-exporter".into(), |path| path.display().to_string()),
+        ));
+    }
+    match interfaces() {
+        Ok(known) if !known.iter().any(|interface| interface.name == name) => {
+            let names: Vec<&str> = known.iter().map(|interface| interface.name.as_str()).collect();
+            CaptureError(format!("{name}: no such interface; there are: {}", names.join(", ")))
+        }
+        _ => CaptureError(format!("{name}: cannot capture: {said}")),
     }
 }
 
@@ -79,5 +230,14 @@ pub struct Interface {
 /// # Errors
 /// What the system said.
 pub fn interfaces() -> Result<Vec<Interface>, CaptureError> {
-    Ok(Vec::new())
+    let devices = Device::list().map_err(|error| CaptureError(format!("cannot list interfaces: {error}")))?;
+    Ok(devices
+        .into_iter()
+        .map(|device| Interface {
+            name: device.name,
+            description: device.desc.unwrap_or_default(),
+            addresses: device.addresses.iter().map(|address| address.addr.to_string()).collect(),
+            up: device.flags.if_flags.contains(IfFlags::UP),
+        })
+        .collect())
 }
