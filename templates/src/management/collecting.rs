@@ -185,10 +185,22 @@ impl CollectingSession {
         self.counters.octets += message.octets() as u64;
         sink(Event::Message(&header));
 
-        let mut domain = self.domains.remove(&header.domain).unwrap_or_default();
+        let Self {
+            transport,
+            domains,
+            pending,
+            fields,
+            counters,
+            ..
+        } = self;
+        let Domain { templates, sequence } = domains.entry(header.domain).or_default();
+        let transport = *transport;
         let mut handling = Handling {
-            session: self,
-            domain: &mut domain,
+            transport,
+            templates,
+            pending,
+            fields,
+            counters,
             now_ns,
             header,
             registry,
@@ -206,8 +218,7 @@ impl CollectingSession {
                 available: bytes.len(),
             });
         }
-        let outcome = domain.sequence.observe(header.sequence, records);
-        self.domains.insert(header.domain, domain);
+        let outcome = sequence.observe(header.sequence, records);
         sink(Event::Sequence {
             domain: header.domain,
             outcome,
@@ -322,8 +333,12 @@ impl CollectingSession {
 
 /// One Message on its way through its session.
 struct Handling<'h, F> {
-    session: &'h mut CollectingSession,
-    domain: &'h mut Domain,
+    transport: TransportKind,
+    templates: &'h mut DomainTemplates,
+    pending: &'h mut PendingSets,
+    /// Fields of all templates of the session.
+    fields: &'h mut usize,
+    counters: &'h mut CollectingCounters,
     now_ns: i64,
     header: MessageHeader,
     registry: &'h mut Registry,
@@ -375,7 +390,7 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
     }
 
     fn fault(&mut self, error: DecodeError) {
-        self.session.counters.errors.count(error.kind);
+        self.counters.errors.count(error.kind);
         (self.sink)(Event::Error(error));
     }
 
@@ -399,12 +414,7 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
                 fields,
             } => {
                 let parts = (id, scope_field_count, &*fields);
-                let fields_in_session = &mut self.session.fields;
-                match self
-                    .domain
-                    .templates
-                    .announce(self.now_ns, parts, self.registry, fields_in_session)
-                {
+                match self.templates.announce(self.now_ns, parts, self.registry, self.fields) {
                     Ok((template, change)) => self.announced(&template, change),
                     Err(kind) => self.template_fault(kind, id, set),
                 }
@@ -413,14 +423,14 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
     }
 
     fn announced(&mut self, template: &Arc<Template>, change: TemplateChange) {
-        self.session.counters.templates += 1;
-        self.session.counters.replaced_templates += u64::from(change == TemplateChange::Replaced);
+        self.counters.templates += 1;
+        self.counters.replaced_templates += u64::from(change == TemplateChange::Replaced);
         (self.sink)(Event::Template {
             domain: self.header.domain,
             template,
             change,
         });
-        for set in self.session.pending.take(self.header.domain, template.id()) {
+        for set in self.pending.take(self.header.domain, template.id()) {
             let waited_ns = Some(self.now_ns.saturating_sub(set.received_ns));
             self.records(&set.header, template, &set.body, 0, waited_ns);
         }
@@ -429,21 +439,19 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
     fn withdrawal(&mut self, id: u16, set: &Set<'_>) {
         // "Template Withdrawals MUST NOT be sent ... over UDP" (RFC 7011 section 8.4): there, a forged datagram could
         // end any template.
-        if !self.session.transport.is_reliable() {
+        if !self.transport.is_reliable() {
             return self.template_fault(DecodeErrorKind::WithdrawalOverUdp, id, set);
         }
-        let fields = &mut self.session.fields;
         let ended = match id {
-            TEMPLATE_SET_ID | OPTIONS_TEMPLATE_SET_ID if id == set.id => self
-                .domain
-                .templates
-                .withdraw_all(id == OPTIONS_TEMPLATE_SET_ID, fields),
-            _ => usize::from(self.domain.templates.withdraw(id, fields)),
+            TEMPLATE_SET_ID | OPTIONS_TEMPLATE_SET_ID if id == set.id => {
+                self.templates.withdraw_all(id == OPTIONS_TEMPLATE_SET_ID, self.fields)
+            }
+            _ => usize::from(self.templates.withdraw(id, self.fields)),
         };
         if ended == 0 && id >= MIN_TEMPLATE_ID {
             return self.template_fault(DecodeErrorKind::UnknownWithdrawal, id, set);
         }
-        self.session.counters.withdrawn_templates += ended as u64;
+        self.counters.withdrawn_templates += ended as u64;
         (self.sink)(Event::Withdrawn {
             domain: self.header.domain,
             id,
@@ -452,12 +460,12 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
 
     fn data_set(&mut self, set: &Set<'_>) -> Option<u32> {
         let header = self.header;
-        if let Some(template) = self.domain.templates.template(set.id).map(Arc::clone) {
+        if let Some(template) = self.templates.template(set.id).map(Arc::clone) {
             let records = self.records(&header, &template, set.body, set.offset, None);
             return records.and_then(|count| u32::try_from(count).ok());
         }
         let (set_id, octets) = (set.id, set.body.len());
-        self.session.pending.push(PendingSet {
+        self.pending.push(PendingSet {
             header,
             set_id,
             received_ns: self.now_ns,
@@ -486,7 +494,7 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
             type_information::Learned::default()
         };
         let mut records = template.records(body);
-        let scope = &self.domain.templates;
+        let scope = &*self.templates;
         let registry = &*self.registry;
         (self.sink)(Event::Records {
             header,
@@ -499,9 +507,9 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
         let count = records.finish();
         let error = records.error();
         if template.is_options() {
-            self.session.counters.options_records += count as u64;
+            self.counters.options_records += count as u64;
         } else {
-            self.session.counters.flow_records += count as u64;
+            self.counters.flow_records += count as u64;
         }
         self.learned(learned, offset);
         match error {
@@ -514,7 +522,7 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
     }
 
     fn learned(&mut self, learned: type_information::Learned, offset: usize) {
-        self.session.counters.typed_elements += learned.accepted;
+        self.counters.typed_elements += learned.accepted;
         for _ in 0..learned.refused {
             let kind = DecodeErrorKind::TypeRecord;
             self.fault(DecodeError {
@@ -528,7 +536,7 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
         if learned.accepted == 0 {
             return;
         }
-        for template in self.domain.templates.retype(self.registry) {
+        for template in self.templates.retype(self.registry) {
             let change = TemplateChange::Retyped;
             (self.sink)(Event::Template {
                 domain: self.header.domain,

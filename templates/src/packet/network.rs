@@ -200,7 +200,11 @@ fn addresses(head: &[u8; IPV6_HEADER_OCTETS]) -> (u128, u128) {
 /// field can hold, what was on the wire (Linux leaves the option out of its own large segments).
 #[cold]
 fn unstated_payload(next_header: u8, above: &[u8], wire: usize) -> usize {
-    let jumbo = if next_header == next::HOP_BY_HOP { jumbo_payload(above) } else { None };
+    let jumbo = if next_header == next::HOP_BY_HOP {
+        jumbo_payload(above)
+    } else {
+        None
+    };
     match jumbo {
         Some(octets) => octets,
         None if wire > usize::from(u16::MAX) => wire,
@@ -255,14 +259,23 @@ fn extensions<'a>(mut kind: u8, mut above: &'a [u8], mut above_octets: usize, he
     let mut fragment = headers.network.map_or(Fragment::Whole, |network| network.fragment);
     // A later fragment holds the middle of a payload; nothing in it is a header.
     while next::is_extension(kind) && fragment != Fragment::Later {
-        let Some(network) = headers.network.as_mut() else { return };
+        let Some(network) = headers.network.as_mut() else {
+            return;
+        };
         if usize::from(network.extension_headers) == MAX_EXTENSION_HEADERS {
             note(headers, Fault::ExtensionLimit);
             return;
         }
         let [following, units, ..] = above else {
             let cut = above.len() < above_octets;
-            note(headers, if cut { Fault::ExtensionCut } else { Fault::ExtensionLength });
+            note(
+                headers,
+                if cut {
+                    Fault::ExtensionCut
+                } else {
+                    Fault::ExtensionLength
+                },
+            );
             return;
         };
         let (following, units) = (*following, usize::from(*units));

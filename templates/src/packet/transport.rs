@@ -108,7 +108,10 @@ fn tcp<'a>(above: &'a [u8], octets: usize, headers: &mut Headers<'a>) {
     let Some(head) = above.first_chunk::<FIXED>() else {
         return tcp_cut(above, octets, headers);
     };
-    headers.ports = [u16::from_be_bytes([head[0], head[1]]), u16::from_be_bytes([head[2], head[3]])];
+    headers.ports = [
+        u16::from_be_bytes([head[0], head[1]]),
+        u16::from_be_bytes([head[2], head[3]]),
+    ];
     let header_octets = usize::from(head[12] >> 4) * 4;
     headers.transport = Transport::Tcp(Tcp {
         sequence: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
@@ -138,7 +141,10 @@ fn tcp_cut(above: &[u8], octets: usize, headers: &mut Headers<'_>) {
             sequence: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
             acknowledgment: u32::from_be_bytes([head[8], head[9], head[10], head[11]]),
             flags: TcpFlags(u16::from_be_bytes([head[12], head[13]]) & 0x0fff),
-            window: above.get(14..).and_then(<[u8]>::first_chunk).map(|window| u16::from_be_bytes(*window)),
+            window: above
+                .get(14..)
+                .and_then(<[u8]>::first_chunk)
+                .map(|window| u16::from_be_bytes(*window)),
             options: &[],
         });
     }
@@ -150,11 +156,16 @@ fn udp<'a>(above: &'a [u8], octets: usize, headers: &mut Headers<'a>) {
     let Some((head, payload)) = above.split_first_chunk::<FIXED>() else {
         return cut(above, FIXED, octets, headers);
     };
-    headers.ports = [u16::from_be_bytes([head[0], head[1]]), u16::from_be_bytes([head[2], head[3]])];
+    headers.ports = [
+        u16::from_be_bytes([head[0], head[1]]),
+        u16::from_be_bytes([head[2], head[3]]),
+    ];
     headers.transport = Transport::Udp;
     let stated = usize::from(u16::from_be_bytes([head[4], head[5]]));
     // RFC 2675 section 4: 0 in a jumbogram; in a capture of a sending host it is 0 or stale, as the card fills it in.
-    let whole = headers.network.is_some_and(|network| network.fragment == super::Fragment::Whole);
+    let whole = headers
+        .network
+        .is_some_and(|network| network.fragment == super::Fragment::Whole);
     let length = match stated {
         0 => octets,
         // The length is that of all fragments together.
@@ -166,13 +177,7 @@ fn udp<'a>(above: &'a [u8], octets: usize, headers: &mut Headers<'a>) {
     headers.payload = payload.get(..length - FIXED.min(length)).unwrap_or(payload);
 }
 
-fn with_ports<'a>(
-    transport: Transport<'a>,
-    fixed: usize,
-    above: &'a [u8],
-    octets: usize,
-    headers: &mut Headers<'a>,
-) {
+fn with_ports<'a>(transport: Transport<'a>, fixed: usize, above: &'a [u8], octets: usize, headers: &mut Headers<'a>) {
     let Some(payload) = above.get(fixed..) else {
         return cut(above, fixed, octets, headers);
     };
@@ -189,7 +194,10 @@ fn icmp<'a>(above: &'a [u8], octets: usize, headers: &mut Headers<'a>) {
     let [kind, code, ..] = above else {
         return short(above, octets, headers);
     };
-    headers.transport = Transport::Icmp { kind: *kind, code: *code };
+    headers.transport = Transport::Icmp {
+        kind: *kind,
+        code: *code,
+    };
     headers.payload_octets = octets.saturating_sub(FIXED) as u32;
     match above.get(FIXED..) {
         Some(payload) => headers.payload = payload,
@@ -210,5 +218,12 @@ fn cut(above: &[u8], fixed: usize, octets: usize, headers: &mut Headers<'_>) {
 /// The bytes ended: by the snap length when the packet states more than that, else by the packet's own length.
 fn short(above: &[u8], octets: usize, headers: &mut Headers<'_>) {
     let cut = above.len() < octets;
-    note(headers, if cut { Fault::TransportCut } else { Fault::TransportLength });
+    note(
+        headers,
+        if cut {
+            Fault::TransportCut
+        } else {
+            Fault::TransportLength
+        },
+    );
 }
