@@ -53,3 +53,37 @@ pub fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .map(|(at, line)| (at + 1, line.trim_end()))
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_plain_and_quoted_fields() {
+        assert_eq!(fields("a, b ,,c").unwrap(), ["a", "b", "", "c"]);
+        assert_eq!(fields(r#""a, ""b""", c"#).unwrap(), [r#"a, "b""#, "c"]);
+        assert_eq!(fields("").unwrap(), [""]);
+        assert_eq!(fields(r#""""#).unwrap(), [""]);
+        assert!(fields(r#""a"#).is_err());
+        assert!(fields(r#""a"b"#).is_err());
+    }
+
+    #[test]
+    fn passes_over_comments_and_empty_lines() {
+        let text = "# comment\n\r\na,b\r\n  \nc";
+        assert_eq!(lines(text).collect::<Vec<_>>(), [(3, "a,b"), (5, "c")]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_line_is_split_or_refused(line in ".*") {
+            let _ = fields(&line);
+        }
+
+        #[test]
+        fn quoting_leads_back(cells in proptest::collection::vec(r#"[a-z ,"]*"#, 1..6)) {
+            let line: Vec<String> = cells.iter().map(|c| format!("\"{}\"", c.replace('"', "\"\""))).collect();
+            proptest::prop_assert_eq!(fields(&line.join(",")).unwrap(), cells);
+        }
+    }
+}

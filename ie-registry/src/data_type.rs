@@ -207,3 +207,45 @@ impl fmt::Display for DataType {
         f.pad(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_codes_lead_back() {
+        for (code, data_type) in DataType::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(data_type.code()), code);
+            assert_eq!(DataType::from_code(data_type.code()), Some(data_type));
+            assert_eq!(DataType::from_name(data_type.name()), Some(data_type));
+        }
+        assert_eq!(DataType::from_code(24), None);
+        assert_eq!(DataType::from_name("IPV4ADDRESS"), Some(DataType::Ipv4Address));
+        assert_eq!(DataType::from_name("uint8"), None);
+    }
+
+    /// The lengths that RFC 7011 section 6.2 allows, type by type.
+    #[test]
+    fn reduced_size_is_for_integers_and_float64() {
+        let lengths = |t: DataType| -> Vec<u16> { (0..=40).filter(|l| t.allows_length(*l)).collect() };
+        assert_eq!(lengths(DataType::Unsigned64), (1..=8).collect::<Vec<_>>());
+        assert_eq!(lengths(DataType::Signed32), [1, 2, 3, 4]);
+        assert_eq!(lengths(DataType::Unsigned16), [1, 2]);
+        assert_eq!(lengths(DataType::Unsigned8), [1]);
+        assert_eq!(lengths(DataType::Unsigned256), (1..=32).collect::<Vec<_>>());
+        assert_eq!(lengths(DataType::Float64), [4, 8]);
+        assert_eq!(lengths(DataType::Float32), [4]);
+        assert_eq!(lengths(DataType::Boolean), [1]);
+        assert_eq!(lengths(DataType::MacAddress), [6]);
+        assert_eq!(lengths(DataType::Ipv6Address), [16]);
+        assert_eq!(lengths(DataType::DateTimeSeconds), [4]);
+        assert_eq!(lengths(DataType::DateTimeNanoseconds), [8]);
+        assert_eq!(lengths(DataType::String).len(), 41);
+        for data_type in DataType::ALL {
+            let variable = data_type.allows_length(VARIABLE_LENGTH);
+            assert_eq!(variable, data_type.max_length().is_none(), "{data_type}");
+            let natural = data_type.max_length().unwrap_or(0);
+            assert!(data_type.allows_length(natural));
+        }
+    }
+}

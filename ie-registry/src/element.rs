@@ -44,8 +44,8 @@ impl ElementId {
     /// The element behind a NetFlow v9 field type, which has 16 bits and no enterprise number.
     ///
     /// A type that only NetFlow v9 knows is under [`NETFLOW9_PEN`]. Below 32768 a type is IANA's element of that
-    /// number; from there up it is nProbe's (57472 to 59519) or Cisco's (RFC 7011 section 3.2 keeps that bit for
-    /// "enterprise", and both vendors number their IPFIX elements accordingly).
+    /// number; from there up it is nProbe's (57472 to 59519) or Cisco's: both vendors number their IPFIX elements
+    /// so that a constant lies between the two.
     pub fn netflow9(field_type: u16) -> ElementId {
         let own = ElementId::new(NETFLOW9_PEN, field_type);
         if crate::table::element(own).is_some() {

@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 
+use crate::element::NETFLOW9_PEN;
 use crate::limits::{MAX_ADDED_ELEMENTS, MAX_NAME_OCTETS};
 use crate::table::{self, compare_folded};
 use crate::{Element, ElementId};
@@ -52,9 +53,12 @@ pub enum AddError {
     /// [`MAX_ADDED_ELEMENTS`] are there already.
     #[error("the registry is full ({MAX_ADDED_ELEMENTS} added elements)")]
     Full,
-    /// Element numbers have 15 bits; RFC 5610 types no element of IANA's own registry, and number 0 is reserved.
-    #[error("element {0} is not a number that can be defined at run time")]
+    /// Element numbers have 15 bits and number 0 is reserved.
+    #[error("element {0} has no number from 1 to 32767")]
     Number(ElementId),
+    /// Semantics that make no sense for the type ("MUST be ignored by Collecting Processes", RFC 5610 section 3.10).
+    #[error("element {0} combines a type and semantics that RFC 5610 forbids")]
+    Semantics(ElementId),
 }
 
 /// What happened to the elements offered at run time since the registry was made.
@@ -72,6 +76,8 @@ pub struct RegistryCounters {
     pub refused_full: u64,
     /// Offers refused for their number.
     pub refused_number: u64,
+    /// Offers refused for semantics that do not go with the type.
+    pub refused_semantics: u64,
     /// Names from the wire that had to be shortened or cleaned.
     pub names_changed: u64,
 }
@@ -96,6 +102,7 @@ impl Registry {
                 kept: 0,
                 refused_full: 0,
                 refused_number: 0,
+                refused_semantics: 0,
                 names_changed: 0,
             },
         }
@@ -140,26 +147,27 @@ impl Registry {
     /// the wire replaces an earlier one.
     ///
     /// The name is cleaned: letters, digits, `_`, `-` and `.` stay, everything else becomes `_`, it is cut at
-    /// [`MAX_NAME_OCTETS`] and never starts with a digit (`9.77` is how an unknown element is called).
+    /// [`MAX_NAME_OCTETS`] and never starts with a digit (`9.77` is how an unknown element is called). A name
+    /// that is empty or holds U+0000 is not used at all (RFC 5610 section 4): the element is called `PEN.ID`.
     ///
     /// # Errors
-    /// [`AddError::Full`] at [`MAX_ADDED_ELEMENTS`], [`AddError::Number`] for number 0, numbers above 32767,
-    /// IANA's elements and reverse elements, which are not for others to define.
+    /// [`AddError::Full`] at [`MAX_ADDED_ELEMENTS`], [`AddError::Number`] for a number that no element can have,
+    /// [`AddError::Semantics`] for a combination that RFC 5610 forbids. Each moves a counter.
     pub fn add(&mut self, mut element: Element) -> Result<Added, AddError> {
-        let id = element.id;
-        if table::element(id).is_some() {
-            self.counters.kept += 1;
-            return Ok(Added::Kept);
+        if table::element(element.id).is_none() && !element.semantics.suits(element.data_type) {
+            self.counters.refused_semantics += 1;
+            return Err(AddError::Semantics(element.id));
         }
-        if id.pen == 0 || id.pen == crate::REVERSE_PEN {
-            self.counters.refused_number += 1;
-            return Err(AddError::Number(id));
-        }
-        if let Some(clean) = clean_name(&element.name, id) {
+        let clean = clean_name(&element.name, element.id);
+        let changed = clean.is_some();
+        if let Some(clean) = clean {
             element.name = clean.into();
+        }
+        let added = self.insert(element, Origin::Wire)?;
+        if changed && matches!(added, Added::New | Added::Replaced) {
             self.counters.names_changed += 1;
         }
-        self.insert(element, Origin::Wire)
+        Ok(added)
     }
 
     /// What happened to the elements offered at run time.
@@ -169,13 +177,13 @@ impl Registry {
 
     pub(crate) fn insert(&mut self, element: Element, origin: Origin) -> Result<Added, AddError> {
         let id = element.id;
-        if id.id == 0 || id.id > 0x7fff {
-            self.counters.refused_number += 1;
-            return Err(AddError::Number(id));
-        }
         if table::element(id).is_some() {
             self.counters.kept += 1;
             return Ok(Added::Kept);
+        }
+        if id.id == 0 || id.id > 0x7fff || id.pen == NETFLOW9_PEN {
+            self.counters.refused_number += 1;
+            return Err(AddError::Number(id));
         }
         match self.place(id) {
             Ok(at) => Ok(self.replace(at, element, origin)),
@@ -267,7 +275,7 @@ fn clean_name(name: &str, id: ElementId) -> Option<String> {
     if starts_well && name.len() <= MAX_NAME_OCTETS && name.chars().all(allowed) {
         return None;
     }
-    if name.is_empty() {
+    if name.is_empty() || name.contains('\0') {
         return Some(id.to_string());
     }
     let mut clean = String::new();
@@ -282,4 +290,190 @@ fn clean_name(name: &str, id: ElementId) -> Option<String> {
         clean.push(c);
     }
     Some(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DataType, Semantics, ids};
+
+    fn element(pen: u32, id: u16, name: &str) -> Element {
+        Element::new(ElementId::new(pen, id), name.to_owned(), DataType::Unsigned32)
+    }
+
+    fn found(registry: &Registry, name: &str) -> Option<ElementId> {
+        registry.by_name(name).map(|e| e.id)
+    }
+
+    #[test]
+    fn an_element_from_the_wire_is_found_and_counted() {
+        let mut registry = Registry::new();
+        let new = element(4711, 7, "queueDepth");
+        assert_eq!(registry.add(new.clone()), Ok(Added::New));
+        assert_eq!(registry.add(new.clone()), Ok(Added::Unchanged));
+        assert_eq!(registry.element(new.id), Some(&new));
+        assert_eq!(found(&registry, "queueDepth"), Some(new.id));
+        assert_eq!(found(&registry, "QUEUEdepth"), Some(new.id));
+        assert_eq!(registry.iter().last(), Some(&new));
+
+        let other = Element {
+            data_type: DataType::Unsigned64,
+            name: "queueLength".into(),
+            ..new
+        };
+        assert_eq!(registry.add(other.clone()), Ok(Added::Replaced));
+        assert_eq!(registry.element(other.id), Some(&other));
+        assert_eq!(found(&registry, "queueDepth"), None);
+        assert_eq!(found(&registry, "queueLength"), Some(other.id));
+        let counters = RegistryCounters {
+            added: 1,
+            unchanged: 1,
+            replaced: 1,
+            ..Default::default()
+        };
+        assert_eq!(registry.counters(), &counters);
+        assert_eq!(Registry::builtin().element(other.id), None);
+    }
+
+    #[test]
+    fn builtin_definitions_and_names_cannot_be_taken_over() {
+        let mut registry = Registry::new();
+        let builtin = registry.element(ids::OCTET_DELTA_COUNT).unwrap().clone();
+        let wrong = Element {
+            name: "other".into(),
+            data_type: DataType::String,
+            ..builtin.clone()
+        };
+        assert_eq!(registry.add(wrong), Ok(Added::Kept));
+        assert_eq!(registry.element(ids::OCTET_DELTA_COUNT), Some(&builtin));
+        assert_eq!(found(&registry, "other"), None);
+
+        registry.add(element(1, 1, "octetDeltaCount")).unwrap();
+        registry.add(element(1, 2, "OCTETDELTACOUNT")).unwrap();
+        for name in ["octetDeltaCount", "OCTETDELTACOUNT", "octetdeltacount"] {
+            assert_eq!(found(&registry, name), Some(ids::OCTET_DELTA_COUNT), "{name}");
+        }
+        assert_eq!(registry.counters().kept, 1);
+        assert_eq!(registry.counters().added, 2);
+    }
+
+    #[test]
+    fn a_file_wins_over_the_wire_whichever_came_first() {
+        let mut registry = Registry::new();
+        registry.add(element(4711, 1, "wireName")).unwrap();
+        assert_eq!(registry.load_csv("4711,1,fileName,unsigned8").unwrap(), 1);
+        assert_eq!(registry.add(element(4711, 1, "wireName")), Ok(Added::Kept));
+        assert_eq!(registry.element(ElementId::new(4711, 1)).unwrap().name, "fileName");
+        assert_eq!(found(&registry, "wireName"), None);
+
+        // Names: a file's, even in another case, before the wire's.
+        registry.add(element(1, 1, "shared")).unwrap();
+        registry.load_csv("4711,2,Shared,string").unwrap();
+        assert_eq!(found(&registry, "shared"), Some(ElementId::new(4711, 2)));
+        assert_eq!(registry.counters().replaced, 1);
+        assert_eq!(registry.counters().kept, 1);
+    }
+
+    #[test]
+    fn names_from_the_wire_are_cleaned() {
+        let clean = |name: &str| {
+            let mut registry = Registry::new();
+            registry.add(element(9, 77, name)).unwrap();
+            let changed = registry.counters().names_changed == 1;
+            (
+                registry.element(ElementId::new(9, 77)).unwrap().name.to_string(),
+                changed,
+            )
+        };
+        assert_eq!(clean("plain_name-1.a"), ("plain_name-1.a".to_owned(), false));
+        assert_eq!(clean("Länge"), ("Länge".to_owned(), false));
+        assert_eq!(clean("a b\u{1b}[31m\n"), ("a_b__31m_".to_owned(), true));
+        assert_eq!(clean("1.2"), ("_1.2".to_owned(), true));
+        assert_eq!(clean(""), ("9.77".to_owned(), true));
+        assert_eq!(clean("a\0b"), ("9.77".to_owned(), true));
+        let (long, changed) = clean(&"ä".repeat(500));
+        assert!(changed && long.len() == MAX_NAME_OCTETS - 1 && long.chars().all(|c| c == 'ä'));
+    }
+
+    #[test]
+    fn what_cannot_be_defined_is_refused_and_counted() {
+        let mut registry = Registry::new();
+        for id in [
+            ElementId::new(4711, 0),
+            ElementId::new(4711, 0x8000),
+            ElementId::new(NETFLOW9_PEN, 5),
+        ] {
+            let refused = registry.add(Element::new(id, "x", DataType::String));
+            assert_eq!(refused, Err(AddError::Number(id)));
+        }
+        let mut flags = element(4711, 1, "x");
+        flags.data_type = DataType::String;
+        flags.semantics = Semantics::Flags;
+        assert_eq!(registry.add(flags.clone()), Err(AddError::Semantics(flags.id)));
+        // A newer registry than ours may be announced ("set the privateEnterpriseNumber to 0", RFC 5610 section 3.8).
+        assert_eq!(registry.add(element(0, 600, "newElement")), Ok(Added::New));
+        assert_eq!(registry.counters().refused_number, 3);
+        assert_eq!(registry.counters().refused_semantics, 1);
+        assert_eq!(registry.counters().added, 1);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut registry = Registry::new();
+        let mut full = 0;
+        for n in 0..MAX_ADDED_ELEMENTS as u32 + 10 {
+            match registry.add(element(100_000 + n, 1, &format!("e{n}"))) {
+                Ok(added) => assert_eq!(added, Added::New),
+                Err(error) => {
+                    assert_eq!(error, AddError::Full);
+                    full += 1;
+                }
+            }
+        }
+        assert_eq!(full, 10);
+        assert_eq!(registry.counters().refused_full, 10);
+        assert_eq!(registry.counters().added, MAX_ADDED_ELEMENTS as u64);
+        assert_eq!(registry.added.len(), MAX_ADDED_ELEMENTS);
+        // What is there can still be replaced.
+        assert_eq!(registry.add(element(100_000, 1, "renamed")), Ok(Added::Replaced));
+        assert_eq!(found(&registry, "renamed"), Some(ElementId::new(100_000, 1)));
+    }
+
+    proptest::proptest! {
+        /// After any run of additions both indexes find exactly what a plain map of the last accepted holds.
+        #[test]
+        fn additions_equal_a_plain_map(
+            steps in proptest::collection::vec((0u32..3, 1u16..6, 0u8..4, proptest::bool::ANY), 0..60),
+        ) {
+            use std::collections::BTreeMap;
+            let mut registry = Registry::new();
+            let mut plain: BTreeMap<ElementId, (bool, String)> = BTreeMap::new();
+            for (pen, id, name, from_file) in steps {
+                let id = ElementId::new(900_000 + pen, id);
+                let name = ["alpha", "Alpha", "beta", "gamma"][usize::from(name)];
+                if from_file {
+                    registry.load_csv(&format!("{},{},{name},unsigned32", id.pen, id.id)).unwrap();
+                    plain.insert(id, (true, name.to_owned()));
+                } else {
+                    registry.add(element(id.pen, id.id, name)).unwrap();
+                    if plain.get(&id).is_none_or(|held| !held.0) {
+                        plain.insert(id, (false, name.to_owned()));
+                    }
+                }
+            }
+            for (id, (_, name)) in &plain {
+                proptest::prop_assert_eq!(&registry.element(*id).unwrap().name, name);
+            }
+            for name in ["alpha", "Alpha", "ALPHA", "beta", "gamma"] {
+                let expected = plain
+                    .iter()
+                    .filter(|(_, (_, held))| held.eq_ignore_ascii_case(name))
+                    .map(|(id, (file, held))| (!file, held != name, held.clone(), *id))
+                    .min_by_key(|(wire, folded, _, id)| (*wire, *folded, *id));
+                proptest::prop_assert_eq!(found(&registry, name), expected.map(|e| e.3), "{}", name);
+            }
+            let counters = registry.counters();
+            proptest::prop_assert_eq!(counters.added as usize, plain.len());
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::data_type::DataType;
+
 /// The meaning of a value (RFC 7012 section 3.2). The numbers are the codes of RFC 5610 section 3.2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -61,6 +63,27 @@ impl Semantics {
     /// The entry of that code; `None` for codes not assigned.
     pub fn from_code(code: u8) -> Option<Semantics> {
         Semantics::ALL.get(usize::from(code)).copied()
+    }
+
+    /// Whether a type record may combine this meaning with that type (RFC 5610 section 3.10, "Data Type and
+    /// Semantics Restrictions"; lists by RFC 6313 section 4.2, unsigned256 as the other unsigned types).
+    ///
+    /// IANA's own registry does not keep to it (octetArrays that are identifiers), nor do vendors, so it is for
+    /// records from the wire only.
+    pub const fn suits(self, data_type: DataType) -> bool {
+        match self {
+            Semantics::Default => true,
+            Semantics::List => data_type.is_list(),
+            Semantics::Flags => data_type.is_unsigned(),
+            Semantics::Identifier => data_type.is_integer(),
+            Semantics::Quantity
+            | Semantics::TotalCounter
+            | Semantics::DeltaCounter
+            | Semantics::SnmpCounter
+            | Semantics::SnmpGauge => {
+                data_type.is_integer() || matches!(data_type, DataType::Float32 | DataType::Float64)
+            }
+        }
     }
 }
 
@@ -194,5 +217,43 @@ impl Status {
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_codes_lead_back() {
+        for semantics in Semantics::ALL {
+            assert_eq!(Semantics::from_code(semantics.code()), Some(semantics));
+            assert_eq!(Semantics::from_name(semantics.name()), Some(semantics));
+        }
+        for units in Units::ALL {
+            assert_eq!(Units::from_code(units.code()), Some(units));
+            assert_eq!(Units::from_name(units.name()), Some(units));
+        }
+        assert_eq!(Semantics::from_code(9), None);
+        assert_eq!(Units::from_code(16), None);
+        assert_eq!(Status::from_name("Deprecated"), Some(Status::Deprecated));
+        assert_eq!(Status::from_name(""), None);
+    }
+
+    /// The four points of RFC 5610 section 3.10.
+    #[test]
+    fn semantics_go_with_types() {
+        for semantics in Semantics::ALL {
+            let unsigned = semantics != Semantics::List;
+            assert_eq!(semantics.suits(DataType::Unsigned32), unsigned, "{semantics}");
+            let signed = unsigned && semantics != Semantics::Flags;
+            assert_eq!(semantics.suits(DataType::Signed8), signed, "{semantics}");
+            let float = signed && semantics != Semantics::Identifier;
+            assert_eq!(semantics.suits(DataType::Float64), float, "{semantics}");
+            let other = semantics == Semantics::Default;
+            assert_eq!(semantics.suits(DataType::String), other, "{semantics}");
+            assert_eq!(semantics.suits(DataType::Ipv4Address), other, "{semantics}");
+        }
+        assert!(Semantics::List.suits(DataType::BasicList));
     }
 }

@@ -129,3 +129,77 @@ fn is_identifier(name: &str) -> bool {
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_and_without_heading_gives_the_same() {
+        let plain = "# mine\n4711,1,rttMicroseconds,unsigned32,quantity,microseconds,current\n\n4711,2,site,string\n";
+        let headed = "\u{feff}pen,name,id,type,units,semantics\r\n4711,rttMicroseconds,1,UNSIGNED32,microseconds,quantity\r\n4711,site,2,string,,\r\n";
+        let load = |text: &str| {
+            let mut registry = Registry::new();
+            assert_eq!(registry.load_csv(text), Ok(2));
+            assert_eq!(registry.load_csv(text), Ok(0));
+            assert_eq!(registry.counters().added, 2);
+            assert_eq!(registry.counters().unchanged, 2);
+            [1, 2].map(|id| registry.element(ElementId::new(4711, id)).unwrap().clone())
+        };
+        let elements = load(plain);
+        assert_eq!(elements, load(headed));
+        assert_eq!(elements[0].semantics, Semantics::Quantity);
+        assert_eq!(elements[0].units, Units::Microseconds);
+        assert_eq!(elements[1].data_type, DataType::String);
+    }
+
+    #[test]
+    fn builtin_elements_stay() {
+        let mut registry = Registry::new();
+        assert_eq!(registry.load_csv("0,1,mine,string"), Ok(0));
+        assert_eq!(registry.element(ElementId::iana(1)).unwrap().name, "octetDeltaCount");
+        assert_eq!(registry.counters().kept, 1);
+    }
+
+    #[test]
+    fn a_wrong_line_is_named_with_what_would_be_right() {
+        let wrong = |text: &str| Registry::new().load_csv(text).unwrap_err();
+        let cases = [
+            (
+                "4711,1,a,string\n4711,x,b,string",
+                2,
+                "id \"x\" is not a number from 0 to 32767",
+            ),
+            ("4711,32768,a,string", 1, "id \"32768\" is not a number from 0 to 32767"),
+            ("-1,1,a,string", 1, "pen \"-1\" is not a number from 0 to 4294967295"),
+            ("4711,1,1a,string", 1, "name \"1a\" is not a letter followed by"),
+            ("4711,1,a b,string", 1, "name \"a b\" is not a letter followed by"),
+            ("4711,1,a,text", 1, "type \"text\" is none of octetArray, unsigned8"),
+            ("4711,1,a,string,kind", 1, "semantics \"kind\" is none of default"),
+            (
+                "4711,1,a,string,,bytes",
+                1,
+                "units \"bytes\" is none of none, bits, octets",
+            ),
+            ("4711,1,a,string,,,old", 1, "status \"old\" is none of current"),
+            ("4711,1,a,string,,,current,x", 1, "8 fields; there are at most 7"),
+            ("4711,0,a,string", 1, "element 4711.0 has no number from 1 to 32767"),
+            ("4711,1,\"a,string", 1, "a quote is not closed"),
+            ("pen,id,name\n", 1, "the heading has no column type"),
+            ("pen,id,name,type,colour\n", 1, "unknown column \"colour\""),
+        ];
+        for (text, line, reason) in cases {
+            let error = wrong(text);
+            assert_eq!(error.line, line, "{text}");
+            assert!(error.reason.starts_with(reason), "{text}: {error}");
+        }
+        assert!(wrong("4711,1,1a,string").to_string().starts_with("line 1: name"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_taken_or_refused(text in "(.*\n){0,6}") {
+            let _ = Registry::new().load_csv(&text);
+        }
+    }
+}

@@ -16,7 +16,7 @@ def write(path, comments, columns, rows):
     lines = ["# " + comment for comment in comments]
     lines.append(",".join(columns))
     lines += [",".join(field(cell) for cell in row) for row in rows]
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 

@@ -35,17 +35,22 @@ def renumbered(source, pen, offset=0):
     return {n - offset: {**e, "pen": pen, "id": n - offset} for n, e in source.items()}
 
 
-def sized_as_integers(elements, path):
-    """nProbe's manual gives a length where it gives no type."""
+def sized_by_manual(elements, path):
+    """nProbe's manual gives a length where it gives no type; where its integers are larger than tshark's, it is right."""
     kinds = {1: "unsigned8", 2: "unsigned16", 4: "unsigned32", 8: "unsigned64", 16: "string"}
+    sizes = {kind: size for size, kind in kinds.items() if kind != "string"}
     lengths = {int(m[2]): int(m[3]) for m in readers.NPROBE_LINE.findall(path.read_text(encoding="utf-8"))}
-    return {
-        number: {**e, "type": e["type"] or kinds.get(lengths.get(number), "")} for number, e in elements.items()
-    }
+    sized = {}
+    for number, element in elements.items():
+        kind, length = element["type"], lengths.get(number, 0)
+        if not kind or length > sizes.get(kind, length):
+            kind = kinds.get(length, kind)
+        sized[number] = {**element, "type": kind}
+    return sized
 
 
-def apply_types(elements, rules):
-    for (pen, number), kind in rules.items():
+def apply_types(elements, types):
+    for (pen, number), kind in types.items():
         element = elements.get(number)
         if element and element["pen"] == pen and not element["type"]:
             element["type"] = kind
@@ -70,7 +75,7 @@ def netflow9(tshark, logstash, libfds, fastip):
     return cisco, own
 
 
-def write(source, target):
+def write(source, target, rules):
     vendor = source / "vendor"
     libfds = lambda name, pen: readers.libfds_xml(vendor / f"libfds/{name}.xml", pen)  # noqa: E731
     logstash = readers.logstash_yaml(vendor / "logstash-ipfix-vendors.yaml")
@@ -78,7 +83,7 @@ def write(source, target):
     tshark = lambda name, pen, word: readers.tshark_tsv(vendor / f"tshark/{name}.tsv", pen, fields.get(word, {}))  # noqa: E731
     xml = lambda name, pen: readers.registry_xml(vendor / f"{name}.xml", pen)  # noqa: E731
 
-    rules = {(int(r["pen"]), int(r["id"])): r["type"] for r in tables.read(target / "rules/types.csv")}
+    types = {(int(r["pen"]), int(r["id"])): r["type"] for r in tables.read(rules / "types.csv")}
     iana = {int(r["id"]) for r in tables.read(target / "iana-ipfix.csv") if r["id"].isdigit()}
     v10 = tshark("ipfix-v10", NETFLOW9_PEN, None)
     beyond_iana = {
@@ -91,7 +96,7 @@ def write(source, target):
     }
     libfds9 = {n: e for n, e in libfds("netflow", NETFLOW9_PEN).items() if n > 533}
     fastip = tshark("fastip-nonIANA", 33610, "fastip")
-    apply_types(fastip, rules)
+    apply_types(fastip, types)
     cisco9, own9 = netflow9(beyond_iana, logstash9, libfds9, fastip)
     extra = libfds("netflowExtra", 9)
 
@@ -104,7 +109,7 @@ def write(source, target):
         ("cert-6871", "cert-6871-*.xml, libfds/cert.xml, logstash", first_wins(
             xml("cert-6871-cert", 6871), xml("cert-6871-yaf_dhcp", 6871), xml("cert-6871-yaf_dpi", 6871),
             without_reverse(libfds("cert", 6871)), without_reverse(logstash[6871]))),
-        ("ntop-35632", "ntop-35632-nprobe.rst, tshark", sized_as_integers(ntop, nprobe)),
+        ("ntop-35632", "ntop-35632-nprobe.rst, tshark", sized_by_manual(ntop, nprobe)),
         ("cisco-9", "libfds/cisco.xml, libfds/netflowExtra.xml, tshark, logstash", first_wins(
             libfds("cisco", 9), extra, tshark("cisco-9", 9, "cisco"), cisco9, logstash[9])),
         ("netscaler-5951", "libfds/netscaler.xml, tshark, logstash", first_wins(
@@ -132,9 +137,9 @@ def write(source, target):
     for pen, name in LOGSTASH_ONLY.items():
         vendors.append((f"{name}-{pen}", "logstash", logstash[pen]))
 
-    names = {(int(r["pen"]), int(r["id"])): r["name"] for r in tables.read(target / "rules/names.csv")}
+    names = {(int(r["pen"]), int(r["id"])): r["name"] for r in tables.read(rules / "names.csv")}
     for name, sources, elements in vendors:
-        apply_types(elements, rules)
+        apply_types(elements, types)
         for (pen, number), better in names.items():
             if elements.get(number, {}).get("pen") == pen:
                 elements[number]["name"] = better
