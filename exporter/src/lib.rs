@@ -4,6 +4,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod capture;
+pub mod config;
+pub mod exporting;
 pub mod io;
 pub mod limits;
 pub mod metering;
+pub mod run;

@@ -73,7 +73,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     if wrong.is_empty() {
         Ok(settings)
     } else {
-        Err(ConfigError { lines: wrong })
+        Err(ConfigError { lines: wrong, only_missing: false })
     }
 }
 

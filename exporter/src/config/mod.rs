@@ -107,14 +107,14 @@ pub struct LogConfig {
 pub struct ConfigError {
     /// At least one.
     pub lines: Vec<String>,
+    /// Nothing is wrong, but a source or a destination has to be added on the command line.
+    pub only_missing: bool,
 }
 
 impl ConfigError {
     /// An error of one line.
     pub fn one(line: impl Into<String>) -> Self {
-        Self {
-            lines: vec![line.into()],
-        }
+        Self { lines: vec![line.into()], only_missing: false }
     }
 }
 
@@ -145,20 +145,17 @@ impl Config {
     /// # Errors
     /// Every value that is wrong, and a missing source or destination.
     pub fn build(settings: &Settings) -> Result<Self, ConfigError> {
-        let mut reader = Reader {
-            settings,
-            wrong: Vec::new(),
-        };
+        let mut reader = Reader { settings, wrong: Vec::new(), missing: Vec::new() };
         let defaults = Defaults::new();
         let source = reader.source();
         let to = reader.list("to", Destination::parse);
         if to.is_empty() && !settings.contains_key("to") {
-            reader.wrong.push(
+            reader.missing.push(
                 "no destination: add --to DEST, such as --to udp://127.0.0.1:4739, --to file:flows.ipfix or --to json:-"
                     .to_owned(),
             );
         }
-        reader.no_destination_twice(&to);
+        reader.few_enough_and_different(&to);
         let config = Self {
             capture: CaptureConfig {
                 source: source.unwrap_or(Source::Files(Vec::new())),
@@ -205,12 +202,10 @@ impl Config {
                 quiet: reader.one("quiet", switch).unwrap_or_default(),
             },
         };
-        if reader.wrong.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError {
-                lines: reader.wrong,
-            })
+        match (reader.wrong.is_empty(), reader.missing.is_empty()) {
+            (true, true) => Ok(config),
+            (true, false) => Err(ConfigError { lines: reader.missing, only_missing: true }),
+            _ => Err(ConfigError { lines: reader.wrong, only_missing: false }),
         }
     }
 }
@@ -239,6 +234,8 @@ impl Defaults {
 struct Reader<'s> {
     settings: &'s Settings,
     wrong: Vec<String>,
+    /// What the command line may still add to a file.
+    missing: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -274,7 +271,7 @@ impl Reader<'_> {
             (false, true) => Some(Source::Live(interfaces)),
             (true, false) => Some(Source::Files(files)),
             (true, true) => {
-                self.wrong.push(
+                self.missing.push(
                     "no packets to meter: add --interface IF (`flowgauge-exporter interfaces` lists them) or --read FILE"
                         .to_owned(),
                 );
@@ -290,7 +287,10 @@ impl Reader<'_> {
     }
 
     /// Two writers would destroy one file, and a collector would count everything twice.
-    fn no_destination_twice(&mut self, to: &[Destination]) {
+    fn few_enough_and_different(&mut self, to: &[Destination]) {
+        if to.len() > limits::DESTINATIONS {
+            self.wrong.push(format!("{} destinations are more than the {} there can be", to.len(), limits::DESTINATIONS));
+        }
         for (at, destination) in to.iter().enumerate() {
             if to.iter().take(at).any(|earlier| earlier == destination) {
                 self.wrong

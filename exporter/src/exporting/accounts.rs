@@ -3,7 +3,7 @@
 //! The queue and the destination's thread write, `run` and the statistics options records read, so all is atomic.
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use crate::metering::record::FlowRecord;
 
@@ -82,6 +82,7 @@ pub struct DestinationAccounts {
     octets: AtomicU64,
     send_errors: AtomicU64,
     connections: AtomicU64,
+    failed: AtomicBool,
 }
 
 impl DestinationAccounts {
@@ -100,6 +101,7 @@ impl DestinationAccounts {
             octets: AtomicU64::new(0),
             send_errors: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
         }
     }
 
@@ -148,6 +150,11 @@ impl DestinationAccounts {
         self.connections.fetch_add(1, Relaxed);
     }
 
+    /// The destination ended before its time.
+    pub fn set_failed(&self) {
+        self.failed.store(true, Relaxed);
+    }
+
     /// The counters now.
     pub fn snapshot(&self) -> AccountsSnapshot {
         AccountsSnapshot {
@@ -167,6 +174,7 @@ impl DestinationAccounts {
             octets: self.octets.load(Relaxed),
             send_errors: self.send_errors.load(Relaxed),
             connections: self.connections.load(Relaxed),
+            failed: self.failed.load(Relaxed),
         }
     }
 }
@@ -198,6 +206,8 @@ pub struct AccountsSnapshot {
     pub send_errors: u64,
     /// Connections established.
     pub connections: u64,
+    /// Whether it ended before its time.
+    pub failed: bool,
 }
 
 impl AccountsSnapshot {

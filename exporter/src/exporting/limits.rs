@@ -21,12 +21,8 @@ pub const FILE_MESSAGE_OCTETS: u16 = 65_535;
 
 /// Templates go again over UDP after this many Messages unless told otherwise.
 pub const TEMPLATE_REFRESH_MESSAGES: u64 = 1000;
-/// Datagrams given to the kernel in one call.
-pub const DATAGRAMS_PER_CALL: usize = 32;
 /// Records a second over UDP when reading files: faster overruns the receive buffer of an untuned collector.
 pub const FILE_RATE_RECORDS: u64 = 50_000;
 
-/// Templates of one session: more layout variants than traffic can make.
-pub const TEMPLATES: usize = 4096;
 /// Destinations of one exporter.
 pub const DESTINATIONS: usize = 64;

@@ -1,7 +1,15 @@
 //! Shells around the cores: where frames are read and Messages are written.
 
+pub mod destination;
+pub mod file;
+pub mod json;
 pub mod live;
+pub mod log_limit;
 pub mod pace;
+pub mod patience;
 pub mod pcap_file;
 pub mod queue;
+pub mod resolve;
 pub mod retry;
+pub mod tcp;
+pub mod udp;

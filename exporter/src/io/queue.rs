@@ -4,22 +4,13 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::exporting::accounts::{DestinationAccounts, Loss, Volume};
 use crate::metering::record::FlowRecord;
 
 /// Flow records on their way to all destinations: shared, not copied.
 pub type Batch = Arc<[FlowRecord]>;
-
-/// What happens to a batch that finds the queue full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenFull {
-    /// The oldest batches go until it fits: packets do not wait.
-    DropOldest,
-    /// The sender waits: a file does.
-    Wait,
-}
 
 /// What [`BatchQueue::pop`] found.
 #[derive(Debug)]
@@ -85,34 +76,23 @@ impl BatchQueue {
         dropped
     }
 
-    /// Adds a batch as soon as there is room.
-    ///
-    /// # Errors
-    /// The batch, not counted as queued, when there was no room within `patience`.
-    pub fn push_waiting(&self, now_ns: i64, batch: Batch, patience: Duration) -> Result<(), Batch> {
-        let deadline = Instant::now() + patience;
-        let mut state = self.lock();
-        while !state.dead && !state.batches.is_empty() && state.records + batch.len() > self.capacity {
-            let now = Instant::now();
-            if now >= deadline {
-                return Err(batch);
-            }
-            state = self
-                .emptied
-                .wait_timeout(state, deadline - now)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
+    /// Adds a batch as soon as there is room. A destination that takes nothing gives up by itself, which ends the waiting.
+    pub fn push_waiting(&self, now_ns: i64, batch: Batch) {
+        let state = self.lock();
+        let mut state = self
+            .emptied
+            .wait_while(state, |state| {
+                !state.dead && !state.batches.is_empty() && state.records + batch.len() > self.capacity
+            })
+            .unwrap_or_else(PoisonError::into_inner);
         self.accounts.add_queued(batch.len() as u64);
         if state.dead {
-            self.accounts
-                .add_lost(now_ns, Loss::Failed, Volume::of(&batch));
-            return Ok(());
+            self.accounts.add_lost(now_ns, Loss::Failed, Volume::of(&batch));
+            return;
         }
         state.add(batch);
         drop(state);
         self.filled.notify_one();
-        Ok(())
     }
 
     /// Takes the oldest batch, waiting for one at most `timeout`.
@@ -237,23 +217,32 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_with_room_or_with_patience() {
+    fn waiting_ends_when_there_is_room() {
         let (queue, accounts) = queue(4);
-        queue.push_waiting(1, batch(4), Duration::ZERO).unwrap();
-        let back = queue
-            .push_waiting(1, batch(2), Duration::from_millis(10))
-            .unwrap_err();
-        assert_eq!(back.len(), 2);
-        assert_eq!(accounts.snapshot().queued, 4);
+        queue.push_waiting(1, batch(4));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 std::thread::sleep(Duration::from_millis(20));
                 assert_eq!(popped(&queue), 4);
             });
-            queue.push_waiting(1, back, Duration::from_secs(30)).unwrap();
+            queue.push_waiting(1, batch(2));
         });
         assert_eq!(popped(&queue), 2);
         assert_eq!(accounts.snapshot().lost_total(), 0);
+    }
+
+    #[test]
+    fn waiting_ends_when_the_destination_gives_up() {
+        let (queue, accounts) = queue(4);
+        queue.push_waiting(1, batch(4));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                queue.give_up(2, Loss::DrainTimeout);
+            });
+            queue.push_waiting(1, batch(2));
+        });
+        assert_eq!(accounts.snapshot().lost, [0, 0, 2, 4]);
     }
 
     #[test]
@@ -261,7 +250,7 @@ mod tests {
         let (queue, accounts) = queue(4);
         queue.push_dropping(1, batch(3));
         queue.give_up(2, Loss::Failed);
-        queue.push_waiting(3, batch(2), Duration::ZERO).unwrap();
+        queue.push_waiting(3, batch(2));
         assert_eq!(queue.push_dropping(4, batch(1)), 1);
         let now = accounts.snapshot();
         assert_eq!((now.queued, now.lost, now.waiting()), (6, [0, 0, 6, 0], 0));

@@ -1,0 +1,229 @@
+//! One thread per destination: takes batches from its queue, hands them to its transport, and accounts for every record.
+//!
+//! Destinations share nothing but the batches: a slow, absent or full one costs the others nothing (live), or makes the
+//! reading of files wait until it moves or is given up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use flowgauge_templates::management::{ExportingConfig as SessionConfig, TransportKind};
+
+use super::patience::Stop;
+use super::queue::{Batch, BatchQueue, Popped};
+use super::{file, json, tcp, udp};
+use crate::config::{Destination, ExportingConfig};
+use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, MeteringStatistics, Statistics, Volume};
+
+/// How often an idle destination looks after its connection and its timers.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Why a destination takes no more.
+#[derive(Debug)]
+pub enum Failure {
+    /// It cannot work any more; one line for people.
+    Broken(String),
+    /// Nothing moved for the drain timeout, or the exporter was stopped twice.
+    GivenUp,
+}
+
+/// What carries records away.
+pub trait Transport {
+    /// Sends a batch, counting into the accounts what left and what was lost on the way.
+    ///
+    /// # Errors
+    /// When nothing more can be sent; how many records of the batch are not accounted for yet.
+    fn handle_batch(&mut self, batch: &Batch) -> Result<(), (Failure, usize)>;
+
+    /// Looks after timers and connections while there is nothing to send.
+    ///
+    /// # Errors
+    /// When nothing more can be sent.
+    fn handle_timeout(&mut self) -> Result<(), Failure>;
+
+    /// Ends in good order, after the last batch.
+    ///
+    /// # Errors
+    /// When what was sent may not be complete.
+    fn finish(&mut self) -> Result<(), Failure>;
+}
+
+/// What all destinations are given.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// How to export.
+    pub config: ExportingConfig,
+    /// When to give up.
+    pub stop: Arc<Stop>,
+    /// What the Metering Process counts, for the statistics records.
+    pub metering: Arc<SharedMetering>,
+    /// Whether packets come from files: then UDP is paced.
+    pub from_files: bool,
+}
+
+impl Context {
+    /// The Exporting Process of one IPFIX destination.
+    ///
+    /// # Errors
+    /// One line for people.
+    pub fn exporting_process(&self, kind: TransportKind, message_octets: u16) -> Result<ExportingProcess, String> {
+        let session = SessionConfig {
+            domain: self.config.domain,
+            transport: kind,
+            max_message_octets: usize::from(message_octets),
+            template_refresh_s: u32::try_from(self.config.template_refresh.as_secs()).unwrap_or(u32::MAX).max(1),
+            template_refresh_messages: u32::try_from(self.config.template_refresh_messages).unwrap_or(u32::MAX),
+        };
+        ExportingProcess::new(session, self.config.times).map_err(|error| error.to_string())
+    }
+
+    /// What the statistics records of a destination say now.
+    pub fn statistics(&self, accounts: &DestinationAccounts) -> Statistics {
+        let now = accounts.snapshot();
+        Statistics {
+            metering: MeteringStatistics { ignored_packets: self.metering.ignored_packets.load(Relaxed) },
+            exported_messages: now.messages,
+            exported_flows: now.exported,
+            exported_octets: now.octets,
+            not_sent_flows: now.lost_total(),
+            not_sent_packets: now.lost_packets,
+            not_sent_octets: now.lost_octets,
+            not_sent_between_ns: [now.first_lost_ns, now.last_lost_ns],
+        }
+    }
+}
+
+/// Counters of the Metering Process that other threads read.
+#[derive(Debug, Default)]
+pub struct SharedMetering {
+    /// IP packets that are in no flow.
+    pub ignored_packets: AtomicU64,
+}
+
+/// A destination at work.
+#[derive(Debug)]
+pub struct Worker {
+    /// Where its batches go in.
+    pub queue: Arc<BatchQueue>,
+    /// What became of them.
+    pub accounts: Arc<DestinationAccounts>,
+    thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Opens what can be opened at once and starts the thread.
+    ///
+    /// # Errors
+    /// One line for people: a file that cannot be made, no thread to be had.
+    pub fn start(destination: &Destination, context: &Context) -> Result<Self, String> {
+        let name = destination.to_string();
+        let accounts = Arc::new(DestinationAccounts::new(name.clone()));
+        let queue = Arc::new(BatchQueue::new(context.config.queue, accounts.clone()));
+        let transport: Box<dyn Transport + Send> = match destination {
+            Destination::Udp(endpoint) => Box::new(udp::Udp::new(endpoint, context, accounts.clone())?),
+            Destination::Tcp(endpoint) => Box::new(tcp::Tcp::new(endpoint, context, accounts.clone(), queue.clone())?),
+            Destination::File(path) => Box::new(file::IpfixFile::create(path, context, accounts.clone())?),
+            Destination::Json(path) => {
+                Box::new(json::JsonLines::create(path.as_deref(), context.config.times, accounts.clone())?)
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name(name.chars().take(15).collect())
+            .spawn({
+                let (queue, accounts) = (queue.clone(), accounts.clone());
+                move || carry(transport, &queue, &accounts)
+            })
+            .map_err(|error| format!("{name}: no thread to send with: {error}"))?;
+        Ok(Self { queue, accounts, thread })
+    }
+
+    /// Waits until the thread has sent everything or given it up. The queue must be closed.
+    pub fn join(self) -> Arc<DestinationAccounts> {
+        if self.thread.join().is_err() {
+            tracing::error!("{}: the sending thread has panicked; please report this", self.accounts.name);
+        }
+        self.accounts
+    }
+}
+
+/// Gives up what is left when the thread ends in whatever way, so that nobody waits for a queue without a reader.
+struct LastWord<'q>(&'q BatchQueue);
+
+impl Drop for LastWord<'_> {
+    fn drop(&mut self) {
+        self.0.give_up(now_ns(), Loss::Failed);
+    }
+}
+
+fn carry(mut transport: Box<dyn Transport + Send>, queue: &BatchQueue, accounts: &DestinationAccounts) {
+    let _last_word = LastWord(queue);
+    let result = carry_all(&mut *transport, queue);
+    let Err(failure) = result.and_then(|()| transport.finish().map_err(|failure| (failure, Volume::default()))) else {
+        return;
+    };
+    let (failure, left) = failure;
+    accounts.set_failed();
+    let loss = match failure {
+        Failure::Broken(line) => {
+            tracing::error!("{line}");
+            Loss::Failed
+        }
+        Failure::GivenUp => {
+            let waiting = accounts.snapshot().waiting();
+            tracing::error!("{}: gave up delivering; {waiting} records are lost", accounts.name);
+            Loss::DrainTimeout
+        }
+    };
+    accounts.add_lost(now_ns(), loss, left);
+    queue.give_up(now_ns(), loss);
+}
+
+fn carry_all(transport: &mut dyn Transport, queue: &BatchQueue) -> Result<(), (Failure, Volume)> {
+    loop {
+        match queue.pop(TICK) {
+            Popped::Batch(batch) => transport.handle_batch(&batch).map_err(|(failure, left)| {
+                // Which records of the batch those are depends on the order of encoding; all cost about the same.
+                let all = Volume::of(&batch);
+                let share = |total: u64| total * left as u64 / all.flows.max(1);
+                let left = Volume { flows: left as u64, packets: share(all.packets), octets: share(all.octets) };
+                (failure, left)
+            })?,
+            Popped::Timeout => transport.handle_timeout().map_err(|failure| (failure, Volume::default()))?,
+            Popped::Closed => return Ok(()),
+        }
+    }
+}
+
+/// The wall clock, nanoseconds since 1970 UTC.
+pub fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// When something last moved, for [`Stop::is_over`].
+#[derive(Debug)]
+pub struct Progress(Instant);
+
+impl Progress {
+    /// Counts from now.
+    pub fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Something moved.
+    pub fn moved(&mut self) {
+        self.0 = Instant::now();
+    }
+
+    /// When that was.
+    pub fn at(&self) -> Instant {
+        self.0
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}

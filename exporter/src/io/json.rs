@@ -1,0 +1,96 @@
+//! JSON lines: one object a flow record, from element name to value, as `flowgauge-collector decode` prints `fields`.
+//!
+//! The object is what a collector would decode from our own template: the layout table is the only list of fields.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Stdout, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use flowgauge_ie_registry::Registry;
+use flowgauge_templates::ipfix::{RecordWriter, Template};
+use flowgauge_templates::text::{TextContext, record_json};
+
+use super::destination::{Failure, Transport};
+use super::file::{create, line};
+use super::queue::Batch;
+use crate::config::Times;
+use crate::exporting::DestinationAccounts;
+use crate::exporting::layout::{self, Variant};
+
+/// Lines to a file or to standard output.
+#[derive(Debug)]
+pub struct JsonLines {
+    out: Output,
+    times: Times,
+    templates: HashMap<Variant, Template>,
+    accounts: Arc<DestinationAccounts>,
+    record: Vec<u8>,
+    lines: Vec<u8>,
+    /// Octets of whole lines.
+    length: u64,
+}
+
+#[derive(Debug)]
+enum Output {
+    File(File),
+    Standard(Stdout),
+}
+
+impl JsonLines {
+    /// Creates or empties the file; no path means standard output.
+    ///
+    /// # Errors
+    /// One line for people.
+    pub fn create(path: Option<&Path>, times: Times, accounts: Arc<DestinationAccounts>) -> Result<Self, String> {
+        let out = match path {
+            None => Output::Standard(io::stdout()),
+            Some(path) => Output::File(create(path).map_err(|error| line(&accounts.name, &error))?),
+        };
+        Ok(Self { out, times, templates: HashMap::new(), accounts, record: Vec::new(), lines: Vec::new(), length: 0 })
+    }
+}
+
+impl Transport for JsonLines {
+    fn handle_batch(&mut self, batch: &Batch) -> Result<(), (Failure, usize)> {
+        let context = TextContext { registry: Registry::builtin(), scope: &() };
+        self.lines.clear();
+        for record in batch.iter() {
+            let variant = Variant::of(record, self.times);
+            let template = self
+                .templates
+                .entry(variant)
+                .or_insert_with(|| Template::compile(256, 0, &layout::fields(variant), context.registry));
+            self.record.clear();
+            layout::write(variant, record, &mut RecordWriter::new(&mut self.record));
+            if let Some(decoded) = template.records(&self.record).next() {
+                // Writing to memory does not fail, and all keys are text.
+                let _ = serde_json::to_writer(&mut self.lines, &record_json(&decoded, context));
+                self.lines.push(b'\n');
+            }
+        }
+        let result = match &mut self.out {
+            Output::File(file) => file.write_all(&self.lines),
+            Output::Standard(stdout) => stdout.write_all(&self.lines).and_then(|()| stdout.flush()),
+        };
+        if let Err(error) = result {
+            if let Output::File(file) = &self.out {
+                // Half a line is worth less than none; a pipe or device cannot take it back.
+                let _ = file.set_len(self.length);
+            }
+            return Err((Failure::Broken(line(&self.accounts.name, &error)), batch.len()));
+        }
+        self.length += self.lines.len() as u64;
+        self.accounts.add_exported(batch.len() as u64, self.lines.len() as u64);
+        Ok(())
+    }
+
+    fn handle_timeout(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! IPFIX over UDP (RFC 7011 section 10.3): one Message a datagram, none larger than the path takes, templates repeated.
+//!
+//! UDP says nothing of what arrives. What the system tells us (a closed port on this host, no route) is counted.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flowgauge_templates::management::TransportKind;
+
+use super::destination::{Context, Failure, Progress, Transport, now_ns};
+use super::log_limit::LogLimit;
+use super::pace::Pace;
+use super::queue::Batch;
+use super::resolve::resolve;
+use super::retry::{Retry, seed};
+use crate::config::Endpoint;
+use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, Outgoing, Volume, limits};
+
+/// Pauses shorter than this are saved up: sleeping costs CPU.
+const LEAST_PAUSE: Duration = Duration::from_millis(2);
+/// How long the send buffer may stay full.
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A collector by UDP.
+#[derive(Debug)]
+pub struct Udp {
+    endpoint: Endpoint,
+    process: ExportingProcess,
+    context: Context,
+    accounts: Arc<DestinationAccounts>,
+    socket: Option<UdpSocket>,
+    retry: Retry,
+    pace: Option<Pace>,
+    refused: LogLimit,
+    unsent: LogLimit,
+    unresolved: LogLimit,
+}
+
+impl Udp {
+    /// Sends nothing yet, and does not mind if the name has no address yet.
+    ///
+    /// # Errors
+    /// One line for people.
+    pub fn new(endpoint: &Endpoint, context: &Context, accounts: Arc<DestinationAccounts>) -> Result<Self, String> {
+        let default_rate = context.from_files.then_some(limits::FILE_RATE_RECORDS);
+        Ok(Self {
+            endpoint: endpoint.clone(),
+            process: context.exporting_process(TransportKind::Udp, context.config.mtu)?,
+            pace: Pace::new(context.config.rate.or(default_rate)),
+            context: context.clone(),
+            accounts,
+            socket: None,
+            retry: Retry::new(seed()),
+            refused: LogLimit::default(),
+            unsent: LogLimit::default(),
+            unresolved: LogLimit::default(),
+        })
+    }
+
+    /// Makes sure that there is a socket, waiting for the name to have an address.
+    fn open(&mut self, progress: &Progress) -> Result<(), Failure> {
+        while self.socket.is_none() {
+            if !self.retry.is_due(now_ns()) {
+                self.context.stop.sleep(self.retry.wait(now_ns()));
+            }
+            match resolve(&self.endpoint).and_then(|addresses| connect(&addresses)) {
+                Ok(socket) => {
+                    self.retry.handle_success(now_ns());
+                    self.accounts.add_connection();
+                    self.socket = Some(socket);
+                }
+                Err(error) => {
+                    let wait = self.retry.handle_failure(now_ns());
+                    if self.unresolved.permit(Instant::now()).is_some() {
+                        let name = &self.accounts.name;
+                        tracing::warn!("{name}: {error}; trying again in {:.1} s", wait.as_secs_f64());
+                    }
+                    if self.context.stop.is_over(progress.at()) {
+                        return Err(Failure::GivenUp);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what is ready at the pace; says how many Flow Records that accounted for.
+    fn send_ready(&mut self, progress: &mut Progress) -> Result<(), (Failure, usize)> {
+        let mut accounted = 0;
+        while let Some(message) = self.process.poll_message() {
+            if self.context.stop.is_over(progress.at()) {
+                return Err((Failure::GivenUp, accounted));
+            }
+            self.send(&message);
+            accounted += message.flow_records as usize;
+            let pause = self
+                .pace
+                .as_mut()
+                .map(|pace| pace.handle_sent(now_ns(), u64::from(message.flow_records.max(1))));
+            self.process.recycle(message.bytes);
+            if let Some(pause) = pause.filter(|pause| *pause >= LEAST_PAUSE) {
+                self.context.stop.sleep(pause);
+            }
+            progress.moved();
+        }
+        Ok(())
+    }
+
+    /// Sends one datagram. An ICMP error belongs to an earlier one, so this one is tried again.
+    fn send(&mut self, message: &Outgoing) {
+        let Some(socket) = &self.socket else { return };
+        let mut result = socket.send(&message.bytes);
+        if let Err(error) = &result
+            && is_about_an_earlier_datagram(error)
+        {
+            self.accounts.add_send_error();
+            if let Some(times) = self.refused.permit(Instant::now()) {
+                let name = &self.accounts.name;
+                tracing::warn!("{name}: nobody listens there ({error}, {times} times); still sending");
+            }
+            result = socket.send(&message.bytes);
+        }
+        match result {
+            Ok(_) => self.accounts.add_exported(u64::from(message.flow_records), message.bytes.len() as u64),
+            Err(error) => {
+                self.accounts.add_send_error();
+                let volume = Volume { flows: u64::from(message.flow_records), ..Volume::default() };
+                self.accounts.add_lost(now_ns(), Loss::Failed, volume);
+                if let Some(times) = self.unsent.permit(Instant::now()) {
+                    let name = &self.accounts.name;
+                    tracing::warn!("{name}: {error} ({times} datagrams lost since the last such line)");
+                }
+            }
+        }
+    }
+
+    fn say_statistics(&mut self) {
+        self.process.handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
+    }
+}
+
+impl Transport for Udp {
+    fn handle_batch(&mut self, batch: &Batch) -> Result<(), (Failure, usize)> {
+        let mut progress = Progress::new();
+        self.open(&progress).map_err(|failure| (failure, batch.len()))?;
+        if self.process.handle_timeout(now_ns()) {
+            self.say_statistics();
+        }
+        self.process.handle_records(now_ns(), batch, 0);
+        let refused = self.process.take_refused();
+        let volume = Volume { flows: refused, ..Volume::default() };
+        self.accounts.add_lost(now_ns(), Loss::Failed, volume);
+        let left = batch.len() - refused as usize;
+        self.send_ready(&mut progress).map_err(|(failure, accounted)| (failure, left - accounted))
+    }
+
+    fn handle_timeout(&mut self) -> Result<(), Failure> {
+        if self.socket.is_none() {
+            return Ok(());
+        }
+        if self.process.handle_timeout(now_ns()) {
+            self.say_statistics();
+        }
+        self.send_ready(&mut Progress::new()).map_err(|(failure, _)| failure)
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        if self.socket.is_none() {
+            return Ok(());
+        }
+        self.say_statistics();
+        self.send_ready(&mut Progress::new()).map_err(|(failure, _)| failure)
+    }
+}
+
+/// Connected, so that ICMP errors come back to us and a datagram costs no route lookup.
+fn connect(addresses: &[SocketAddr]) -> io::Result<UdpSocket> {
+    let mut last = None;
+    for address in addresses {
+        let any: SocketAddr = match address {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        match UdpSocket::bind(any).and_then(|socket| socket.connect(address).map(|()| socket)) {
+            Ok(socket) => {
+                // Blocking for a full buffer paces us to the interface; for ever is too long.
+                socket.set_write_timeout(Some(SEND_TIMEOUT))?;
+                return Ok(socket);
+            }
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+}
+
+fn is_about_an_earlier_datagram(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
+    matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
+}

@@ -1,0 +1,138 @@
+//! The account at the end: every packet and every record is in it, and the sums balance.
+
+use std::fmt::Write as _;
+
+use crate::capture::SourceCounters;
+use crate::exporting::{AccountsSnapshot, Loss};
+use crate::metering::{FlowEndReason, MeterCounters};
+
+/// What became of everything.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    /// One for the files, or one for each interface.
+    pub metered: Vec<MeteringAccounts>,
+    /// One for each destination.
+    pub destinations: Vec<AccountsSnapshot>,
+    /// Whether packets came from files: then any loss is a failure.
+    pub from_files: bool,
+}
+
+/// What became of the packets of one source.
+#[derive(Clone, Debug)]
+pub struct MeteringAccounts {
+    /// The interface, when it was live.
+    pub interface: Option<String>,
+    /// Packets and flows.
+    pub meter: MeterCounters,
+    /// Frames.
+    pub source: SourceCounters,
+    /// Faults of the source; each was logged.
+    pub faults: u64,
+}
+
+impl MeteringAccounts {
+    /// What is known of a thread that panicked.
+    pub(super) fn panicked() -> Self {
+        tracing::error!("a metering thread has panicked; please report this");
+        Self { interface: None, meter: MeterCounters::default(), source: SourceCounters::default(), faults: 1 }
+    }
+
+    /// One line.
+    fn line(&self) -> String {
+        let counters = &self.meter;
+        let mut text = match &self.interface {
+            Some(interface) => format!("{interface}: "),
+            None => String::new(),
+        };
+        let _ = write!(text, "{} packets seen, {} metered", counters.packets_seen, counters.packets_metered);
+        let not_metered = counters.packets_not_metered();
+        let _ = write!(text, ", {not_metered} not metered");
+        append_list(&mut text, counters.not_metered_by_reason());
+        for (count, what) in [
+            (self.source.filtered, "filtered out"),
+            (self.source.dropped_by_kernel, "dropped by the kernel"),
+            (self.source.dropped_by_interface, "dropped by the interface"),
+        ] {
+            if count > 0 {
+                let _ = write!(text, ", {count} {what}");
+            }
+        }
+        let _ = write!(text, "; {} flows, {} records", counters.flows_created, counters.records_total());
+        let reasons = FlowEndReason::ALL.iter().map(|reason| (reason.as_str(), counters.records_for(*reason)));
+        append_list(&mut text, reasons.filter(|(_, count)| *count > 0));
+        text
+    }
+}
+
+fn append_list<'l>(text: &mut String, counts: impl Iterator<Item = (&'l str, u64)>) {
+    let list: Vec<_> = counts.map(|(name, count)| format!("{name} {count}")).collect();
+    if !list.is_empty() {
+        let _ = write!(text, " ({})", list.join(", "));
+    }
+}
+
+impl Accounts {
+    /// Lines for people: the packets of each source, then the records of each destination.
+    pub fn lines(&self) -> Vec<String> {
+        let sources = self.metered.iter().map(MeteringAccounts::line);
+        sources.chain(self.destinations.iter().map(AccountsSnapshot::to_string)).collect()
+    }
+
+    /// Whether something is missing that should be there.
+    ///
+    /// Live, what a full queue dropped and what was on its way when a connection broke is declared and goes on; records
+    /// given up at the end, and any loss when reading files, are failures.
+    pub fn is_failure(&self) -> bool {
+        let lost = |account: &AccountsSnapshot| {
+            let given_up = Loss::ALL.iter().zip(account.lost).any(|(loss, records)| *loss == Loss::DrainTimeout && records > 0);
+            given_up || account.failed || (self.from_files && account.lost_total() > 0)
+        };
+        self.metered.iter().any(|source| source.faults > 0) || self.destinations.iter().any(lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exporting::{DestinationAccounts, Volume};
+
+    fn metered() -> MeteringAccounts {
+        let meter = MeterCounters {
+            packets_seen: 10,
+            packets_metered: 7,
+            not_metered: std::array::from_fn(|fault| if fault == 3 { 3 } else { 0 }),
+            flows_created: 2,
+            records: [1, 0, 0, 1, 0],
+            ..MeterCounters::default()
+        };
+        let source = SourceCounters { frames: 10, filtered: 5, ..SourceCounters::default() };
+        MeteringAccounts { interface: None, meter, source, faults: 0 }
+    }
+
+    #[test]
+    fn lines_name_every_reason() {
+        let accounts = Accounts { metered: vec![metered()], destinations: Vec::new(), from_files: true };
+        assert_eq!(
+            accounts.lines(),
+            ["10 packets seen, 7 metered, 3 not metered (arp 3), 5 filtered out; 2 flows, 2 records (idle_timeout 1, forced_end 1)"]
+        );
+        assert!(!accounts.is_failure());
+    }
+
+    #[test]
+    fn a_full_queue_is_a_failure_for_files_and_none_live() {
+        let destination = DestinationAccounts::new("udp://h:1");
+        destination.add_queued(1);
+        destination.add_lost(1, Loss::QueueFull, Volume { flows: 1, ..Volume::default() });
+        let mut accounts =
+            Accounts { metered: vec![metered()], destinations: vec![destination.snapshot()], from_files: false };
+        assert!(!accounts.is_failure());
+        accounts.from_files = true;
+        assert!(accounts.is_failure());
+        accounts.from_files = false;
+        destination.add_queued(1);
+        destination.add_lost(1, Loss::DrainTimeout, Volume { flows: 1, ..Volume::default() });
+        accounts.destinations = vec![destination.snapshot()];
+        assert!(accounts.is_failure());
+    }
+}

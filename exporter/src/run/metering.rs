@@ -1,0 +1,155 @@
+//! The loop of one source: frames into its flow table, records out of it in batches.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use flowgauge_templates::packet::Fault;
+
+use super::FanOut;
+use super::accounts::MeteringAccounts;
+use crate::capture::{FrameSource, Next};
+use crate::exporting::limits::BATCH_RECORDS;
+use crate::io::destination::{SharedMetering, now_ns};
+use crate::io::patience::Stop;
+use crate::metering::{FlowEndReason, FlowRecord, Meter, MeterConfig, MeterCounters};
+
+/// A batch that is not full leaves after this long, live.
+const BATCH_WAIT_NS: i64 = 500_000_000;
+/// How often a live source says how it is.
+const REPORT_NS: i64 = 60_000_000_000;
+
+/// Packets that carry no IP are no loss of IP packets.
+const NO_IP: [Fault; 5] = [Fault::UnknownLinkType, Fault::Arp, Fault::Llc, Fault::NotIp, Fault::MplsPayload];
+
+/// One source's metering.
+pub(super) struct MeteringLoop<'r> {
+    /// The interface, when it is live.
+    interface: Option<String>,
+    meter: Meter,
+    batch: Vec<FlowRecord>,
+    /// When the oldest record of the batch came, or the batch was last empty, by the clock of the source.
+    batch_ns: i64,
+    report_ns: Option<i64>,
+    ignored_packets: u64,
+    /// Whether any destination still takes records.
+    has_receiver: bool,
+    fan_out: &'r FanOut<'r>,
+    stop: &'r Stop,
+    shared: &'r SharedMetering,
+}
+
+impl<'r> MeteringLoop<'r> {
+    pub(super) fn new(
+        interface: Option<String>,
+        config: MeterConfig,
+        fan_out: &'r FanOut<'r>,
+        stop: &'r Stop,
+        shared: &'r SharedMetering,
+    ) -> Self {
+        Self {
+            interface,
+            meter: Meter::new(config),
+            batch: Vec::with_capacity(BATCH_RECORDS),
+            batch_ns: 0,
+            report_ns: None,
+            ignored_packets: 0,
+            has_receiver: true,
+            fan_out,
+            stop,
+            shared,
+        }
+    }
+
+    /// Meters until the source ends or the exporter is stopped, then ends all flows.
+    pub(super) fn run(mut self, source: &mut impl FrameSource) -> MeteringAccounts {
+        let mut faults = Vec::new();
+        while !self.stop.is_requested() && self.has_receiver {
+            match source.next_frame() {
+                Ok(Next::Frame(frame)) => {
+                    let now_ns = frame.time_ns;
+                    self.meter.handle_frame(now_ns, frame.link_type, frame.bytes, frame.wire_length, frame.interface);
+                    if self.meter.has_records() {
+                        self.collect();
+                    }
+                    if self.interface.is_some() {
+                        self.handle_live_time(now_ns);
+                    }
+                }
+                Ok(Next::Quiet) => {
+                    self.meter.handle_timeout(now_ns());
+                    self.collect();
+                    self.handle_live_time(now_ns());
+                }
+                Ok(Next::End) => break,
+                Err(error) => {
+                    tracing::error!("{error}");
+                    faults.push(error);
+                    if self.interface.is_some() {
+                        break;
+                    }
+                }
+            }
+        }
+        while !self.meter.finish(FlowEndReason::ForcedEnd) {
+            self.collect();
+        }
+        self.collect();
+        self.send();
+        self.publish();
+        MeteringAccounts {
+            interface: self.interface,
+            meter: self.meter.counters().clone(),
+            source: source.counters(),
+            faults: faults.len() as u64,
+        }
+    }
+
+    /// Moves records into the batch, sending it each time it is full.
+    fn collect(&mut self) {
+        for record in self.meter.poll_records() {
+            self.batch.push(record);
+            if self.batch.len() >= BATCH_RECORDS {
+                self.has_receiver = self.fan_out.send(&self.batch.drain(..).collect());
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        if !self.batch.is_empty() {
+            self.has_receiver = self.fan_out.send(&self.batch.drain(..).collect());
+        }
+    }
+
+    /// Live, records do not wait for a batch to fill.
+    fn handle_live_time(&mut self, now_ns: i64) {
+        if now_ns.saturating_sub(self.batch_ns) < BATCH_WAIT_NS {
+            return;
+        }
+        self.batch_ns = now_ns;
+        self.send();
+        self.publish();
+        let report_ns = *self.report_ns.get_or_insert(now_ns);
+        if now_ns.saturating_sub(report_ns) >= REPORT_NS {
+            self.report_ns = Some(now_ns);
+            let counters = self.meter.counters();
+            tracing::info!(
+                "{}: {} packets seen, {} metered, {} flows active, {} records",
+                self.interface.as_deref().unwrap_or_default(),
+                counters.packets_seen,
+                counters.packets_metered,
+                counters.flows_active,
+                counters.records_total(),
+            );
+        }
+    }
+
+    fn publish(&mut self) {
+        let ignored = ignored_packets(self.meter.counters());
+        self.shared.ignored_packets.fetch_add(ignored - self.ignored_packets, Relaxed);
+        self.ignored_packets = ignored;
+    }
+}
+
+fn ignored_packets(counters: &MeterCounters) -> u64 {
+    let no_ip: u64 = NO_IP.iter().filter_map(|fault| counters.not_metered.get(*fault as usize)).sum();
+    counters.packets_not_metered() - no_ip
+}
