@@ -1,7 +1,15 @@
 //! The collector: receives flow exports, maps them onto one table of columns, keeps and searches them.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod api;
+pub mod cli;
+pub mod collecting;
+pub mod config;
+pub mod failure;
+pub mod io;
 pub mod limits;
 pub mod normalize;
+pub mod quantity;
 pub mod query;
+pub mod run;
 pub mod store;

@@ -57,3 +57,51 @@ pub const COMPLETIONS: usize = 50;
 pub const COMPLETION_TERMS: usize = 20_000;
 /// Threads that work on one query.
 pub const QUERY_THREADS: usize = 2;
+
+/// Datagrams taken from the kernel by one call.
+pub const DATAGRAMS_PER_READ: usize = 64;
+/// Octets of one datagram.
+pub const DATAGRAM_OCTETS: usize = 65_535;
+/// Emptied receive batches kept for use again.
+pub const RECYCLED_BATCHES: usize = 64;
+/// Octets of a receive batch that is kept for use again; larger ones are given back.
+pub const RECYCLED_BATCH_OCTETS: usize = 1 << 20;
+/// Octets of an IPFIX Message, on a stream too: its length field has 16 bits (RFC 7011 section 3.1).
+pub const MESSAGE_OCTETS: usize = 65_535;
+/// Octets read from a stream before its Messages are handed on.
+pub const STREAM_BUFFER_OCTETS: usize = 256 * 1024;
+/// A stream that began a Message and does not end it in this time is closed.
+pub const STREAM_STALL_S: u64 = 60;
+/// How long sockets are still read when the collector stops.
+pub const DRAIN_MS: u64 = 5_000;
+/// A stream that stays silent for this long while the collector stops is done.
+pub const DRAIN_SILENCE_MS: u64 = 250;
+
+/// Transport sessions whose templates are kept.
+pub const SESSIONS: usize = 16_384;
+/// Sessions given up at once when there are too many: those without templates first, then those idle longest.
+pub const SESSIONS_PER_EVICTION: usize = 1_024;
+/// A UDP session that is silent for this long ends.
+pub const SESSION_IDLE_S: i64 = 12 * 3_600;
+/// Accounts of exporters (address, domain, protocol); what comes beyond goes to one common account.
+pub const ACCOUNTS: usize = 16_384;
+/// Accounts that `/metrics` names one by one.
+pub const ACCOUNTS_IN_METRICS: usize = 1_000;
+/// Interface names learned from options.
+pub const INTERFACE_NAMES: usize = 262_144;
+/// Octets of the saved templates file.
+pub const SAVED_TEMPLATES_OCTETS: u64 = 256 << 20;
+
+/// HTTP queries that run at one time; further ones wait.
+pub const QUERIES: usize = 8;
+/// Readers of `/live` at one time.
+pub const LIVE_READERS: usize = 64;
+/// Rows one reader of `/live` gets a second.
+pub const LIVE_ROWS_PER_SECOND: usize = 1_000;
+/// Octets of one HTTP answer the command line reads.
+pub const ANSWER_OCTETS: u64 = 1 << 30;
+
+/// TCP streams followed in one capture file.
+pub const CAPTURED_STREAMS: usize = 65_536;
+/// Octets of one captured stream that wait for a missing segment.
+pub const CAPTURED_STREAM_OCTETS: usize = 4 << 20;

@@ -1,0 +1,391 @@
+//! Datagrams and Messages in, rows out: finds the session, decodes, normalises, and keeps the ledger.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use flowgauge_ie_registry::Registry;
+use flowgauge_templates::error::DecodeErrorKind;
+use flowgauge_templates::ipfix::{Message, MessageHeader, Records, Template};
+use flowgauge_templates::management::{
+    CollectingConfig, CollectingSession, DomainTemplates, Event, PendingCounters, SequenceOutcome, TransportKind,
+};
+use flowgauge_templates::text::TextContext;
+use foldhash::{HashMap, HashMapExt as _};
+
+use super::ledger::{Account, AccountKey, Ledger, Totals};
+use super::options::InterfaceNames;
+use super::session::{Plans, Session, SessionKey};
+use crate::io::input::{Protocol, protocol_of};
+use crate::io::listener::Transport;
+use crate::limits::{SESSION_IDLE_S, SESSIONS, SESSIONS_PER_EVICTION};
+use crate::normalize::columns::id;
+use crate::normalize::row::{Row, ip_to_u128};
+use crate::normalize::{NormalizingCounters, Received};
+
+const NS_PER_S: i64 = 1_000_000_000;
+
+/// How the Collecting Process behaves.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessConfig {
+    /// Lifetimes of templates and of Sets that wait for one.
+    pub collecting: CollectingConfig,
+    /// The transport of each listener, by its place in the configuration.
+    pub listeners: Vec<Transport>,
+}
+
+/// What has been done beside what the ledger says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessCounters {
+    /// Sessions given up because there were too many.
+    pub sessions_evicted: u64,
+    /// Sessions given up because they were silent for too long.
+    pub sessions_idle: u64,
+    /// Streams that ended.
+    pub sessions_closed: u64,
+    /// Templates taken up from an earlier run.
+    pub templates_loaded: u64,
+    /// What normalising could not take as it was.
+    pub normalizing: NormalizingCounters,
+    /// Interface names left out because there were too many.
+    pub interface_names_overflowed: u64,
+}
+
+/// A template in force, and whose it is.
+#[derive(Clone, Debug)]
+pub struct TemplateOf {
+    /// The session.
+    pub session: SessionKey,
+    /// How the session came.
+    pub transport: Transport,
+    /// Observation Domain.
+    pub domain: u32,
+    /// The template.
+    pub template: Arc<Template>,
+}
+
+/// The Collecting Process.
+#[derive(Debug)]
+pub struct CollectingProcess {
+    config: ProcessConfig,
+    registry: Registry,
+    pub(super) sessions: HashMap<SessionKey, Session>,
+    ledger: Ledger,
+    names: InterfaceNames,
+    counters: ProcessCounters,
+}
+
+impl CollectingProcess {
+    /// A process that has heard of nobody yet. `registry` may hold a user's own elements.
+    pub fn new(config: ProcessConfig, registry: Registry) -> CollectingProcess {
+        CollectingProcess {
+            config,
+            registry,
+            sessions: HashMap::new(),
+            ledger: Ledger::default(),
+            names: InterfaceNames::default(),
+            counters: ProcessCounters::default(),
+        }
+    }
+
+    /// Takes one datagram, or one Message of a stream, and appends a row for each flow record in it.
+    pub fn handle(&mut self, now_ns: i64, key: SessionKey, bytes: &[u8], rows: &mut Vec<Row>) {
+        let address = key.peer.ip();
+        let transport = self.transport(key.listener);
+        let protocol = protocol_of(bytes).unwrap_or(Protocol::Unknown);
+        let message = if protocol == Protocol::Ipfix { Message::parse(bytes).map(Some) } else { Ok(None) };
+        let domain = match &message {
+            Ok(Some(message)) => message.header().domain,
+            _ => 0,
+        };
+        let account = self.ledger.account(AccountKey { address, protocol, domain }, now_ns);
+        account.transport = Some(transport);
+        account.datagrams += 1;
+        account.octets += bytes.len() as u64;
+        match message {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                account.unsupported_version += 1;
+                return;
+            }
+            Err(error) => {
+                account.refused += 1;
+                account.errors.count(error.kind);
+                return;
+            }
+        }
+        if !self.sessions.contains_key(&key) {
+            self.make_room();
+            let collecting = CollectingSession::new(transport_kind(transport), self.config.collecting);
+            self.sessions.insert(key, Session::new(collecting, now_ns));
+        }
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        // Making room may have closed sessions of the same account.
+        let account = self.ledger.account(AccountKey { address, protocol, domain }, now_ns);
+        session.last_seen_ns = now_ns;
+        session.domain = domain;
+        let Session { collecting, plans, sequences, pending, .. } = session;
+        let mut handling = Handling {
+            now_ns,
+            address,
+            account,
+            plans,
+            names: &mut self.names,
+            counters: &mut self.counters.normalizing,
+            rows,
+            judged: false,
+        };
+        let result = collecting.handle_message(now_ns, bytes, &mut self.registry, &mut |event| handling.event(event));
+        let judged = handling.judged;
+        let account = handling.account;
+        match result {
+            Ok(()) => account.messages += 1,
+            Err(error) => {
+                account.refused += 1;
+                account.errors.count(error.kind);
+            }
+        }
+        if judged && let Some((_, now)) = collecting.sequences().find(|(of, _)| *of == domain) {
+            let before = sequences.entry(domain).or_default();
+            account.sequence.grow(before, &now);
+            *before = now;
+        }
+        take_over_pending(collecting, pending, account);
+    }
+
+    /// A stream ended: so does its session.
+    pub fn handle_closed(&mut self, listener: u16, connection: u64) {
+        // Streams are few beside sessions of datagrams, and end rarely.
+        let ended = self.sessions.keys().find(|key| key.listener == listener && key.connection == connection).copied();
+        if let Some(key) = ended {
+            self.counters.sessions_closed += 1;
+            self.end(&key);
+        }
+    }
+
+    /// Lets time pass: templates and waiting Sets grow old, silent sessions end.
+    pub fn handle_timeout(&mut self, now_ns: i64) {
+        let mut idle = Vec::new();
+        for (key, session) in &mut self.sessions {
+            session.collecting.handle_timeout(now_ns);
+            let account_key = account_key(key, session);
+            if session.collecting.pending_counters() != session.pending {
+                let account = self.ledger.account(account_key, session.last_seen_ns);
+                take_over_pending(&session.collecting, &mut session.pending, account);
+            }
+            if key.connection == 0 && now_ns.saturating_sub(session.last_seen_ns) > SESSION_IDLE_S * NS_PER_S {
+                idle.push(*key);
+            }
+        }
+        self.counters.sessions_idle += idle.len() as u64;
+        idle.iter().for_each(|key| self.end(key));
+    }
+
+    /// What came from whom.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The ledger's sums.
+    pub fn totals(&self) -> Totals {
+        self.ledger.totals(self.sessions.values().map(|session| session.collecting.pending_sets() as u64).sum())
+    }
+
+    /// What has been done beside.
+    pub fn counters(&self) -> ProcessCounters {
+        ProcessCounters { interface_names_overflowed: self.names.overflowed, ..self.counters }
+    }
+
+    /// Names and types: built in, the user's, and those learned from exporters (RFC 5610).
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Takes up a user's own elements anew.
+    ///
+    /// # Errors
+    /// As [`Registry::load_csv`].
+    pub fn load_elements(&mut self, text: &str) -> Result<usize, flowgauge_ie_registry::CsvError> {
+        self.registry.load_csv(text)
+    }
+
+    /// Sessions open now.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Every template in force.
+    pub fn templates(&self) -> impl Iterator<Item = TemplateOf> + '_ {
+        self.sessions.iter().flat_map(move |(key, session)| {
+            let transport = self.transport(key.listener);
+            session.collecting.templates().map(move |(domain, template)| TemplateOf {
+                session: *key,
+                transport,
+                domain,
+                template: Arc::clone(template),
+            })
+        })
+    }
+
+    /// The transport of a listener.
+    pub fn transport(&self, listener: u16) -> Transport {
+        self.config.listeners.get(usize::from(listener)).copied().unwrap_or(Transport::Udp)
+    }
+
+    /// Opens a UDP session with templates that an earlier run saved; says how many were taken up.
+    pub(super) fn open_saved(
+        &mut self,
+        now_ns: i64,
+        listener: u16,
+        peer: SocketAddr,
+        saved: &flowgauge_templates::management::SavedTemplates,
+    ) -> usize {
+        let key = SessionKey { listener, peer, connection: 0 };
+        if self.sessions.len() >= SESSIONS || self.sessions.contains_key(&key) {
+            return 0;
+        }
+        let mut collecting = CollectingSession::new(TransportKind::Udp, self.config.collecting);
+        let loaded = collecting.load(saved, &self.registry);
+        // Templates that grew too old while nobody listened end at once.
+        collecting.handle_timeout(now_ns);
+        self.counters.templates_loaded += loaded as u64;
+        if loaded > 0 {
+            self.sessions.insert(key, Session::new(collecting, now_ns));
+        }
+        loaded
+    }
+
+    /// Gives up UDP sessions when there are too many: those without templates first, then those silent longest, so that
+    /// a flood of new senders costs the flood and not the exporters that were there.
+    fn make_room(&mut self) {
+        if self.sessions.len() < SESSIONS {
+            return;
+        }
+        let mut candidates: Vec<(bool, i64, SessionKey)> = self
+            .sessions
+            .iter()
+            .filter(|(key, _)| key.connection == 0)
+            .map(|(key, session)| (session.collecting.templates().next().is_some(), session.last_seen_ns, *key))
+            .collect();
+        let count = SESSIONS_PER_EVICTION.min(candidates.len());
+        if count > 0 && count < candidates.len() {
+            candidates.select_nth_unstable_by_key(count, |(has_templates, last_seen_ns, _)| (*has_templates, *last_seen_ns));
+        }
+        candidates.truncate(count);
+        self.counters.sessions_evicted += count as u64;
+        candidates.iter().for_each(|(_, _, key)| self.end(key));
+    }
+
+    fn end(&mut self, key: &SessionKey) {
+        let Some(mut session) = self.sessions.remove(key) else { return };
+        let abandoned = session.collecting.pending_sets() as u64;
+        let account = self.ledger.account(account_key(key, &session), session.last_seen_ns);
+        take_over_pending(&session.collecting, &mut session.pending, account);
+        account.sets_abandoned += abandoned;
+    }
+}
+
+fn account_key(key: &SessionKey, session: &Session) -> AccountKey {
+    AccountKey { address: key.peer.ip(), protocol: Protocol::Ipfix, domain: session.domain }
+}
+
+fn transport_kind(transport: Transport) -> TransportKind {
+    match transport {
+        Transport::Udp => TransportKind::Udp,
+        Transport::Tcp => TransportKind::Tcp,
+    }
+}
+
+/// Adds to the account what became of waiting Sets since it was last asked.
+fn take_over_pending(collecting: &CollectingSession, before: &mut PendingCounters, account: &mut Account) {
+    let now = collecting.pending_counters();
+    account.sets_waited += now.waited_sets - before.waited_sets;
+    account.sets_replayed += now.replayed_sets - before.replayed_sets;
+    account.sets_overflowed += now.overflowed_sets - before.overflowed_sets;
+    account.sets_expired += now.expired_sets - before.expired_sets;
+    *before = now;
+}
+
+/// One Message on its way into rows.
+struct Handling<'h> {
+    now_ns: i64,
+    address: IpAddr,
+    account: &'h mut Account,
+    plans: &'h mut Plans,
+    names: &'h mut InterfaceNames,
+    counters: &'h mut NormalizingCounters,
+    rows: &'h mut Vec<Row>,
+    /// The sequence number said something that the ledger must hear.
+    judged: bool,
+}
+
+impl Handling<'_> {
+    fn event(&mut self, event: Event<'_, '_>) {
+        match event {
+            Event::Message(_) | Event::Pending { .. } => {}
+            Event::Template { .. } => self.account.templates += 1,
+            Event::Withdrawn { domain, id } => self.plans.forget(domain, id),
+            Event::Records { header, template, records, scope, registry, .. } => {
+                if template.is_options() {
+                    self.options(header, template, records);
+                } else {
+                    self.flows(header, template, records, scope, registry);
+                }
+            }
+            Event::Error(error) => {
+                self.account.errors.count(error.kind);
+                if error.kind == DecodeErrorKind::TooManyTemplates {
+                    tracing::debug!(exporter = %self.address, "too many templates");
+                }
+            }
+            Event::Sequence { outcome, .. } => {
+                self.judged = !matches!(outcome, SequenceOutcome::First | SequenceOutcome::InOrder);
+            }
+        }
+    }
+
+    fn flows(
+        &mut self,
+        header: &MessageHeader,
+        template: &Arc<Template>,
+        records: &mut Records<'_, '_>,
+        scope: &DomainTemplates,
+        registry: &Registry,
+    ) {
+        let plan = self.plans.plan(header.domain, template);
+        let received = Received {
+            exporter: ip_to_u128(self.address),
+            domain: header.domain,
+            received_ns: self.now_ns,
+            export_ns: i64::from(header.export_time) * NS_PER_S,
+            started_ns: None,
+            sampling: None,
+            text: TextContext { registry, scope },
+        };
+        let before = self.rows.len();
+        for record in records.by_ref() {
+            let mut row = plan.row(&record, &received, self.counters);
+            self.name_interfaces(&mut row, header.domain);
+            self.rows.push(row);
+        }
+        self.account.rows += (self.rows.len() - before) as u64;
+        self.account.records += records.count_so_far() as u64;
+    }
+
+    fn name_interfaces(&self, row: &mut Row, domain: u32) {
+        for (index, name) in [(id::IN_IF, id::IN_IF_NAME), (id::OUT_IF, id::OUT_IF_NAME)] {
+            let known = row.number(index).and_then(|index| self.names.name(self.address, domain, index));
+            if let Some(known) = known {
+                row.set_text(name, known);
+            }
+        }
+    }
+
+    fn options(&mut self, header: &MessageHeader, template: &Template, records: &mut Records<'_, '_>) {
+        if InterfaceNames::are_named_by(template) {
+            for record in records.by_ref() {
+                self.names.learn(self.address, header.domain, &record);
+            }
+        }
+        self.account.options_records += records.finish() as u64;
+    }
+}

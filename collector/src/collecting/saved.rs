@@ -1,0 +1,92 @@
+//! Templates across a restart: UDP exporters repeat theirs only now and then, and records must not wait for that.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use flowgauge_templates::management::SavedTemplates;
+
+use super::process::CollectingProcess;
+use crate::failure::Failure;
+use crate::io::listener::{ListenAddress, Transport};
+use crate::limits::SAVED_TEMPLATES_OCTETS;
+
+/// The file's form.
+const VERSION: u32 = 1;
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct SavedFile {
+    version: u32,
+    sessions: Vec<SavedSession>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct SavedSession {
+    /// The listener's address: places in the configuration change between runs.
+    listener: String,
+    peer: SocketAddr,
+    #[serde(flatten)]
+    templates: SavedTemplates,
+}
+
+/// Saves the templates of UDP sessions. The file is replaced in one step, so that a crash leaves the old or the new one.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save_templates(process: &CollectingProcess, listeners: &[ListenAddress], path: &Path) -> Result<(), Failure> {
+    let mut sessions: Vec<SavedSession> = process
+        .sessions
+        .iter()
+        .filter(|(key, _)| process.transport(key.listener) == Transport::Udp)
+        .filter_map(|(key, session)| {
+            let listener = listeners.get(usize::from(key.listener))?.to_string();
+            let templates = session.collecting.save();
+            (!templates.templates.is_empty()).then_some(SavedSession { listener, peer: key.peer, templates })
+        })
+        .collect();
+    sessions.sort_by_key(|session| (session.listener.clone(), session.peer));
+    let failed = |error: std::io::Error| Failure::file("saved templates", path, &error);
+    let text = serde_json::to_vec(&SavedFile { version: VERSION, sessions }).map_err(|error| failed(error.into()))?;
+    let beside = path.with_extension("json.new");
+    let written = std::fs::File::create(&beside)
+        .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_data()))
+        .and_then(|()| std::fs::rename(&beside, path));
+    written.map_err(failed)
+}
+
+/// Takes up templates saved by an earlier run; says how many. No file is no templates.
+///
+/// # Errors
+/// When the file cannot be read or is not what [`save_templates`] writes; nothing of it is then taken up.
+pub fn load_templates(
+    process: &mut CollectingProcess,
+    now_ns: i64,
+    listeners: &[ListenAddress],
+    path: &Path,
+) -> Result<usize, Failure> {
+    let failed = |error: std::io::Error| Failure::file("saved templates", path, &error);
+    let octets = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(failed(error)),
+    };
+    let unusable = |why: String| {
+        Failure::running(format!("saved templates {}: {why}; remove it to start without", path.display()))
+    };
+    if octets > SAVED_TEMPLATES_OCTETS {
+        return Err(unusable(format!("{octets} octets are too many")));
+    }
+    let text = std::fs::read(path).map_err(failed)?;
+    let file: SavedFile = serde_json::from_slice(&text).map_err(|error| unusable(error.to_string()))?;
+    if file.version != VERSION {
+        return Err(unusable(format!("its version is {}, not {VERSION}", file.version)));
+    }
+    let mut loaded = 0;
+    for session in &file.sessions {
+        let place = listeners.iter().position(|listener| listener.to_string() == session.listener);
+        if let Some(listener) = place.and_then(|place| u16::try_from(place).ok()) {
+            loaded += process.open_saved(now_ns, listener, session.peer, &session.templates);
+        }
+    }
+    Ok(loaded)
+}

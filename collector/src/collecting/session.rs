@@ -1,0 +1,81 @@
+//! One transport session: who it is with, its templates, and what is remembered between its Messages.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use flowgauge_templates::ipfix::Template;
+use flowgauge_templates::management::{CollectingSession, PendingCounters, SequenceCounters};
+use foldhash::{HashMap, HashMapExt as _};
+
+use crate::normalize::NormalizingPlan;
+
+/// What tells sessions apart (RFC 7011 section 2): for UDP the sender's address and port and where it sends to, for
+/// streams the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionKey {
+    /// The listener's place in the configuration.
+    pub listener: u16,
+    /// The exporter.
+    pub peer: SocketAddr,
+    /// The connection; 0 for UDP.
+    pub connection: u64,
+}
+
+/// A session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub collecting: CollectingSession,
+    pub last_seen_ns: i64,
+    pub plans: Plans,
+    /// What the ledger has taken over already, so that it adds differences.
+    pub sequences: HashMap<u32, SequenceCounters>,
+    pub pending: PendingCounters,
+    /// Domain of the last Message, for what is given up between Messages.
+    pub domain: u32,
+}
+
+impl Session {
+    pub fn new(collecting: CollectingSession, now_ns: i64) -> Session {
+        Session {
+            collecting,
+            last_seen_ns: now_ns,
+            plans: Plans::default(),
+            sequences: HashMap::new(),
+            pending: PendingCounters::default(),
+            domain: 0,
+        }
+    }
+}
+
+/// Normalising plans of the templates in use, by domain and template.
+#[derive(Debug)]
+pub(super) struct Plans(HashMap<(u32, u16), (Arc<Template>, Arc<NormalizingPlan>)>);
+
+impl Default for Plans {
+    fn default() -> Plans {
+        Plans(HashMap::new())
+    }
+}
+
+impl Plans {
+    /// The plan of a template; compiled when the template is another one than last time.
+    pub fn plan(&mut self, domain: u32, template: &Arc<Template>) -> Arc<NormalizingPlan> {
+        if let Some((known, plan)) = self.0.get(&(domain, template.id()))
+            && Arc::ptr_eq(known, template)
+        {
+            return Arc::clone(plan);
+        }
+        let plan = Arc::new(NormalizingPlan::compile(template));
+        // Bounded as the session's templates are: one per domain and identifier, dropped when the template ends.
+        self.0.insert((domain, template.id()), (Arc::clone(template), Arc::clone(&plan)));
+        plan
+    }
+
+    /// Forgets the plan of a template that ended.
+    pub fn forget(&mut self, domain: u32, id: u16) {
+        match id {
+            0..256 => self.0.retain(|(of, _), _| *of != domain),
+            _ => drop(self.0.remove(&(domain, id))),
+        }
+    }
+}

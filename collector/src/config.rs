@@ -1,0 +1,365 @@
+//! The collector's configuration: one table of keys, read from defaults, a TOML file, the environment and flags, in that order.
+//!
+//! Every key is `section.name` in the file, `FLOWGAUGE_SECTION_NAME` in the environment and a flag; all three give text to
+//! the same setter, so that a value means and complains the same everywhere.
+
+mod file;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::failure::{Failure, nearest};
+use crate::io::listener::{DEFAULT_LISTENERS, ListenAddress, parse_host_port};
+use crate::quantity::{duration_text, octets_text, parse_octets};
+use crate::query::time::parse_duration;
+use crate::store::StoreConfig;
+
+pub use file::read_file;
+
+/// Everything the collector can be told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen for flow exports.
+    pub listeners: Vec<ListenAddress>,
+    /// Receive buffer asked of the kernel for each UDP socket, octets.
+    pub receive_buffer_octets: usize,
+    /// What may wait between receiving and indexing, octets.
+    pub queue_octets: usize,
+    /// Connections at one time, each listener.
+    pub tcp_connections: u64,
+    /// A connection without a Message for this long is closed; zero keeps it.
+    pub tcp_idle: Duration,
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// How long one query over HTTP may take.
+    pub query_timeout: Duration,
+    /// Where data is kept.
+    pub data: PathBuf,
+    /// How the store behaves.
+    pub store: StoreConfig,
+    /// How long a template that came over UDP stays without being repeated.
+    pub template_lifetime: Duration,
+    /// How long Sets wait for their template.
+    pub pending_age: Duration,
+    /// How often templates are saved, beside at the end.
+    pub template_save_interval: Duration,
+    /// A user's own elements (CSV).
+    pub elements_file: Option<PathBuf>,
+    /// What is logged: a level, or per module as `tracing` filters have it.
+    pub log_level: String,
+    /// How it is logged.
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listeners: DEFAULT_LISTENERS.iter().filter_map(|text| text.parse().ok()).collect(),
+            receive_buffer_octets: 32 << 20,
+            queue_octets: 256 << 20,
+            tcp_connections: 1_024,
+            tcp_idle: Duration::ZERO,
+            http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            query_timeout: Duration::from_secs(30),
+            data: default_data_directory(),
+            store: StoreConfig::default(),
+            template_lifetime: Duration::from_secs(u64::from(flowgauge_templates::limits::TEMPLATE_LIFETIME_S)),
+            pending_age: Duration::from_secs(u64::from(flowgauge_templates::limits::PENDING_AGE_S)),
+            template_save_interval: Duration::from_secs(60),
+            elements_file: None,
+            log_level: "info".to_owned(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+/// `/var/lib/flowgauge` for root, else `$XDG_DATA_HOME/flowgauge` or `~/.local/share/flowgauge`.
+pub fn default_data_directory() -> PathBuf {
+    // SAFETY: geteuid reads a number of this process and cannot fail.
+    if unsafe { libc::geteuid() } == 0 {
+        return PathBuf::from("/var/lib/flowgauge");
+    }
+    if let Some(base) = std::env::var_os("XDG_DATA_HOME").filter(|base| !base.is_empty()) {
+        return Path::new(&base).join("flowgauge");
+    }
+    let home = std::env::var_os("HOME").unwrap_or_else(|| ".".into());
+    Path::new(&home).join(".local/share/flowgauge")
+}
+
+/// One key of the configuration.
+#[derive(Debug)]
+pub struct Key {
+    /// The table it stands in.
+    pub section: &'static str,
+    /// Its name within the table.
+    pub name: &'static str,
+    /// Its flag, without the dashes.
+    pub flag: &'static str,
+    /// What its value is called in help.
+    pub value: &'static str,
+    /// One line for people.
+    pub help: &'static str,
+    /// Whether it takes several values.
+    pub list: bool,
+    set: fn(&mut Config, &str) -> Result<(), String>,
+    text: fn(&Config) -> String,
+}
+
+impl Key {
+    /// `section.name`.
+    pub fn path(&self) -> String {
+        format!("{}.{}", self.section, self.name)
+    }
+
+    /// `FLOWGAUGE_SECTION_NAME`.
+    pub fn variable(&self) -> String {
+        format!("FLOWGAUGE_{}_{}", self.section, self.name).to_ascii_uppercase()
+    }
+
+    /// Sets it from text, lists with commas between their values.
+    ///
+    /// # Errors
+    /// What is wrong with the text and what it should look like.
+    pub fn set(&self, config: &mut Config, text: &str) -> Result<(), String> {
+        (self.set)(config, text)
+    }
+
+    /// Its value as [`Key::set`] reads it.
+    pub fn text(&self, config: &Config) -> String {
+        (self.text)(config)
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    u64::try_from(parse_duration(text)?).map(Duration::from_nanos).map_err(|_| format!("{text:?} is negative"))
+}
+
+fn shown(duration: Duration) -> String {
+    duration_text(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn octets(text: &str) -> Result<usize, String> {
+    usize::try_from(parse_octets(text)?).map_err(|_| format!("{text:?} is too large"))
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    text.replace('_', "").parse().map_err(|_| format!("{text:?} is not a whole number"))
+}
+
+macro_rules! key {
+    ($section:literal, $name:literal, $flag:literal, $value:literal, $help:literal, list: $list:literal,
+     $set:expr, $text:expr) => {
+        Key {
+            section: $section,
+            name: $name,
+            flag: $flag,
+            value: $value,
+            help: $help,
+            list: $list,
+            set: $set,
+            text: $text,
+        }
+    };
+    ($section:literal, $name:literal, $flag:literal, $value:literal, $help:literal, $set:expr, $text:expr) => {
+        key!($section, $name, $flag, $value, $help, list: false, $set, $text)
+    };
+}
+
+/// Every key there is.
+pub static KEYS: &[Key] = &[
+    key!("listen", "addresses", "listen", "LISTEN",
+        "Where flow exports come in: udp://A:P (IPFIX, NetFlow and sFlow are told apart) or tcp://A:P; repeatable",
+        list: true,
+        |config, text| {
+            let listeners: Result<Vec<ListenAddress>, String> =
+                text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::parse).collect();
+            config.listeners = listeners?;
+            Ok(())
+        },
+        |config| config.listeners.iter().map(ListenAddress::to_string).collect::<Vec<_>>().join(",")),
+    key!("listen", "receive_buffer", "receive-buffer", "SIZE",
+        "Receive buffer asked of the kernel for each UDP socket",
+        |config, text| { config.receive_buffer_octets = octets(text)?.min(1 << 30); Ok(()) },
+        |config| octets_text(config.receive_buffer_octets as u64)),
+    key!("listen", "queue", "queue", "SIZE",
+        "What may wait between receiving and indexing; beyond it datagrams are dropped and counted, streams wait",
+        |config, text| { config.queue_octets = octets(text)?; Ok(()) },
+        |config| octets_text(config.queue_octets as u64)),
+    key!("listen", "tcp_connections", "tcp-connections", "N",
+        "Connections open at one time, each listener",
+        |config, text| { config.tcp_connections = count(text)?; Ok(()) },
+        |config| config.tcp_connections.to_string()),
+    key!("listen", "tcp_idle", "tcp-idle", "D",
+        "Close connections that bring nothing for this long; 0 keeps them",
+        |config, text| { config.tcp_idle = duration(text)?; Ok(()) },
+        |config| shown(config.tcp_idle)),
+    key!("http", "address", "http", "ADDRESS:PORT",
+        "Where the page, the API and /metrics are served; loopback unless told otherwise",
+        |config, text| {
+            config.http = parse_host_port(text)
+                .ok_or_else(|| format!("{text:?} is not ADDRESS:PORT; write it like 127.0.0.1:8080"))?;
+            Ok(())
+        },
+        |config| config.http.to_string()),
+    key!("http", "query_timeout", "query-timeout", "D",
+        "How long one query over HTTP may take",
+        |config, text| { config.query_timeout = duration(text)?; Ok(()) },
+        |config| shown(config.query_timeout)),
+    key!("store", "directory", "data", "DIR",
+        "Where data is kept",
+        |config, text| {
+            if text.is_empty() {
+                return Err("an empty path is no directory".to_owned());
+            }
+            config.data = PathBuf::from(text);
+            Ok(())
+        },
+        |config| config.data.display().to_string()),
+    key!("store", "partition", "partition", "D",
+        "Arrival time one partition covers; retention removes whole partitions",
+        |config, text| {
+            config.store.partition_s = duration(text)?.as_secs();
+            if config.store.partition_s == 0 { Err("a partition covers at least 1s".to_owned()) } else { Ok(()) }
+        },
+        |config| shown(Duration::from_secs(config.store.partition_s))),
+    key!("store", "partition_size", "partition-size", "SIZE",
+        "Size after which a partition is sealed before its time is over",
+        |config, text| { config.store.partition_octets = parse_octets(text)?; Ok(()) },
+        |config| octets_text(config.store.partition_octets)),
+    key!("store", "commit", "commit", "D",
+        "Records are durable and searchable at the latest after this time",
+        |config, text| { config.store.commit_ms = duration(text)?.as_millis() as u64; Ok(()) },
+        |config| shown(Duration::from_millis(config.store.commit_ms))),
+    key!("store", "commit_rows", "commit-rows", "N",
+        "Records that are committed before their time is over",
+        |config, text| { config.store.commit_rows = count(text)?.max(1); Ok(()) },
+        |config| config.store.commit_rows.to_string()),
+    key!("store", "memory", "memory", "SIZE",
+        "Memory that records not yet committed may take",
+        |config, text| { config.store.memory_octets = octets(text)?; Ok(()) },
+        |config| octets_text(config.store.memory_octets as u64)),
+    key!("store", "keep", "keep", "D",
+        "Remove partitions that ended this long ago; 0 keeps them",
+        |config, text| { config.store.retention_s = duration(text)?.as_secs(); Ok(()) },
+        |config| shown(Duration::from_secs(config.store.retention_s))),
+    key!("store", "keep_size", "keep-size", "SIZE",
+        "Remove the oldest partitions when all take more than this; 0 keeps them",
+        |config, text| { config.store.retention_octets = parse_octets(text)?; Ok(()) },
+        |config| octets_text(config.store.retention_octets)),
+    key!("templates", "lifetime", "template-lifetime", "D",
+        "How long a template that came over UDP stays without being repeated",
+        |config, text| { config.template_lifetime = duration(text)?; Ok(()) },
+        |config| shown(config.template_lifetime)),
+    key!("templates", "pending_age", "pending-age", "D",
+        "How long records wait for a template that has not come yet",
+        |config, text| { config.pending_age = duration(text)?; Ok(()) },
+        |config| shown(config.pending_age)),
+    key!("templates", "save_interval", "template-save-interval", "D",
+        "How often templates are saved for the next start, beside at the end",
+        |config, text| { config.template_save_interval = duration(text)?; Ok(()) },
+        |config| shown(config.template_save_interval)),
+    key!("elements", "file", "elements", "FILE",
+        "Your own information elements as CSV: pen,id,name,type,semantics,units,status",
+        |config, text| { config.elements_file = (!text.is_empty()).then(|| PathBuf::from(text)); Ok(()) },
+        |config| config.elements_file.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),
+    key!("log", "level", "log-level", "LEVEL",
+        "What is logged on standard error: error, warn, info, debug or trace",
+        |config, text| {
+            text.parse::<tracing_subscriber::filter::Targets>()
+                .map_err(|_| format!("{text:?} is not a log level: use error, warn, info, debug or trace"))?;
+            config.log_level = text.to_owned();
+            Ok(())
+        },
+        |config| config.log_level.clone()),
+    key!("log", "format", "log-format", "FORMAT",
+        "How it is logged: text or json",
+        |config, text| {
+            config.log_format = match text {
+                "text" => LogFormat::Text,
+                "json" => LogFormat::Json,
+                _ => return Err(format!("{text:?} is not a log format: use text or json")),
+            };
+            Ok(())
+        },
+        |config| match config.log_format { LogFormat::Text => "text".to_owned(), LogFormat::Json => "json".to_owned() }),
+];
+
+/// The key called `section.name`.
+pub fn key(section: &str, name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.section == section && key.name == name)
+}
+
+/// Defaults, then the file, then the environment, then flags (each a key and its text).
+///
+/// # Errors
+/// The first thing that is wrong, with its place; exit status 2.
+pub fn load(
+    file: Option<&Path>,
+    variables: impl IntoIterator<Item = (String, String)>,
+    flags: &[(&'static Key, String)],
+) -> Result<Config, Failure> {
+    let mut config = Config::default();
+    if let Some(path) = file {
+        read_file(&mut config, path)?;
+    }
+    let mut variables: Vec<_> = variables.into_iter().filter(|(name, _)| name.starts_with("FLOWGAUGE_")).collect();
+    variables.sort();
+    for (name, text) in variables {
+        match KEYS.iter().find(|key| key.variable() == name) {
+            Some(key) => key.set(&mut config, &text).map_err(|why| Failure::usage(format!("{name}: {why}")))?,
+            None => unknown_variable(&name)?,
+        }
+    }
+    for (key, text) in flags {
+        key.set(&mut config, text).map_err(|why| Failure::usage(format!("--{}: {why}", key.flag)))?;
+    }
+    Ok(config)
+}
+
+/// Other programs of the family have variables of their own; one in a section of ours is a slip.
+fn unknown_variable(name: &str) -> Result<(), Failure> {
+    let section = |key: &Key| format!("FLOWGAUGE_{}_", key.section.to_ascii_uppercase());
+    if !KEYS.iter().any(|key| name.starts_with(&section(key))) {
+        return Ok(());
+    }
+    let names: Vec<String> = KEYS.iter().map(Key::variable).collect();
+    let near = nearest(name, names.iter().map(String::as_str)).map_or_else(String::new, |near| format!("; did you mean {near}?"));
+    Err(Failure::usage(format!("environment: unknown variable {name}{near}")))
+}
+
+/// The configuration as a TOML file with a comment above every key.
+pub fn to_toml(config: &Config) -> String {
+    let mut text = String::new();
+    let mut section = "";
+    for key in KEYS {
+        if key.section != section {
+            section = key.section;
+            text.push_str(&format!("{}[{section}]\n", if text.is_empty() { "" } else { "\n" }));
+        }
+        let value = key.text(config);
+        let quoted = if key.list {
+            let items: Vec<String> = value.split(',').map(|item| format!("{item:?}")).collect();
+            format!("[{}]", items.join(", "))
+        } else {
+            format!("{value:?}")
+        };
+        text.push_str(&format!("# {}\n{} = {quoted}\n", key.help, key.name));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

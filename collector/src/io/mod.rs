@@ -1,0 +1,11 @@
+//! The collector's edges: sockets that receive, files that hold what was received, and the queue behind both.
+//!
+//! The receive path only reads, stamps and queues; everything that can take long happens behind the queue.
+
+pub mod capture_file;
+pub mod input;
+pub mod listener;
+pub mod queue;
+pub mod tcp;
+pub mod tcp_stream;
+pub mod udp;

@@ -1,0 +1,326 @@
+//! Wires the collector by hand: listeners -> queue -> one indexing thread -> store, with HTTP beside, and an orderly end.
+//!
+//! At the end: sockets are read empty, the queue is worked off, rows are committed, templates saved, accounts printed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use flowgauge_ie_registry::Registry;
+use flowgauge_templates::management::CollectingConfig;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::api::{Api, ApiServer};
+use crate::collecting::{CollectingProcess, ProcessConfig, load_templates, save_templates};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::io::listener::{ListenAddress, Transport};
+use crate::io::queue::Queue;
+use crate::io::tcp::{TcpCounters, TcpLimits, TcpReceiver};
+use crate::io::udp::{UdpCounters, UdpReceiver, prepare};
+use crate::store::{Store, StoreError};
+
+mod accounts;
+mod indexing;
+
+pub use accounts::{Accounts, accounts};
+use indexing::Indexing;
+
+/// Nanoseconds since 1970 UTC by the system's clock: the one place the collector asks for the time of day.
+pub fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// What a listener counts.
+#[derive(Clone, Debug)]
+pub enum ListenerCounters {
+    /// Datagrams.
+    Udp(Arc<UdpCounters>),
+    /// Streams.
+    Tcp(Arc<TcpCounters>),
+}
+
+/// A listener as others see it.
+#[derive(Clone, Debug)]
+pub struct ListenerStatus {
+    /// As configured.
+    pub configured: ListenAddress,
+    /// As bound: the port that the kernel chose when 0 was asked for.
+    pub address: SocketAddr,
+    /// What it has taken and lost.
+    pub counters: ListenerCounters,
+}
+
+/// What the parts of a running collector share.
+pub struct Shared {
+    /// The configuration it was started with.
+    pub config: Config,
+    /// The store.
+    pub store: Arc<Store>,
+    /// The Collecting Process. The indexing thread holds it while it decodes one datagram, others for one look.
+    pub process: Mutex<CollectingProcess>,
+    /// The queue.
+    pub queue: Arc<Queue>,
+    /// The listeners, in the order of the configuration.
+    pub listeners: Vec<ListenerStatus>,
+    /// Every listener is bound and the store is open.
+    pub ready: AtomicBool,
+    /// The collector is about to end.
+    pub stopping: AtomicBool,
+    /// When it was started.
+    pub started: Instant,
+    /// Odd while the indexing thread hands rows of one batch to the store, and one more with each batch.
+    pub handing_over: AtomicU64,
+    /// What the indexing thread could not do last, if it could not.
+    pub trouble: Mutex<Option<String>>,
+}
+
+impl Shared {
+    /// The Collecting Process, for one look.
+    pub fn process(&self) -> MutexGuard<'_, CollectingProcess> {
+        // A panic while decoding is our bug; what was decoded before is still whole.
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where templates are saved.
+    pub fn templates_path(&self) -> PathBuf {
+        self.config.data.join("templates.json")
+    }
+
+    /// The addresses of the listeners as configured.
+    pub fn configured(&self) -> Vec<ListenAddress> {
+        self.listeners.iter().map(|listener| listener.configured).collect()
+    }
+}
+
+/// The line for a store that could not be opened.
+pub fn store_failure(error: &StoreError) -> Failure {
+    Failure::running(format!("store {error}"))
+}
+
+/// A running collector.
+pub struct Collector {
+    shared: Arc<Shared>,
+    stop_datagrams: Arc<AtomicBool>,
+    stop_streams: watch::Sender<bool>,
+    receivers: Vec<JoinHandle<()>>,
+    streams: Vec<tokio::task::JoinHandle<()>>,
+    indexing: Option<JoinHandle<()>>,
+    http: Option<ApiServer>,
+    runtime: Option<Runtime>,
+}
+
+impl Collector {
+    /// Opens the store, binds everything, then starts. Nothing is received before all of it worked.
+    ///
+    /// # Errors
+    /// The first thing that did not work: what, where, what to do.
+    pub fn start(config: Config) -> Result<Collector, Failure> {
+        let registry = registry(&config)?;
+        let bound: Vec<_> = config.listeners.iter().map(|listen| Ok((*listen, listen.bind()?))).collect::<Result<_, Failure>>()?;
+        let http = std::net::TcpListener::bind(config.http)
+            .map_err(|error| crate::io::listener::bind_failure(&format!("http://{}", config.http), config.http, &error))?;
+        let store = Store::open(&config.data, config.store.clone()).map_err(|error| store_failure(&error))?;
+        let writer = store.writer().map_err(|error| store_failure(&error))?;
+        let process = CollectingProcess::new(
+            ProcessConfig {
+                collecting: CollectingConfig {
+                    template_lifetime_s: seconds(config.template_lifetime),
+                    pending_age_s: seconds(config.pending_age),
+                },
+                listeners: config.listeners.iter().map(|listen| listen.transport).collect(),
+            },
+            registry,
+        );
+        let queue = Arc::new(Queue::new(config.queue_octets));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("flowgauge-io")
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::running(format!("cannot start threads: {error}")))?;
+        let mut listeners = Vec::new();
+        for (configured, socket) in &bound {
+            let address = socket.local_addr().ok().and_then(|address| address.as_socket()).unwrap_or(configured.address);
+            let counters = match configured.transport {
+                Transport::Udp => {
+                    let counters = Arc::new(UdpCounters::default());
+                    let hint = prepare(socket, config.receive_buffer_octets, &counters)
+                        .map_err(|error| Failure::running(format!("cannot prepare {configured}: {error}")))?;
+                    if let Some(hint) = hint {
+                        tracing::warn!(listener = %configured, "{hint}");
+                    }
+                    ListenerCounters::Udp(counters)
+                }
+                Transport::Tcp => ListenerCounters::Tcp(Arc::default()),
+            };
+            listeners.push(ListenerStatus { configured: *configured, address, counters });
+        }
+        let shared = Arc::new(Shared {
+            config,
+            store,
+            process: Mutex::new(process),
+            queue,
+            listeners,
+            ready: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            started: Instant::now(),
+            handing_over: AtomicU64::new(0),
+            trouble: Mutex::new(None),
+        });
+        take_up_templates(&shared);
+        let (stop_streams, stopped) = watch::channel(false);
+        let mut collector = Collector {
+            shared: Arc::clone(&shared),
+            stop_datagrams: Arc::new(AtomicBool::new(false)),
+            stop_streams,
+            receivers: Vec::new(),
+            streams: Vec::new(),
+            indexing: None,
+            http: None,
+            runtime: None,
+        };
+        let connections = Arc::new(AtomicU64::new(0));
+        for ((_, socket), (listener, status)) in bound.into_iter().zip((0u16..).zip(&shared.listeners)) {
+            match &status.counters {
+                ListenerCounters::Udp(counters) => {
+                    let receiver = UdpReceiver {
+                        socket,
+                        listener,
+                        queue: Arc::clone(&shared.queue),
+                        counters: Arc::clone(counters),
+                        stop: Arc::clone(&collector.stop_datagrams),
+                    };
+                    collector.receivers.push(thread(format!("udp-{}", status.address.port()), move || receiver.run())?);
+                }
+                ListenerCounters::Tcp(counters) => {
+                    let _entered = runtime.enter();
+                    let socket = socket
+                        .set_nonblocking(true)
+                        .and_then(|()| tokio::net::TcpListener::from_std(socket.into()))
+                        .map_err(|error| Failure::running(format!("cannot listen on {}: {error}", status.configured)))?;
+                    let receiver = TcpReceiver {
+                        socket,
+                        listener,
+                        queue: Arc::clone(&shared.queue),
+                        counters: Arc::clone(counters),
+                        limits: TcpLimits { connections: shared.config.tcp_connections, idle: shared.config.tcp_idle },
+                        connections: Arc::clone(&connections),
+                        stop: stopped.clone(),
+                    };
+                    collector.streams.push(runtime.spawn(receiver.run()));
+                }
+            }
+        }
+        let indexing = Indexing::new(Arc::clone(&shared), writer);
+        collector.indexing = Some(thread("indexing".to_owned(), move || indexing.run())?);
+        collector.http = Some(ApiServer::start(Api::new(Arc::clone(&shared)), http, &runtime)?);
+        collector.runtime = Some(runtime);
+        shared.ready.store(true, Ordering::Release);
+        Ok(collector)
+    }
+
+    /// What its parts share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Where HTTP is served.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http.as_ref().map_or(self.shared.config.http, ApiServer::address)
+    }
+
+    /// Where the first listener of a transport is bound.
+    pub fn address(&self, transport: Transport) -> Option<SocketAddr> {
+        self.shared.listeners.iter().find(|listener| listener.configured.transport == transport).map(|listener| listener.address)
+    }
+
+    /// Reads sockets and queue empty, commits, and ends everything. Says what came and what became of it.
+    pub fn stop(mut self) -> Accounts {
+        self.end()
+    }
+
+    fn end(&mut self) -> Accounts {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.ready.store(false, Ordering::Release);
+        self.stop_datagrams.store(true, Ordering::Release);
+        let _ = self.stop_streams.send(true);
+        for receiver in self.receivers.drain(..) {
+            let _ = receiver.join();
+        }
+        if let Some(runtime) = &self.runtime {
+            for stream in self.streams.drain(..) {
+                let _ = runtime.block_on(stream);
+            }
+        }
+        self.shared.queue.close();
+        if let Some(indexing) = self.indexing.take() {
+            let _ = indexing.join();
+        }
+        if let Some(http) = self.http.take() {
+            http.stop();
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+        accounts(&self.shared)
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        if self.indexing.is_some() {
+            self.end();
+        }
+    }
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+fn thread(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Failure> {
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(body)
+        .map_err(|error| Failure::running(format!("cannot start a thread: {error}")))
+}
+
+/// The built-in elements and the user's.
+///
+/// # Errors
+/// When the user's file cannot be read or a line of it is wrong.
+pub fn registry(config: &Config) -> Result<Registry, Failure> {
+    let mut registry = Registry::new();
+    if let Some(path) = &config.elements_file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(Failure::file("elements", path, &error).line))?;
+        registry
+            .load_csv(&text)
+            .map_err(|error| Failure::usage(format!("elements {}: {error}", path.display())))?;
+    }
+    Ok(registry)
+}
+
+/// A file that cannot be used costs the wait for templates, not the start.
+fn take_up_templates(shared: &Shared) {
+    let mut process = shared.process();
+    match load_templates(&mut process, now_ns(), &shared.configured(), &shared.templates_path()) {
+        Ok(0) => {}
+        Ok(loaded) => tracing::info!(templates = loaded, "templates of the last run taken up"),
+        Err(failure) => tracing::warn!("{failure}"),
+    }
+}
+
+/// Saves templates, and says so when that fails.
+pub(crate) fn keep_templates(shared: &Shared) {
+    let process = shared.process();
+    if let Err(failure) = save_templates(&process, &shared.configured(), &shared.templates_path()) {
+        tracing::warn!("{failure}");
+    }
+}

@@ -1,0 +1,114 @@
+//! What came, what became of it, and whether the sum balances: one value for `/status`, `/metrics` and the last line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::Ordering;
+
+use super::{ListenerCounters, Shared};
+use crate::collecting::Totals;
+use crate::store::{StoreCounters, StoreStatus};
+
+/// The collector's accounts at one moment.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    /// The ledger's sums.
+    pub totals: Totals,
+    /// What the store did.
+    pub store: StoreCounters,
+    /// What the store holds.
+    pub status: StoreStatus,
+    /// Datagrams read from the kernel by all listeners, and Messages read from streams.
+    pub read: u64,
+    /// Datagrams that the kernel dropped.
+    pub kernel_drops: u64,
+    /// Datagrams dropped because the queue was full.
+    pub queue_drops: u64,
+    /// No row was between decoding and the store while this was taken.
+    pub at_rest: bool,
+}
+
+/// The accounts now.
+pub fn accounts(shared: &Shared) -> Accounts {
+    let (mut read, mut kernel_drops, mut queue_drops) = (0, 0, 0);
+    for listener in &shared.listeners {
+        match &listener.counters {
+            ListenerCounters::Udp(counters) => {
+                read += counters.datagrams.load(Ordering::Relaxed);
+                kernel_drops += counters.kernel_drops.load(Ordering::Relaxed);
+                queue_drops += counters.queue_drops.load(Ordering::Relaxed);
+            }
+            ListenerCounters::Tcp(counters) => read += counters.messages.load(Ordering::Relaxed),
+        }
+    }
+    // The store first: rows are made before they are stored, so a look in between never shows more stored than made.
+    let before = shared.handing_over.load(Ordering::Acquire);
+    let store = shared.store.counters();
+    let totals = shared.process().totals();
+    let at_rest = before.is_multiple_of(2) && before == shared.handing_over.load(Ordering::Acquire);
+    Accounts { totals, store, status: shared.store.status(), read, kernel_drops, queue_drops, at_rest }
+}
+
+impl Accounts {
+    /// Records that are durable and searchable.
+    pub fn stored(&self) -> u64 {
+        self.store.rows_committed
+    }
+
+    /// Records that are decoded and not yet committed.
+    pub fn waiting(&self) -> u64 {
+        self.totals.sum.records.saturating_sub(self.store.rows_committed + self.store.rows_lost)
+    }
+
+    /// Records that were received and not stored, by reason.
+    pub fn lost(&self) -> BTreeMap<&'static str, u64> {
+        [("store_error", self.store.rows_lost)].into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// What never became a record, by reason: of datagrams, of Sets, and (by sequence number) of records.
+    pub fn missing(&self) -> BTreeMap<&'static str, u64> {
+        let sum = &self.totals.sum;
+        [
+            ("records_lost_before_arrival", sum.sequence.lost),
+            ("datagrams_dropped_by_kernel", self.kernel_drops),
+            ("datagrams_dropped_by_queue", self.queue_drops),
+            ("datagrams_of_unsupported_version", sum.unsupported_version),
+            ("datagrams_beyond_session_limit", sum.too_many_sessions),
+            ("datagrams_not_decodable", sum.refused),
+            ("sets_without_template", sum.sets_expired + sum.sets_abandoned),
+            ("sets_beyond_waiting_limit", sum.sets_overflowed),
+        ]
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .collect()
+    }
+
+    /// Whether `received = stored + waiting + each reason` holds, here and in every account.
+    pub fn balanced(&self) -> bool {
+        let (records, handed_over) = (self.totals.sum.records, self.store.rows_added);
+        let rows_balance = if self.at_rest { records == handed_over } else { records >= handed_over };
+        let stored_balances = handed_over >= self.store.rows_committed + self.store.rows_lost;
+        self.totals.balanced && rows_balance && stored_balances
+    }
+}
+
+impl fmt::Display for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sum = &self.totals.sum;
+        write!(
+            f,
+            "accounts: datagrams={} messages={} records={} stored={} waiting={} options={} sets_waiting={} exporters={}",
+            sum.datagrams,
+            sum.messages,
+            sum.records,
+            self.stored(),
+            self.waiting(),
+            sum.options_records,
+            self.totals.sets_waiting,
+            self.totals.accounts,
+        )?;
+        for (reason, count) in self.lost().iter().chain(&self.missing()) {
+            write!(f, " {reason}={count}")?;
+        }
+        write!(f, " balanced={}", self.balanced())
+    }
+}
