@@ -1,12 +1,30 @@
 //! The filter language: one grammar for the API, the command line and the page.
+//!
+//! Words are taken whatever their case. A row that lacks a value answers no to every comparison with it, also to
+//! `!=`; `not` turns an answer around. Text compares exactly with `=`; `~` takes a part of the text, a glob with `*`
+//! and `?` over all of it, or a `/regular expression/`. `tcp.flags = SA` is exactly these flags, `tcp.flags ~ SA` at
+//! least these.
 
-/// A filter that was understood.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Filter {}
+pub mod ast;
+mod flags;
+mod lexer;
+mod parser;
+pub mod pattern;
+pub mod short;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub use ast::Filter;
+pub use parser::Context;
+use parser::Parser;
+
+use crate::limits;
 
 /// Why a text is no filter, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("filter, character {}: {detail}", offset + 1)]
+#[error("filter, at octet {}: {detail}{}", offset + 1, hint(expected, nearest))]
 pub struct FilterError {
     /// Octets before the place.
     pub offset: usize,
@@ -20,10 +38,58 @@ pub struct FilterError {
     pub nearest: Option<String>,
 }
 
+impl FilterError {
+    fn new(offset: usize, len: usize, detail: String, expected: Vec<String>) -> Self {
+        Self { offset, len, detail, expected, nearest: None }
+    }
+}
+
+fn hint(expected: &[String], nearest: &Option<String>) -> String {
+    if let Some(nearest) = nearest {
+        return format!("; did you mean {nearest}?");
+    }
+    if expected.is_empty() {
+        return String::new();
+    }
+    format!("; expected {}", expected.join(", "))
+}
+
 /// Understands a filter; blank text is every flow (`None`). `now_ns` is what `now` means.
 ///
 /// # Errors
 /// The first place that is wrong.
-pub fn parse(_text: &str, _now_ns: i64) -> Result<Option<Filter>, FilterError> {
-    Ok(None)
+pub fn parse(text: &str, now_ns: i64) -> Result<Option<Filter>, FilterError> {
+    parse_with(text, Context { now_ns, seen: None })
+}
+
+/// Understands a filter with what the caller knows about names.
+///
+/// # Errors
+/// The first place that is wrong.
+pub fn parse_with(text: &str, context: Context<'_>) -> Result<Option<Filter>, FilterError> {
+    if text.len() > limits::FILTER_OCTETS {
+        let detail = format!("a filter has at most {} octets", limits::FILTER_OCTETS);
+        return Err(FilterError::new(limits::FILTER_OCTETS, text.len() - limits::FILTER_OCTETS, detail, Vec::new()));
+    }
+    let parser = Parser::new(text, context)?;
+    if parser.is_at_end() {
+        return Ok(None);
+    }
+    parser.filter().map(Some)
+}
+
+/// The nearest of some names, if one is near enough to be meant.
+pub fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+    let word = crate::normalize::row::cut(word, 64).to_ascii_lowercase();
+    names
+        .map(|name| (strsim::jaro_winkler(&word, &name.to_ascii_lowercase()), name))
+        .filter(|(likeness, _)| *likeness >= 0.75)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, name)| name.to_owned())
+}
+
+/// A word as errors show it.
+fn shown(word: &str) -> String {
+    let shown = crate::normalize::row::cut(word, 48);
+    if shown.len() == word.len() { word.to_owned() } else { format!("{shown}..") }
 }
