@@ -205,6 +205,7 @@ impl CollectingSession {
             header,
             registry,
             sink,
+            learned: false,
         };
         let records = handling.sets(&message);
         if bytes.len() > message.octets() {
@@ -218,12 +219,29 @@ impl CollectingSession {
                 available: bytes.len(),
             });
         }
+        let learned = handling.learned;
         let outcome = sequence.observe(header.sequence, records);
+        if learned {
+            self.retype(registry, sink);
+        }
         sink(Event::Sequence {
             domain: header.domain,
             outcome,
         });
         Ok(())
+    }
+
+    /// Types hold for the whole session (RFC 5610 section 3), so templates of every domain may have gained by them.
+    fn retype(&mut self, registry: &Registry, sink: &mut impl FnMut(Event<'_, '_>)) {
+        for (domain, of_domain) in &mut self.domains {
+            for template in of_domain.templates.retype(registry) {
+                sink(Event::Template {
+                    domain: *domain,
+                    template: &template,
+                    change: TemplateChange::Retyped,
+                });
+            }
+        }
     }
 
     fn header_of<'a>(&self, bytes: &'a [u8]) -> Result<Message<'a>, DecodeError> {
@@ -343,6 +361,8 @@ struct Handling<'h, F> {
     header: MessageHeader,
     registry: &'h mut Registry,
     sink: &'h mut F,
+    /// Whether type records named an element that was not known before.
+    learned: bool,
 }
 
 impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
@@ -536,6 +556,8 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
         if learned.accepted == 0 {
             return;
         }
+        self.learned = true;
+        // What follows in this very Message gains by them too; the other domains do at its end.
         for template in self.templates.retype(self.registry) {
             let change = TemplateChange::Retyped;
             (self.sink)(Event::Template {

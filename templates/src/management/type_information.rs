@@ -2,19 +2,15 @@
 
 use std::borrow::Cow;
 
+use flowgauge_ie_registry::ids::{
+    INFORMATION_ELEMENT_DATA_TYPE as DATA_TYPE, INFORMATION_ELEMENT_ID, INFORMATION_ELEMENT_NAME as NAME,
+    INFORMATION_ELEMENT_RANGE_BEGIN as RANGE_BEGIN, INFORMATION_ELEMENT_RANGE_END as RANGE_END,
+    INFORMATION_ELEMENT_SEMANTICS as SEMANTICS, INFORMATION_ELEMENT_UNITS as UNITS, PRIVATE_ENTERPRISE_NUMBER,
+};
 use flowgauge_ie_registry::{Added, DataType, Element, ElementId, Registry, Semantics, Units};
 
 use crate::ipfix::value::unsigned;
 use crate::ipfix::{DataRecord, FieldSpecifier, RecordWriter, Template, Value};
-
-const INFORMATION_ELEMENT_ID: ElementId = ElementId::iana(303);
-const DATA_TYPE: ElementId = ElementId::iana(339);
-const NAME: ElementId = ElementId::iana(341);
-const RANGE_BEGIN: ElementId = ElementId::iana(342);
-const RANGE_END: ElementId = ElementId::iana(343);
-const UNITS: ElementId = ElementId::iana(344);
-const SEMANTICS: ElementId = ElementId::iana(345);
-const PRIVATE_ENTERPRISE_NUMBER: ElementId = ElementId::iana(346);
 
 /// The fields of the type records that we send, the first two of them scope (RFC 5610 section 3.9).
 pub const TYPE_RECORD_FIELDS: [FieldSpecifier; 8] = [
