@@ -1,1 +1,11 @@
-//! Guarantees that hold across both programs.
+//! What Flowgauge promises, one file per guarantee. The programs are run as a user runs them.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod exported_equals_captured;
+mod house;
+mod nothing_lost_between;
+mod page;
+mod peers_read_us;
+mod wrong_use;

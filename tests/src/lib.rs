@@ -1,1 +1,1 @@
-//! Flowgauge.
+//! Nothing of its own: the package exists for the tests in `guarantees`, which know both programs.

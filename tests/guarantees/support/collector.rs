@@ -1,0 +1,89 @@
+//! A running collector, stopped at the end whatever happens.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{free_port, program};
+
+pub struct Collector {
+    child: Child,
+    /// For UDP and TCP.
+    pub port: u16,
+    /// `http://127.0.0.1:PORT`.
+    pub url: String,
+}
+
+impl Collector {
+    /// Starts on free ports with its store in `data`, and waits until it is ready.
+    pub fn start(data: &Path) -> Self {
+        let (port, http) = (free_port(), free_port());
+        let child = Command::new(program("flowgauge-collector"))
+            .args(["run", "--listen", &format!("udp://127.0.0.1:{port}"), "--listen", &format!("tcp://127.0.0.1:{port}")])
+            .args(["--http", &format!("127.0.0.1:{http}"), "--data"])
+            .arg(data)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the collector starts");
+        let collector = Self { child, port, url: format!("http://127.0.0.1:{http}") };
+        let ready = collector.wait(Duration::from_secs(20), || ureq::get(format!("{}/readyz", collector.url)).call().is_ok());
+        assert!(ready, "the collector is not ready after 20 s");
+        collector
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        let mut answer = ureq::get(format!("{}{path}", self.url)).call().unwrap_or_else(|error| panic!("{path}: {error}"));
+        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
+    }
+
+    /// Waits until `records` are stored and searchable; says how many there are at the end.
+    pub fn wait_for(&self, records: u64) -> u64 {
+        self.wait(Duration::from_secs(30), || self.flows() >= records);
+        self.flows()
+    }
+
+    /// How many records a search finds.
+    pub fn flows(&self) -> u64 {
+        self.get("/api/v1/aggregate?metrics=flows")["rows"][0]["flows"].as_f64().unwrap_or(0.0) as u64
+    }
+
+    fn wait(&self, longest: Duration, done: impl Fn() -> bool) -> bool {
+        let begin = Instant::now();
+        while begin.elapsed() < longest {
+            if done() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
+    }
+
+    /// SIGTERM; gives what it wrote to standard error. It must end well, within 20 s.
+    pub fn terminate(mut self) -> String {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
+        let begin = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                break status;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "the collector does not stop");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let mut words = String::new();
+        self.child.stderr.take().expect("piped").read_to_string(&mut words).expect("text");
+        assert!(status.success(), "{status}: {words}");
+        words
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        // Already gone after `terminate`.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
