@@ -51,7 +51,11 @@ fn run_and_account(config: &Config) -> ExitCode {
             for line in accounts.lines() {
                 tracing::info!("{line}");
             }
-            if accounts.is_failure() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
+            if accounts.is_failure() {
+                ExitCode::from(FAILED)
+            } else {
+                ExitCode::SUCCESS
+            }
         }
         Err(line) => {
             tracing::error!("{line}");
@@ -62,7 +66,11 @@ fn run_and_account(config: &Config) -> ExitCode {
 
 /// The log goes to standard error: standard output may be carrying flow records.
 fn start_log(config: &LogConfig) {
-    let level = if config.quiet { tracing::Level::WARN } else { tracing::Level::INFO };
+    let level = if config.quiet {
+        tracing::Level::WARN
+    } else {
+        tracing::Level::INFO
+    };
     let log = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
@@ -77,7 +85,13 @@ fn check(path: &Path) -> ExitCode {
         Err(error) if !error.only_missing => wrong(&error),
         Err(error) => {
             let hint = error.lines.join("; ");
-            print(format!("{}: all keys are right; to be given on the command line: {hint}\n", path.display()).as_bytes())
+            print(
+                format!(
+                    "{}: all keys are right; to be given on the command line: {hint}\n",
+                    path.display()
+                )
+                .as_bytes(),
+            )
         }
         Ok(()) => print(format!("{}: all right\n", path.display()).as_bytes()),
     }
@@ -90,7 +104,10 @@ fn interfaces() -> ExitCode {
             for interface in interfaces {
                 let state = if interface.up { "up" } else { "down" };
                 let addresses = interface.addresses.join(" ");
-                let line = format!("{:<16} {state:<5} {addresses} {}", interface.name, interface.description);
+                let line = format!(
+                    "{:<16} {state:<5} {addresses} {}",
+                    interface.name, interface.description
+                );
                 text.push_str(line.trim_end());
                 text.push('\n');
             }

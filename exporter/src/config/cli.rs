@@ -70,45 +70,101 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "FILE|DIR|-", num_args = 1.., env = "FLOWGAUGE_CAPTURE_READ", help_heading = "Capture")]
     read: Vec<String>,
     /// Meter only packets that match this BPF expression, as tcpdump takes it
-    #[arg(short, long, value_name = "BPF", env = "FLOWGAUGE_CAPTURE_FILTER", help_heading = "Capture")]
+    #[arg(
+        short,
+        long,
+        value_name = "BPF",
+        env = "FLOWGAUGE_CAPTURE_FILTER",
+        help_heading = "Capture"
+    )]
     filter: Option<String>,
 
     /// End a flow after this long without a packet [default: 15s]
-    #[arg(long, value_name = "TIME", env = "FLOWGAUGE_METERING_IDLE_TIMEOUT", help_heading = "Metering")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "FLOWGAUGE_METERING_IDLE_TIMEOUT",
+        help_heading = "Metering"
+    )]
     idle_timeout: Option<String>,
     /// Report a flow that goes on at least this often [default: 60s]
-    #[arg(long, value_name = "TIME", env = "FLOWGAUGE_METERING_ACTIVE_TIMEOUT", help_heading = "Metering")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "FLOWGAUGE_METERING_ACTIVE_TIMEOUT",
+        help_heading = "Metering"
+    )]
     active_timeout: Option<String>,
     /// Hold at most this many flows; beyond it the oldest are ended early [default: 1000000]
-    #[arg(long, value_name = "N", env = "FLOWGAUGE_METERING_MAX_FLOWS", help_heading = "Metering")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLOWGAUGE_METERING_MAX_FLOWS",
+        help_heading = "Metering"
+    )]
     max_flows: Option<String>,
 
     /// Send all flow records to this destination (may be repeated; each gets everything)
     #[arg(long, value_name = "DEST", num_args = 1.., env = "FLOWGAUGE_EXPORTING_TO", help_heading = "Exporting")]
     to: Vec<String>,
     /// Observation Domain ID of the Messages [default: 1]
-    #[arg(long, value_name = "ID", env = "FLOWGAUGE_EXPORTING_DOMAIN", help_heading = "Exporting")]
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "FLOWGAUGE_EXPORTING_DOMAIN",
+        help_heading = "Exporting"
+    )]
     domain: Option<String>,
     /// Resolution of flow times: milliseconds or nanoseconds [default: milliseconds]
-    #[arg(long, value_name = "UNIT", env = "FLOWGAUGE_EXPORTING_TIMES", help_heading = "Exporting")]
+    #[arg(
+        long,
+        value_name = "UNIT",
+        env = "FLOWGAUGE_EXPORTING_TIMES",
+        help_heading = "Exporting"
+    )]
     times: Option<String>,
     /// Largest Message over UDP, in octets of datagram payload [default: 1400]
-    #[arg(long, value_name = "OCTETS", env = "FLOWGAUGE_EXPORTING_MTU", help_heading = "Exporting")]
+    #[arg(
+        long,
+        value_name = "OCTETS",
+        env = "FLOWGAUGE_EXPORTING_MTU",
+        help_heading = "Exporting"
+    )]
     mtu: Option<String>,
     /// Most records a second over UDP, 0 for no limit [default: 50000 when reading files, no limit live]
     #[arg(long, value_name = "N", env = "FLOWGAUGE_EXPORTING_RATE", help_heading = "Exporting")]
     rate: Option<String>,
     /// Records that wait for each destination; live, the oldest go when it is full [default: 200000]
-    #[arg(long, value_name = "N", env = "FLOWGAUGE_EXPORTING_QUEUE", help_heading = "Exporting")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLOWGAUGE_EXPORTING_QUEUE",
+        help_heading = "Exporting"
+    )]
     queue: Option<String>,
     /// Over UDP, send templates, types and statistics again this often [default: 10m]
-    #[arg(long, value_name = "TIME", env = "FLOWGAUGE_EXPORTING_TEMPLATE_REFRESH", help_heading = "Exporting")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "FLOWGAUGE_EXPORTING_TEMPLATE_REFRESH",
+        help_heading = "Exporting"
+    )]
     template_refresh: Option<String>,
     /// Over UDP, send templates again after this many Messages, 0 for never [default: 1000]
-    #[arg(long, value_name = "N", env = "FLOWGAUGE_EXPORTING_TEMPLATE_REFRESH_MESSAGES", help_heading = "Exporting")]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLOWGAUGE_EXPORTING_TEMPLATE_REFRESH_MESSAGES",
+        help_heading = "Exporting"
+    )]
     template_refresh_messages: Option<String>,
     /// At the end, keep trying to deliver this long before giving records up [default: 30s]
-    #[arg(long, value_name = "TIME", env = "FLOWGAUGE_EXPORTING_DRAIN_TIMEOUT", help_heading = "Exporting")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "FLOWGAUGE_EXPORTING_DRAIN_TIMEOUT",
+        help_heading = "Exporting"
+    )]
     drain_timeout: Option<String>,
 
     /// Form of the log on standard error: text or json [default: text]
@@ -161,10 +217,7 @@ mod tests {
     use super::*;
 
     fn run_command() -> clap::Command {
-        Cli::command()
-            .find_subcommand("run")
-            .expect("run is there")
-            .clone()
+        Cli::command().find_subcommand("run").expect("run is there").clone()
     }
 
     #[test]

@@ -132,9 +132,7 @@ impl Endpoint {
 
 fn path(whole: &str, rest: &str) -> Result<PathBuf, String> {
     if rest.is_empty() {
-        return Err(format!(
-            "destination `{whole}`: write the path behind the colon"
-        ));
+        return Err(format!("destination `{whole}`: write the path behind the colon"));
     }
     // `file:///tmp/x` is how a URL says /tmp/x.
     Ok(PathBuf::from(rest.strip_prefix("//").unwrap_or(rest)))

@@ -18,9 +18,7 @@ const UNITS: [(&str, u64); 7] = [
 /// # Errors
 /// A sentence that says what was expected.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = || {
-        format!("`{text}` is not a duration: write a number and a unit, such as 500ms, 15s, 1m, 2h")
-    };
+    let wrong = || format!("`{text}` is not a duration: write a number and a unit, such as 500ms, 15s, 1m, 2h");
     let mut rest = text.trim();
     if rest == "0" {
         return Ok(Duration::ZERO);
@@ -33,10 +31,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         let (digits, behind) = split_where(rest, |c| !c.is_ascii_digit());
         let (unit, behind) = split_where(behind, |c| !c.is_ascii_alphabetic());
         let number: u64 = digits.parse().map_err(|_| wrong())?;
-        let (_, unit_ns) = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .ok_or_else(wrong)?;
+        let (_, unit_ns) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
         total_ns = number
             .checked_mul(*unit_ns)
             .and_then(|ns| total_ns.checked_add(ns))

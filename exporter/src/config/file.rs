@@ -73,13 +73,15 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     if wrong.is_empty() {
         Ok(settings)
     } else {
-        Err(ConfigError { lines: wrong, only_missing: false })
+        Err(ConfigError {
+            lines: wrong,
+            only_missing: false,
+        })
     }
 }
 
 fn find(section: &str, name: &str) -> Option<&'static Key> {
-    KEYS.iter()
-        .find(|key| key.section == section && key.name == name)
+    KEYS.iter().find(|key| key.section == section && key.name == name)
 }
 
 fn unknown_section(place: &str, name: &str) -> String {
@@ -116,9 +118,7 @@ fn values_of(key: &Key, value: &DeValue<'_>) -> Result<Vec<String>, &'static str
     match (key.shape, value) {
         (Shape::Switch, DeValue::Boolean(on)) => Ok(vec![on.to_string()]),
         (Shape::Switch, _) => Err("true or false"),
-        (Shape::Text, value) => scalar(value)
-            .map(|text| vec![text])
-            .ok_or("a string or a number"),
+        (Shape::Text, value) => scalar(value).map(|text| vec![text]).ok_or("a string or a number"),
         (Shape::List, DeValue::Array(items)) => items
             .iter()
             .map(|item| scalar(item.get_ref()))
@@ -139,11 +139,7 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    1 + text
-        .bytes()
-        .take(offset)
-        .filter(|byte| *byte == b'\n')
-        .count()
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
 fn one_line(message: &str) -> String {
@@ -176,10 +172,9 @@ mod tests {
 
     #[test]
     fn names_the_nearest_key_and_all_that_is_wrong() {
-        let error = check(
-            "[metering]\nidel_timeout = \"15s\"\nzzz = 1\n[exportin]\nto = 1\n[log]\nquiet = 1\nmtu = 9\n",
-        )
-        .unwrap_err();
+        let error =
+            check("[metering]\nidel_timeout = \"15s\"\nzzz = 1\n[exportin]\nto = 1\n[log]\nquiet = 1\nmtu = 9\n")
+                .unwrap_err();
         assert_eq!(
             error.lines,
             [
@@ -203,9 +198,6 @@ mod tests {
     #[test]
     fn a_key_without_its_section_is_sent_home() {
         let error = check("domain = 5\n").unwrap_err();
-        assert_eq!(
-            error.lines,
-            ["flow.toml:1: `domain` belongs under [exporting]"]
-        );
+        assert_eq!(error.lines, ["flow.toml:1: `domain` belongs under [exporting]"]);
     }
 }

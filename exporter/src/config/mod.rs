@@ -114,7 +114,10 @@ pub struct ConfigError {
 impl ConfigError {
     /// An error of one line.
     pub fn one(line: impl Into<String>) -> Self {
-        Self { lines: vec![line.into()], only_missing: false }
+        Self {
+            lines: vec![line.into()],
+            only_missing: false,
+        }
     }
 }
 
@@ -145,7 +148,11 @@ impl Config {
     /// # Errors
     /// Every value that is wrong, and a missing source or destination.
     pub fn build(settings: &Settings) -> Result<Self, ConfigError> {
-        let mut reader = Reader { settings, wrong: Vec::new(), missing: Vec::new() };
+        let mut reader = Reader {
+            settings,
+            wrong: Vec::new(),
+            missing: Vec::new(),
+        };
         let defaults = Defaults::new();
         let source = reader.source();
         let to = reader.list("to", Destination::parse);
@@ -204,8 +211,14 @@ impl Config {
         };
         match (reader.wrong.is_empty(), reader.missing.is_empty()) {
             (true, true) => Ok(config),
-            (true, false) => Err(ConfigError { lines: reader.missing, only_missing: true }),
-            _ => Err(ConfigError { lines: reader.wrong, only_missing: false }),
+            (true, false) => Err(ConfigError {
+                lines: reader.missing,
+                only_missing: true,
+            }),
+            _ => Err(ConfigError {
+                lines: reader.wrong,
+                only_missing: false,
+            }),
         }
     }
 }
@@ -279,7 +292,8 @@ impl Reader<'_> {
             }
             (false, false) => {
                 self.wrong.push(
-                    "--interface and --read exclude each other: live packets and files have different clocks".to_owned(),
+                    "--interface and --read exclude each other: live packets and files have different clocks"
+                        .to_owned(),
                 );
                 None
             }
@@ -289,12 +303,15 @@ impl Reader<'_> {
     /// Two writers would destroy one file, and a collector would count everything twice.
     fn few_enough_and_different(&mut self, to: &[Destination]) {
         if to.len() > limits::DESTINATIONS {
-            self.wrong.push(format!("{} destinations are more than the {} there can be", to.len(), limits::DESTINATIONS));
+            self.wrong.push(format!(
+                "{} destinations are more than the {} there can be",
+                to.len(),
+                limits::DESTINATIONS
+            ));
         }
         for (at, destination) in to.iter().enumerate() {
             if to.iter().take(at).any(|earlier| earlier == destination) {
-                self.wrong
-                    .push(format!("destination {destination} is given twice"));
+                self.wrong.push(format!("destination {destination} is given twice"));
             }
         }
     }
@@ -307,11 +324,7 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn number<T: FromStr + PartialOrd + fmt::Display>(
-    text: &str,
-    least: T,
-    most: T,
-) -> Result<T, String> {
+fn number<T: FromStr + PartialOrd + fmt::Display>(text: &str, least: T, most: T) -> Result<T, String> {
     match text.replace('_', "").parse::<T>() {
         Ok(number) if number >= least && number <= most => Ok(number),
         _ => Err(format!("`{text}` is not a number from {least} to {most}")),
@@ -335,8 +348,7 @@ fn log_form(text: &str) -> Result<bool, String> {
 }
 
 fn switch(text: &str) -> Result<bool, String> {
-    text.parse()
-        .map_err(|_| not_one_of(text, &["true", "false"]))
+    text.parse().map_err(|_| not_one_of(text, &["true", "false"]))
 }
 
 fn not_one_of(text: &str, known: &[&str]) -> String {

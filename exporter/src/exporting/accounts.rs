@@ -22,12 +22,7 @@ pub enum Loss {
 
 impl Loss {
     /// Every reason, in the order of the accounts line.
-    pub const ALL: [Self; 4] = [
-        Self::QueueFull,
-        Self::Unconfirmed,
-        Self::Failed,
-        Self::DrainTimeout,
-    ];
+    pub const ALL: [Self; 4] = [Self::QueueFull, Self::Unconfirmed, Self::Failed, Self::DrainTimeout];
 
     /// The counter's label.
     pub const fn as_str(self) -> &'static str {
@@ -121,7 +116,14 @@ impl DestinationAccounts {
     pub fn move_to_lost(&self, now_ns: i64, loss: Loss, records: u64) {
         let moved = records.min(self.exported.load(Relaxed));
         self.exported.fetch_sub(moved, Relaxed);
-        self.add_lost(now_ns, loss, Volume { flows: moved, ..Volume::default() });
+        self.add_lost(
+            now_ns,
+            loss,
+            Volume {
+                flows: moved,
+                ..Volume::default()
+            },
+        );
     }
 
     /// Records were given up.
@@ -134,9 +136,7 @@ impl DestinationAccounts {
         }
         self.lost_packets.fetch_add(volume.packets, Relaxed);
         self.lost_octets.fetch_add(volume.octets, Relaxed);
-        let _ = self
-            .first_lost_ns
-            .compare_exchange(0, now_ns, Relaxed, Relaxed);
+        let _ = self.first_lost_ns.compare_exchange(0, now_ns, Relaxed, Relaxed);
         self.last_lost_ns.store(now_ns, Relaxed);
     }
 
@@ -161,11 +161,7 @@ impl DestinationAccounts {
             name: self.name.clone(),
             queued: self.queued.load(Relaxed),
             exported: self.exported.load(Relaxed),
-            lost: Loss::ALL.map(|loss| {
-                self.lost
-                    .get(loss as usize)
-                    .map_or(0, |counter| counter.load(Relaxed))
-            }),
+            lost: Loss::ALL.map(|loss| self.lost.get(loss as usize).map_or(0, |counter| counter.load(Relaxed))),
             lost_packets: self.lost_packets.load(Relaxed),
             lost_octets: self.lost_octets.load(Relaxed),
             first_lost_ns: self.first_lost_ns.load(Relaxed),

@@ -3,6 +3,7 @@
 
 use flowgauge_ie_registry::{ElementId, REVERSE_PEN, Registry, ids};
 use flowgauge_templates::ipfix::FieldSpecifier;
+use flowgauge_templates::management::type_information::{TYPE_RECORD_FIELDS, TYPE_RECORD_SCOPE, write_type_record};
 use flowgauge_templates::management::{ExportingError, ExportingSession, TemplateId};
 
 use super::layout;
@@ -39,14 +40,6 @@ const fn field(element: ElementId, length: u16) -> FieldSpecifier {
     FieldSpecifier::new(element, length)
 }
 
-const TYPE_FIELDS: [FieldSpecifier; 6] = [
-    field(ids::PRIVATE_ENTERPRISE_NUMBER, 4),
-    field(ids::INFORMATION_ELEMENT_ID, 2),
-    field(ids::INFORMATION_ELEMENT_DATA_TYPE, 1),
-    field(ids::INFORMATION_ELEMENT_SEMANTICS, 1),
-    field(ids::INFORMATION_ELEMENT_UNITS, 2),
-    FieldSpecifier::variable(ids::INFORMATION_ELEMENT_NAME),
-];
 const METERING_FIELDS: [FieldSpecifier; 5] = [
     field(ids::OBSERVATION_DOMAIN_ID, 4),
     field(ids::METERING_PROCESS_ID, 4),
@@ -90,9 +83,11 @@ pub(super) struct OptionsTemplates {
 impl OptionsTemplates {
     /// Takes up the templates; each is announced before its first record.
     pub(super) fn new(session: &mut ExportingSession) -> Result<Self, ExportingError> {
-        let untimed = EXPORTING_RELIABILITY_FIELDS.get(..EXPORTING_UNTIMED).unwrap_or_default();
+        let untimed = EXPORTING_RELIABILITY_FIELDS
+            .get(..EXPORTING_UNTIMED)
+            .unwrap_or_default();
         Ok(Self {
-            types: session.add_options_template(2, &TYPE_FIELDS)?,
+            types: session.add_options_template(TYPE_RECORD_SCOPE, &TYPE_RECORD_FIELDS)?,
             metering: session.add_options_template(2, &METERING_FIELDS)?,
             metering_reliability: session.add_options_template(2, &METERING_RELIABILITY_FIELDS)?,
             exporting_reliability: session.add_options_template(1, &EXPORTING_RELIABILITY_FIELDS)?,
@@ -109,14 +104,7 @@ impl OptionsTemplates {
             .map(|field| field.element)
             .filter(|element| element.pen != 0 && element.pen != REVERSE_PEN);
         for element in enterprise.filter_map(|id| Registry::builtin().element(id)) {
-            session.record(now_ns, self.types, |w| {
-                w.u32(element.id.pen);
-                w.u16(element.id.id);
-                w.u8(element.data_type.code());
-                w.u8(element.semantics.code());
-                w.u16(element.units.code());
-                w.variable(element.name.as_bytes());
-            })?;
+            session.record(now_ns, self.types, |w| write_type_record(element, w))?;
         }
         Ok(())
     }
@@ -141,7 +129,11 @@ impl OptionsTemplates {
             w.u64(statistics.metering.ignored_packets);
         })?;
         let timed = statistics.not_sent_flows > 0;
-        let template = if timed { self.exporting_reliability } else { self.exporting_reliability_untimed };
+        let template = if timed {
+            self.exporting_reliability
+        } else {
+            self.exporting_reliability_untimed
+        };
         session.record(now_ns, template, |w| {
             w.u32(EXPORTING_PROCESS);
             w.u64(statistics.not_sent_flows);

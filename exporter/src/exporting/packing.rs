@@ -77,7 +77,9 @@ impl ExportingProcess {
         }
         order.sort_unstable();
         for packed in order.iter().skip(skip) {
-            let Some(record) = records.get((packed & 0xffff) as usize) else { continue };
+            let Some(record) = records.get((packed & 0xffff) as usize) else {
+                continue;
+            };
             if let Err(error) = self.write(now_ns, (packed >> 16) as usize, record) {
                 self.refused += 1;
                 tracing::error!(%error, "a flow record could not be encoded");
@@ -95,7 +97,8 @@ impl ExportingProcess {
             _ => self.make_template(index)?,
         };
         let variant = Variant::from_index(index).unwrap_or_default();
-        self.session.record(now_ns, template, |writer| layout::write(variant, record, writer))
+        self.session
+            .record(now_ns, template, |writer| layout::write(variant, record, writer))
     }
 
     #[cold]
@@ -124,7 +127,8 @@ impl ExportingProcess {
         let new = self.made.get(self.explained..).unwrap_or_default();
         let result = new.iter().try_for_each(|(template, variant)| {
             let indicator = layout::flow_key_indicator(*variant);
-            self.options.write_flow_keys(&mut self.session, now_ns, *template, indicator)
+            self.options
+                .write_flow_keys(&mut self.session, now_ns, *template, indicator)
         });
         self.explained = self.made.len();
         self.close_options(now_ns, result);
@@ -167,7 +171,10 @@ impl ExportingProcess {
         self.session.flush(now_ns);
         while let Some(message) = self.session.poll_message() {
             let flow_records = if flows { message.records } else { 0 };
-            self.ready.push_back(Outgoing { bytes: message.bytes, flow_records });
+            self.ready.push_back(Outgoing {
+                bytes: message.bytes,
+                flow_records,
+            });
         }
     }
 

@@ -20,7 +20,12 @@ pub fn udp() -> FlowRecord {
         ttl_max: 64,
         ..Direction::default()
     };
-    let reverse = Direction { octets: 134, first_ns: START_NS + 13_412_000, last_ns: START_NS + 13_412_000, ..forward };
+    let reverse = Direction {
+        octets: 134,
+        first_ns: START_NS + 13_412_000,
+        last_ns: START_NS + 13_412_000,
+        ..forward
+    };
     FlowRecord {
         key: FlowKey {
             src: Ipv4Addr::new(10, 0, 0, 13).into(),

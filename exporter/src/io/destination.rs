@@ -72,7 +72,9 @@ impl Context {
             domain: self.config.domain,
             transport: kind,
             max_message_octets: usize::from(message_octets),
-            template_refresh_s: u32::try_from(self.config.template_refresh.as_secs()).unwrap_or(u32::MAX).max(1),
+            template_refresh_s: u32::try_from(self.config.template_refresh.as_secs())
+                .unwrap_or(u32::MAX)
+                .max(1),
             template_refresh_messages: u32::try_from(self.config.template_refresh_messages).unwrap_or(u32::MAX),
         };
         ExportingProcess::new(session, self.config.times).map_err(|error| error.to_string())
@@ -82,7 +84,9 @@ impl Context {
     pub fn statistics(&self, accounts: &DestinationAccounts) -> Statistics {
         let now = accounts.snapshot();
         Statistics {
-            metering: MeteringStatistics { ignored_packets: self.metering.ignored_packets.load(Relaxed) },
+            metering: MeteringStatistics {
+                ignored_packets: self.metering.ignored_packets.load(Relaxed),
+            },
             exported_messages: now.messages,
             exported_flows: now.exported,
             exported_octets: now.octets,
@@ -124,9 +128,11 @@ impl Worker {
             Destination::Udp(endpoint) => Box::new(udp::Udp::new(endpoint, context, accounts.clone())?),
             Destination::Tcp(endpoint) => Box::new(tcp::Tcp::new(endpoint, context, accounts.clone(), queue.clone())?),
             Destination::File(path) => Box::new(file::IpfixFile::create(path, context, accounts.clone())?),
-            Destination::Json(path) => {
-                Box::new(json::JsonLines::create(path.as_deref(), context.config.times, accounts.clone())?)
-            }
+            Destination::Json(path) => Box::new(json::JsonLines::create(
+                path.as_deref(),
+                context.config.times,
+                accounts.clone(),
+            )?),
         };
         let thread = std::thread::Builder::new()
             .name(name.chars().take(15).collect())
@@ -135,13 +141,20 @@ impl Worker {
                 move || carry(transport, &queue, &accounts)
             })
             .map_err(|error| format!("{name}: no thread to send with: {error}"))?;
-        Ok(Self { queue, accounts, thread })
+        Ok(Self {
+            queue,
+            accounts,
+            thread,
+        })
     }
 
     /// Waits until the thread has sent everything or given it up. The queue must be closed.
     pub fn join(self) -> Arc<DestinationAccounts> {
         if self.thread.join().is_err() {
-            tracing::error!("{}: the sending thread has panicked; please report this", self.accounts.name);
+            tracing::error!(
+                "{}: the sending thread has panicked; please report this",
+                self.accounts.name
+            );
         }
         self.accounts
     }
@@ -186,10 +199,16 @@ fn carry_all(transport: &mut dyn Transport, queue: &BatchQueue) -> Result<(), (F
                 // Which records of the batch those are depends on the order of encoding; all cost about the same.
                 let all = Volume::of(&batch);
                 let share = |total: u64| total * left as u64 / all.flows.max(1);
-                let left = Volume { flows: left as u64, packets: share(all.packets), octets: share(all.octets) };
+                let left = Volume {
+                    flows: left as u64,
+                    packets: share(all.packets),
+                    octets: share(all.octets),
+                };
                 (failure, left)
             })?,
-            Popped::Timeout => transport.handle_timeout().map_err(|failure| (failure, Volume::default()))?,
+            Popped::Timeout => transport
+                .handle_timeout()
+                .map_err(|failure| (failure, Volume::default()))?,
             Popped::Closed => return Ok(()),
         }
     }

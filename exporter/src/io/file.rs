@@ -41,7 +41,15 @@ impl IpfixFile {
         let target = part.as_deref().unwrap_or(path);
         let file = create(target).map_err(|error| line(&accounts.name, &error))?;
         let process = context.exporting_process(TransportKind::File, limits::FILE_MESSAGE_OCTETS)?;
-        Ok(Self { process, context: context.clone(), accounts, file, part, path: path.to_owned(), length: 0 })
+        Ok(Self {
+            process,
+            context: context.clone(),
+            accounts,
+            file,
+            part,
+            path: path.to_owned(),
+            length: 0,
+        })
     }
 
     /// Writes the Messages that are ready; says how many Flow Records that were.
@@ -53,7 +61,8 @@ impl IpfixFile {
             }
             self.length += message.bytes.len() as u64;
             written += message.flow_records as usize;
-            self.accounts.add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
+            self.accounts
+                .add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
             self.process.recycle(message.bytes);
         }
         Ok(written)
@@ -65,7 +74,10 @@ impl IpfixFile {
         if let Some(part) = &self.part {
             match self.file.set_len(self.length) {
                 Ok(()) => text.push_str(&format!("; all before that is in {}", part.display())),
-                Err(error) => text.push_str(&format!("; {} ends in the middle of a Message: {error}", part.display())),
+                Err(error) => text.push_str(&format!(
+                    "; {} ends in the middle of a Message: {error}",
+                    part.display()
+                )),
             }
         }
         Failure::Broken(text)
@@ -77,25 +89,34 @@ impl Transport for IpfixFile {
         self.process.handle_records(now_ns(), batch, 0);
         match self.write_ready() {
             Ok(written) if written == batch.len() => Ok(()),
-            Ok(written) => Err((Failure::Broken(format!("{}: a record could not be encoded", self.accounts.name)), batch.len() - written)),
+            Ok(written) => Err((
+                Failure::Broken(format!("{}: a record could not be encoded", self.accounts.name)),
+                batch.len() - written,
+            )),
             Err((failure, written)) => Err((failure, batch.len() - written)),
         }
     }
 
     fn handle_timeout(&mut self) -> Result<(), Failure> {
         if self.process.handle_timeout(now_ns()) {
-            self.process.handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
+            self.process
+                .handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
         }
         self.write_ready().map(drop).map_err(|(failure, _)| failure)
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        self.process.handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
+        self.process
+            .handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
         self.write_ready().map_err(|(failure, _)| failure)?;
         let Some(part) = self.part.take() else { return Ok(()) };
         let done = self.file.sync_all().and_then(|()| std::fs::rename(&part, &self.path));
         done.map_err(|error| {
-            Failure::Broken(format!("{}; everything is in {}", line(&self.accounts.name, &error), part.display()))
+            Failure::Broken(format!(
+                "{}; everything is in {}",
+                line(&self.accounts.name, &error),
+                part.display()
+            ))
         })
     }
 }

@@ -48,13 +48,24 @@ impl JsonLines {
             None => Output::Standard(io::stdout()),
             Some(path) => Output::File(create(path).map_err(|error| line(&accounts.name, &error))?),
         };
-        Ok(Self { out, times, templates: HashMap::new(), accounts, record: Vec::new(), lines: Vec::new(), length: 0 })
+        Ok(Self {
+            out,
+            times,
+            templates: HashMap::new(),
+            accounts,
+            record: Vec::new(),
+            lines: Vec::new(),
+            length: 0,
+        })
     }
 }
 
 impl Transport for JsonLines {
     fn handle_batch(&mut self, batch: &Batch) -> Result<(), (Failure, usize)> {
-        let context = TextContext { registry: Registry::builtin(), scope: &() };
+        let context = TextContext {
+            registry: Registry::builtin(),
+            scope: &(),
+        };
         self.lines.clear();
         for record in batch.iter() {
             let variant = Variant::of(record, self.times);
@@ -62,7 +73,7 @@ impl Transport for JsonLines {
                 .templates
                 .entry(variant)
                 .or_insert_with(|| Template::compile(256, 0, &layout::fields(variant), context.registry));
-            self.record.clear();
+            self.record.resize(template.min_length(), 0);
             layout::write(variant, record, &mut RecordWriter::new(&mut self.record));
             if let Some(decoded) = template.records(&self.record).next() {
                 // Writing to memory does not fail, and all keys are text.

@@ -14,7 +14,10 @@ pub struct LogLimit {
 impl LogLimit {
     /// Whether to say it now, and how many times it happened since it was last said.
     pub fn permit(&mut self, now: Instant) -> Option<u64> {
-        if self.said.is_some_and(|said| now.saturating_duration_since(said) < INTERVAL) {
+        if self
+            .said
+            .is_some_and(|said| now.saturating_duration_since(said) < INTERVAL)
+        {
             self.withheld += 1;
             return None;
         }

@@ -25,7 +25,13 @@ struct State {
 impl Stop {
     /// Nothing requested yet.
     pub fn new(drain_timeout: Duration, from_files: bool) -> Self {
-        Self { requested: AtomicBool::new(false), state: Mutex::default(), changed: Condvar::new(), drain_timeout, from_files }
+        Self {
+            requested: AtomicBool::new(false),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            drain_timeout,
+            from_files,
+        }
     }
 
     /// Someone wants the exporter to end: flows end and queues drain. The second time, queues are given up.
@@ -68,7 +74,11 @@ impl Stop {
             if left.is_zero() || state.abandoned != abandoned || state.draining_since.is_some() != draining {
                 return;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 

@@ -59,16 +59,14 @@ impl BatchQueue {
         let mut state = self.lock();
         self.accounts.add_queued(batch.len() as u64);
         if state.dead {
-            self.accounts
-                .add_lost(now_ns, Loss::Failed, Volume::of(&batch));
+            self.accounts.add_lost(now_ns, Loss::Failed, Volume::of(&batch));
             return batch.len() as u64;
         }
         let mut dropped = 0;
         while !state.batches.is_empty() && state.records + batch.len() > self.capacity {
             let Some(oldest) = state.take() else { break };
             dropped += oldest.len() as u64;
-            self.accounts
-                .add_lost(now_ns, Loss::QueueFull, Volume::of(&oldest));
+            self.accounts.add_lost(now_ns, Loss::QueueFull, Volume::of(&oldest));
         }
         state.add(batch);
         drop(state);
@@ -100,9 +98,7 @@ impl BatchQueue {
         let state = self.lock();
         let mut state = self
             .filled
-            .wait_timeout_while(state, timeout, |state| {
-                state.batches.is_empty() && !state.closed
-            })
+            .wait_timeout_while(state, timeout, |state| state.batches.is_empty() && !state.closed)
             .unwrap_or_else(PoisonError::into_inner)
             .0;
         match state.take() {

@@ -24,7 +24,10 @@ mod tests {
     #[test]
     fn addresses_need_no_resolver() {
         for (host, text) in [("127.0.0.1", "127.0.0.1:9"), ("::1", "[::1]:9")] {
-            let endpoint = Endpoint { host: host.to_owned(), port: 9 };
+            let endpoint = Endpoint {
+                host: host.to_owned(),
+                port: 9,
+            };
             assert_eq!(resolve(&endpoint).unwrap(), [text.parse().unwrap()]);
         }
     }

@@ -108,7 +108,9 @@ impl Tcp {
                 if self.away.permit(Instant::now()).is_some() {
                     let (name, waiting) = (&self.accounts.name, self.queue.records());
                     let wait = wait.as_secs_f64();
-                    tracing::warn!("{name}: cannot connect: {error}; {waiting} records wait, trying again in {wait:.1} s");
+                    tracing::warn!(
+                        "{name}: cannot connect: {error}; {waiting} records wait, trying again in {wait:.1} s"
+                    );
                 }
             }
         }
@@ -116,7 +118,9 @@ impl Tcp {
 
     /// Forgets the connection and counts what was on its way.
     fn disconnect(&mut self, error: &io::Error) {
-        let Some(connection) = self.connection.take() else { return };
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
         let lost = connection.unconfirmed();
         self.accounts.move_to_lost(now_ns(), Loss::Unconfirmed, lost);
         self.process.restart();
@@ -130,7 +134,9 @@ impl Tcp {
 
     /// Writes what is ready; `done` grows by the Flow Records that the kernel has taken whole.
     fn write_ready(&mut self, done: &mut usize, progress: &mut Progress) -> Result<(), Interruption> {
-        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
         connection.check_open()?;
         while let Some(message) = self.process.poll_message() {
             let mut rest = message.bytes.as_slice();
@@ -150,9 +156,12 @@ impl Tcp {
                     Err(error) => return Err(error.into()),
                 }
             }
-            connection.in_flight.add(message.bytes.len() as u64, u64::from(message.flow_records));
+            connection
+                .in_flight
+                .add(message.bytes.len() as u64, u64::from(message.flow_records));
             *done += message.flow_records as usize;
-            self.accounts.add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
+            self.accounts
+                .add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
             self.process.recycle(message.bytes);
         }
         if let Some(unacknowledged) = connection.unacknowledged() {
@@ -162,13 +171,15 @@ impl Tcp {
     }
 
     fn say_statistics(&mut self) {
-        self.process.handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
+        self.process
+            .handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
     }
 
     /// Gives up with `left` records of a batch; what the other end has not confirmed is lost too.
     fn give_up(&mut self) -> Failure {
         if let Some(connection) = self.connection.take() {
-            self.accounts.move_to_lost(now_ns(), Loss::Unconfirmed, connection.unconfirmed());
+            self.accounts
+                .move_to_lost(now_ns(), Loss::Unconfirmed, connection.unconfirmed());
         }
         Failure::GivenUp
     }
@@ -179,7 +190,8 @@ impl Transport for Tcp {
         let mut progress = Progress::new();
         let mut done = 0;
         loop {
-            self.connect(&progress).map_err(|failure| (failure, batch.len() - done))?;
+            self.connect(&progress)
+                .map_err(|failure| (failure, batch.len() - done))?;
             if self.process.handle_timeout(now_ns()) {
                 self.say_statistics();
             }
@@ -231,7 +243,9 @@ impl Transport for Tcp {
                 return Ok(());
             }
         }
-        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
         let _ = connection.stream.shutdown(std::net::Shutdown::Write);
         let mut last = u64::MAX;
         // The end of the stream takes a place in the sequence too, hence 1.
@@ -276,7 +290,10 @@ impl Connection {
                     stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
                     stream.set_nodelay(true)?;
                     SockRef::from(&stream).set_tcp_user_timeout(Some(DEAD_PATH_TIMEOUT))?;
-                    return Ok(Self { stream, in_flight: InFlight::default() });
+                    return Ok(Self {
+                        stream,
+                        in_flight: InFlight::default(),
+                    });
                 }
                 Err(error) => last = Some(error),
             }
@@ -288,7 +305,10 @@ impl Connection {
     fn check_open(&self) -> io::Result<()> {
         let mut buffer = [MaybeUninit::uninit(); 512];
         match SockRef::from(&self.stream).recv_with_flags(&mut buffer, libc::MSG_DONTWAIT) {
-            Ok(0) => Err(io::Error::new(io::ErrorKind::ConnectionReset, "closed by the collector")),
+            Ok(0) => Err(io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                "closed by the collector",
+            )),
             Ok(_) => Ok(()),
             Err(error) if is_timeout(&error) => Ok(()),
             Err(error) => Err(error),

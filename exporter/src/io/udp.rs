@@ -123,10 +123,15 @@ impl Udp {
             result = socket.send(&message.bytes);
         }
         match result {
-            Ok(_) => self.accounts.add_exported(u64::from(message.flow_records), message.bytes.len() as u64),
+            Ok(_) => self
+                .accounts
+                .add_exported(u64::from(message.flow_records), message.bytes.len() as u64),
             Err(error) => {
                 self.accounts.add_send_error();
-                let volume = Volume { flows: u64::from(message.flow_records), ..Volume::default() };
+                let volume = Volume {
+                    flows: u64::from(message.flow_records),
+                    ..Volume::default()
+                };
                 self.accounts.add_lost(now_ns(), Loss::Failed, volume);
                 if let Some(times) = self.unsent.permit(Instant::now()) {
                     let name = &self.accounts.name;
@@ -137,7 +142,8 @@ impl Udp {
     }
 
     fn say_statistics(&mut self) {
-        self.process.handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
+        self.process
+            .handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
     }
 }
 
@@ -150,10 +156,14 @@ impl Transport for Udp {
         }
         self.process.handle_records(now_ns(), batch, 0);
         let refused = self.process.take_refused();
-        let volume = Volume { flows: refused, ..Volume::default() };
+        let volume = Volume {
+            flows: refused,
+            ..Volume::default()
+        };
         self.accounts.add_lost(now_ns(), Loss::Failed, volume);
         let left = batch.len() - refused as usize;
-        self.send_ready(&mut progress).map_err(|(failure, accounted)| (failure, left - accounted))
+        self.send_ready(&mut progress)
+            .map_err(|(failure, accounted)| (failure, left - accounted))
     }
 
     fn handle_timeout(&mut self) -> Result<(), Failure> {

@@ -34,7 +34,12 @@ impl MeteringAccounts {
     /// What is known of a thread that panicked.
     pub(super) fn panicked() -> Self {
         tracing::error!("a metering thread has panicked; please report this");
-        Self { interface: None, meter: MeterCounters::default(), source: SourceCounters::default(), faults: 1 }
+        Self {
+            interface: None,
+            meter: MeterCounters::default(),
+            source: SourceCounters::default(),
+            faults: 1,
+        }
     }
 
     /// One line.
@@ -44,7 +49,11 @@ impl MeteringAccounts {
             Some(interface) => format!("{interface}: "),
             None => String::new(),
         };
-        let _ = write!(text, "{} packets seen, {} metered", counters.packets_seen, counters.packets_metered);
+        let _ = write!(
+            text,
+            "{} packets seen, {} metered",
+            counters.packets_seen, counters.packets_metered
+        );
         let not_metered = counters.packets_not_metered();
         let _ = write!(text, ", {not_metered} not metered");
         append_list(&mut text, counters.not_metered_by_reason());
@@ -57,8 +66,15 @@ impl MeteringAccounts {
                 let _ = write!(text, ", {count} {what}");
             }
         }
-        let _ = write!(text, "; {} flows, {} records", counters.flows_created, counters.records_total());
-        let reasons = FlowEndReason::ALL.iter().map(|reason| (reason.as_str(), counters.records_for(*reason)));
+        let _ = write!(
+            text,
+            "; {} flows, {} records",
+            counters.flows_created,
+            counters.records_total()
+        );
+        let reasons = FlowEndReason::ALL
+            .iter()
+            .map(|reason| (reason.as_str(), counters.records_for(*reason)));
         append_list(&mut text, reasons.filter(|(_, count)| *count > 0));
         text
     }
@@ -75,7 +91,9 @@ impl Accounts {
     /// Lines for people: the packets of each source, then the records of each destination.
     pub fn lines(&self) -> Vec<String> {
         let sources = self.metered.iter().map(MeteringAccounts::line);
-        sources.chain(self.destinations.iter().map(AccountsSnapshot::to_string)).collect()
+        sources
+            .chain(self.destinations.iter().map(AccountsSnapshot::to_string))
+            .collect()
     }
 
     /// Whether something is missing that should be there.
@@ -84,7 +102,10 @@ impl Accounts {
     /// given up at the end, and any loss when reading files, are failures.
     pub fn is_failure(&self) -> bool {
         let lost = |account: &AccountsSnapshot| {
-            let given_up = Loss::ALL.iter().zip(account.lost).any(|(loss, records)| *loss == Loss::DrainTimeout && records > 0);
+            let given_up = Loss::ALL
+                .iter()
+                .zip(account.lost)
+                .any(|(loss, records)| *loss == Loss::DrainTimeout && records > 0);
             given_up || account.failed || (self.from_files && account.lost_total() > 0)
         };
         self.metered.iter().any(|source| source.faults > 0) || self.destinations.iter().any(lost)
@@ -105,16 +126,31 @@ mod tests {
             records: [1, 0, 0, 1, 0],
             ..MeterCounters::default()
         };
-        let source = SourceCounters { frames: 10, filtered: 5, ..SourceCounters::default() };
-        MeteringAccounts { interface: None, meter, source, faults: 0 }
+        let source = SourceCounters {
+            frames: 10,
+            filtered: 5,
+            ..SourceCounters::default()
+        };
+        MeteringAccounts {
+            interface: None,
+            meter,
+            source,
+            faults: 0,
+        }
     }
 
     #[test]
     fn lines_name_every_reason() {
-        let accounts = Accounts { metered: vec![metered()], destinations: Vec::new(), from_files: true };
+        let accounts = Accounts {
+            metered: vec![metered()],
+            destinations: Vec::new(),
+            from_files: true,
+        };
         assert_eq!(
             accounts.lines(),
-            ["10 packets seen, 7 metered, 3 not metered (arp 3), 5 filtered out; 2 flows, 2 records (idle_timeout 1, forced_end 1)"]
+            [
+                "10 packets seen, 7 metered, 3 not metered (arp 3), 5 filtered out; 2 flows, 2 records (idle_timeout 1, forced_end 1)"
+            ]
         );
         assert!(!accounts.is_failure());
     }
@@ -123,15 +159,32 @@ mod tests {
     fn a_full_queue_is_a_failure_for_files_and_none_live() {
         let destination = DestinationAccounts::new("udp://h:1");
         destination.add_queued(1);
-        destination.add_lost(1, Loss::QueueFull, Volume { flows: 1, ..Volume::default() });
-        let mut accounts =
-            Accounts { metered: vec![metered()], destinations: vec![destination.snapshot()], from_files: false };
+        destination.add_lost(
+            1,
+            Loss::QueueFull,
+            Volume {
+                flows: 1,
+                ..Volume::default()
+            },
+        );
+        let mut accounts = Accounts {
+            metered: vec![metered()],
+            destinations: vec![destination.snapshot()],
+            from_files: false,
+        };
         assert!(!accounts.is_failure());
         accounts.from_files = true;
         assert!(accounts.is_failure());
         accounts.from_files = false;
         destination.add_queued(1);
-        destination.add_lost(1, Loss::DrainTimeout, Volume { flows: 1, ..Volume::default() });
+        destination.add_lost(
+            1,
+            Loss::DrainTimeout,
+            Volume {
+                flows: 1,
+                ..Volume::default()
+            },
+        );
         accounts.destinations = vec![destination.snapshot()];
         assert!(accounts.is_failure());
     }

@@ -18,7 +18,13 @@ const BATCH_WAIT_NS: i64 = 500_000_000;
 const REPORT_NS: i64 = 60_000_000_000;
 
 /// Packets that carry no IP are no loss of IP packets.
-const NO_IP: [Fault; 5] = [Fault::UnknownLinkType, Fault::Arp, Fault::Llc, Fault::NotIp, Fault::MplsPayload];
+const NO_IP: [Fault; 5] = [
+    Fault::UnknownLinkType,
+    Fault::Arp,
+    Fault::Llc,
+    Fault::NotIp,
+    Fault::MplsPayload,
+];
 
 /// One source's metering.
 pub(super) struct MeteringLoop<'r> {
@@ -66,7 +72,8 @@ impl<'r> MeteringLoop<'r> {
             match source.next_frame() {
                 Ok(Next::Frame(frame)) => {
                     let now_ns = frame.time_ns;
-                    self.meter.handle_frame(now_ns, frame.link_type, frame.bytes, frame.wire_length, frame.interface);
+                    self.meter
+                        .handle_frame(now_ns, frame.link_type, frame.bytes, frame.wire_length, frame.interface);
                     if self.meter.has_records() {
                         self.collect();
                     }
@@ -144,12 +151,17 @@ impl<'r> MeteringLoop<'r> {
 
     fn publish(&mut self) {
         let ignored = ignored_packets(self.meter.counters());
-        self.shared.ignored_packets.fetch_add(ignored - self.ignored_packets, Relaxed);
+        self.shared
+            .ignored_packets
+            .fetch_add(ignored - self.ignored_packets, Relaxed);
         self.ignored_packets = ignored;
     }
 }
 
 fn ignored_packets(counters: &MeterCounters) -> u64 {
-    let no_ip: u64 = NO_IP.iter().filter_map(|fault| counters.not_metered.get(*fault as usize)).sum();
+    let no_ip: u64 = NO_IP
+        .iter()
+        .filter_map(|fault| counters.not_metered.get(*fault as usize))
+        .sum();
     counters.packets_not_metered() - no_ip
 }

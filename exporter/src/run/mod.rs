@@ -46,7 +46,10 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
     let workers = start_destinations(config, &context)?;
     listen_to_signals(&stop)?;
 
-    let fan_out = FanOut { workers: &workers, from_files };
+    let fan_out = FanOut {
+        workers: &workers,
+        from_files,
+    };
     let meter_config = meter_config(&config.metering, sources.len());
     let metered = match sources {
         Sources::Files(mut files) => {
@@ -61,13 +64,20 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
                     scope.spawn(move || metering_loop.run(&mut capture))
                 })
                 .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| MeteringAccounts::panicked())).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| MeteringAccounts::panicked()))
+                .collect()
         }),
     };
     workers.iter().for_each(|worker| worker.queue.close());
     stop.drain();
     let destinations = workers.into_iter().map(|worker| worker.join().snapshot()).collect();
-    Ok(Accounts { metered, destinations, from_files })
+    Ok(Accounts {
+        metered,
+        destinations,
+        from_files,
+    })
 }
 
 enum Sources {
@@ -87,9 +97,9 @@ impl Sources {
 fn open_sources(config: &Config) -> Result<Sources, String> {
     let filter = config.capture.filter.as_deref();
     match &config.capture.source {
-        Source::Files(paths) => {
-            PcapFiles::open(paths, filter).map(Sources::Files).map_err(|error| error.to_string())
-        }
+        Source::Files(paths) => PcapFiles::open(paths, filter)
+            .map(Sources::Files)
+            .map_err(|error| error.to_string()),
         Source::Live(interfaces) => interfaces
             .iter()
             .map(|interface| {
@@ -125,7 +135,11 @@ fn start_destinations(config: &Config, context: &Context) -> Result<Vec<Worker>,
 
 /// The flow tables of several interfaces share the allowance.
 fn meter_config(config: &MeteringConfig, tables: usize) -> MeterConfig {
-    let ns = |duration: std::time::Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+    let ns = |duration: std::time::Duration| {
+        i64::try_from(duration.as_nanos())
+            .unwrap_or(i64::MAX / 4)
+            .min(i64::MAX / 4)
+    };
     MeterConfig {
         idle_timeout_ns: ns(config.idle_timeout),
         active_timeout_ns: ns(config.active_timeout),
