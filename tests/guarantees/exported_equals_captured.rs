@@ -12,7 +12,11 @@ pub fn export(capture: &Path, folder: &Path) -> Biflows {
     let file = folder.join("export.ipfix");
     let destination = format!("file:{}", file.display());
     let timeouts = ["--idle-timeout", NEVER, "--active-timeout", NEVER];
-    let arguments = [&["run", "--read", capture.to_str().unwrap(), "--to", &destination][..], &timeouts].concat();
+    let arguments = [
+        &["run", "--read", capture.to_str().unwrap(), "--to", &destination][..],
+        &timeouts,
+    ]
+    .concat();
     succeed(&program("flowgauge-exporter"), &arguments);
     let decoded = succeed(&program("flowgauge-collector"), &["decode", file.to_str().unwrap()]);
     biflows::decoded(&text(&decoded.stdout))
@@ -27,7 +31,13 @@ fn compare(exported: &Biflows, truth: &Biflows, least: usize) {
             found => wrong.push(format!("{key:?}: {counts:?}, exported {found:?}")),
         }
     }
-    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), truth.len(), wrong[..wrong.len().min(10)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} differ:\n{}",
+        wrong.len(),
+        truth.len(),
+        wrong[..wrong.len().min(10)].join("\n")
+    );
 }
 
 #[test]
@@ -38,7 +48,11 @@ fn of_a_minute_in_an_office() {
     compare(&exported, &truth, 100);
     assert_eq!(exported.len(), truth.len(), "no biflow is made up");
     for (key, counts) in &truth {
-        assert_eq!((exported[key].flags, exported[key].records), (counts.flags, 1), "{key:?}");
+        assert_eq!(
+            (exported[key].flags, exported[key].records),
+            (counts.flags, 1),
+            "{key:?}"
+        );
     }
 }
 

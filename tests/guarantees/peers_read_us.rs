@@ -28,7 +28,14 @@ fn decoded(file: &Path) -> (u64, u64, u64) {
     let output = succeed(&program("flowgauge-collector"), &["decode", file.to_str().unwrap()]);
     let lines = text(&output.stdout);
     let (packets, octets) = biflows::totals(&biflows::decoded(&lines));
-    (lines.lines().filter(|line| line.starts_with(r#"{"kind":"record""#)).count() as u64, packets, octets)
+    (
+        lines
+            .lines()
+            .filter(|line| line.starts_with(r#"{"kind":"record""#))
+            .count() as u64,
+        packets,
+        octets,
+    )
 }
 
 #[test]
@@ -37,15 +44,25 @@ fn nfcapd_finds_no_gap_and_the_same_totals() {
         return skipped("nfcapd", "it is not installed (Debian: nfdump)");
     }
     let folder = tempfile::tempdir().unwrap();
-    let (port, store, file) = (free_port(), folder.path().join("nfcapd"), folder.path().join("same.ipfix"));
+    let (port, store, file) = (
+        free_port(),
+        folder.path().join("nfcapd"),
+        folder.path().join("same.ipfix"),
+    );
     std::fs::create_dir(&store).unwrap();
     let peer = Nfcapd::start(&store, port);
     let capture = capture(folder.path());
-    export(&capture, &[&format!("udp://127.0.0.1:{port}"), &format!("file:{}", file.display())]);
+    export(
+        &capture,
+        &[&format!("udp://127.0.0.1:{port}"), &format!("file:{}", file.display())],
+    );
     let summary = peer.summary();
     let (records, packets, octets) = decoded(&file);
     assert_eq!(summary.get("Sequence failures"), Some(&0), "{summary:?}");
-    assert_eq!((summary["Flows"], summary["Packets"], summary["Bytes"]), (records, packets, octets));
+    assert_eq!(
+        (summary["Flows"], summary["Packets"], summary["Bytes"]),
+        (records, packets, octets)
+    );
 }
 
 /// Every IP packet of the capture and its octets, as tshark counts them in the capture itself.
@@ -60,26 +77,50 @@ fn tshark_counts_the_same_in_the_capture_and_reads_the_export() {
     export(&capture, &[&format!("file:{}", file.display())]);
     let (records, packets, octets) = decoded(&file);
 
-    let lengths = tshark(&["-r", capture.to_str().unwrap(), "-T", "fields", "-e", "ip.len", "-e", "ipv6.plen"]);
+    let lengths = tshark(&[
+        "-r",
+        capture.to_str().unwrap(),
+        "-T",
+        "fields",
+        "-e",
+        "ip.len",
+        "-e",
+        "ipv6.plen",
+    ]);
     let (mut counted, mut summed) = (0, 0);
     for line in lengths.lines() {
         let (v4, v6) = line.split_once('\t').unwrap();
         counted += 1;
-        summed += v4.parse::<u64>().ok().or_else(|| Some(v6.parse::<u64>().ok()? + 40)).expect("an IP packet");
+        summed += v4
+            .parse::<u64>()
+            .ok()
+            .or_else(|| Some(v6.parse::<u64>().ok()? + 40))
+            .expect("an IP packet");
     }
     assert_eq!((packets, octets), (counted, summed));
 
     // tshark reads IPFIX files (RFC 5655) as they are: one frame a Message.
     let ipfix = file.to_str().unwrap();
-    assert_eq!(tshark(&["-r", ipfix, "-Y", "_ws.malformed || _ws.expert.severity >= error"]), "");
+    assert_eq!(
+        tshark(&["-r", ipfix, "-Y", "_ws.malformed || _ws.expert.severity >= error"]),
+        ""
+    );
     let json: Value = serde_json::from_str(&tshark(&["-r", ipfix, "-T", "json", "--no-duplicate-keys"])).unwrap();
     let mut seen = (0, 0, 0);
     let mut unknown = BTreeSet::new();
     for_each_flow(&json, &mut |flow| {
-        let number = |names: &[&str]| names.iter().find_map(|name| flow[*name].as_str()?.parse::<u64>().ok()).unwrap_or(0);
+        let number = |names: &[&str]| {
+            names
+                .iter()
+                .find_map(|name| flow[*name].as_str()?.parse::<u64>().ok())
+                .unwrap_or(0)
+        };
         if flow.get("cflow.octets").is_some() || flow.get("cflow.octets64").is_some() {
             seen.0 += 1;
-            let forward = (number(&["cflow.packets", "cflow.packets64"]), number(&["cflow.octets", "cflow.octets64"]));
+            let forward = (
+                number(&["cflow.packets", "cflow.packets64"]),
+                number(&["cflow.octets", "cflow.octets64"]),
+            );
             seen.1 += forward.0;
             seen.2 += forward.1;
         }
@@ -93,10 +134,16 @@ fn tshark_counts_the_same_in_the_capture_and_reads_the_export() {
 fn forward_totals(file: &Path) -> (u64, u64) {
     let output = succeed(&program("flowgauge-collector"), &["decode", file.to_str().unwrap()]);
     let flows = text(&output.stdout);
-    let flows = flows.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).filter(|line| line["kind"] == "record");
+    let flows = flows
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["kind"] == "record");
     flows.fold((0, 0), |(packets, octets), flow| {
         let fields = &flow["fields"];
-        (packets + fields["packetDeltaCount"].as_u64().unwrap(), octets + fields["octetDeltaCount"].as_u64().unwrap())
+        (
+            packets + fields["packetDeltaCount"].as_u64().unwrap(),
+            octets + fields["octetDeltaCount"].as_u64().unwrap(),
+        )
     })
 }
 
@@ -106,7 +153,9 @@ fn for_each_flow(value: &Value, visit: &mut impl FnMut(&serde_json::Map<String, 
             for (name, inner) in object {
                 match inner {
                     Value::Object(flow) if name.starts_with("Flow ") => visit(flow),
-                    Value::Array(flows) if name.starts_with("Flow ") => flows.iter().filter_map(Value::as_object).for_each(&mut *visit),
+                    Value::Array(flows) if name.starts_with("Flow ") => {
+                        flows.iter().filter_map(Value::as_object).for_each(&mut *visit)
+                    }
                     _ => for_each_flow(inner, visit),
                 }
             }
@@ -131,12 +180,20 @@ fn ipfixdump_knows_every_type_from_the_export_itself() {
     let file = folder.path().join("export.ipfix");
     export(&capture(folder.path()), &[&format!("file:{}", file.display())]);
     let (records, ..) = decoded(&file);
-    let dump = Command::new("ipfixDump").args(["--in", file.to_str().unwrap(), "--rfc5610"]).output().unwrap();
+    let dump = Command::new("ipfixDump")
+        .args(["--in", file.to_str().unwrap(), "--rfc5610"])
+        .output()
+        .unwrap();
     assert!(dump.status.success(), "{}", text(&dump.stderr));
     assert_eq!(text(&dump.stderr), "", "no warning");
     let lines = text(&dump.stdout);
-    assert!(lines.contains("tcpHandshakeRttServerMicroseconds"), "our own elements have their names");
+    assert!(
+        lines.contains("tcpHandshakeRttServerMicroseconds"),
+        "our own elements have their names"
+    );
     assert!(!lines.contains("_alienInformationElement"), "every element is known");
-    let flows = lines.lines().filter(|line| line.trim_start().starts_with("(1) ") && line.contains("octetDeltaCount : "));
+    let flows = lines
+        .lines()
+        .filter(|line| line.trim_start().starts_with("(1) ") && line.contains("octetDeltaCount : "));
     assert_eq!(flows.count() as u64, records);
 }

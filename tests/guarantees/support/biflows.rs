@@ -30,19 +30,34 @@ pub fn truth(path: &Path) -> Biflows {
     let mut biflows = Biflows::new();
     for flow in document["biflows"].as_array().unwrap() {
         let protocol = flow["proto"].as_u64().unwrap();
-        let left_out = !flow["tunnel"].is_null() || flow["later_fragments"].as_array().is_some_and(|counts| counts.iter().any(|n| n.as_u64() != Some(0)));
+        let left_out = !flow["tunnel"].is_null()
+            || flow["later_fragments"]
+                .as_array()
+                .is_some_and(|counts| counts.iter().any(|n| n.as_u64() != Some(0)));
         if left_out || ![1, 6, 17, 58].contains(&protocol) {
             continue;
         }
         let text = |name: &str| flow[name].as_str().unwrap().to_owned();
         let number = |name: &str| flow[name].as_u64().unwrap_or(0);
         let vlan = flow["vlan"].as_u64().or_else(|| flow["vlan"][0].as_u64()).unwrap_or(0);
-        let key = (text("src"), text("dst"), number("sport"), number("dport"), protocol, vlan);
+        let key = (
+            text("src"),
+            text("dst"),
+            number("sport"),
+            number("dport"),
+            protocol,
+            vlan,
+        );
         let flags = flow["tcp_flags"].as_u64().unwrap_or_else(|| {
             let each = pair(&flow["flags"]).into_iter().chain(pair(&flow["tcp_flags"]));
             each.fold(0, |union, flags| union | flags)
         });
-        let counts = Counts { packets: pair(&flow["packets"]), octets: pair(&flow["octets"]), flags, records: 1 };
+        let counts = Counts {
+            packets: pair(&flow["packets"]),
+            octets: pair(&flow["octets"]),
+            flags,
+            records: 1,
+        };
         add(&mut biflows, key, counts);
     }
     biflows
@@ -73,9 +88,18 @@ pub fn decoded(lines: &str) -> Biflows {
             continue;
         }
         let fields = &line["fields"];
-        let either = |names: [&str; 2]| names.iter().find_map(|name| fields[*name].as_str().map(str::to_owned)).unwrap();
+        let either = |names: [&str; 2]| {
+            names
+                .iter()
+                .find_map(|name| fields[*name].as_str().map(str::to_owned))
+                .unwrap()
+        };
         let number = |name: &str| fields[name].as_u64().unwrap_or(0);
-        let vlan = ["vlanId", "dot1qVlanId"].iter().map(|name| number(name)).find(|id| *id != 0).unwrap_or(0);
+        let vlan = ["vlanId", "dot1qVlanId"]
+            .iter()
+            .map(|name| number(name))
+            .find(|id| *id != 0)
+            .unwrap_or(0);
         let key = (
             either(["sourceIPv4Address", "sourceIPv6Address"]),
             either(["destinationIPv4Address", "destinationIPv6Address"]),
@@ -98,6 +122,9 @@ pub fn decoded(lines: &str) -> Biflows {
 /// Packets and octets of all.
 pub fn totals(biflows: &Biflows) -> (u64, u64) {
     biflows.values().fold((0, 0), |(packets, octets), counts| {
-        (packets + counts.packets.iter().sum::<u64>(), octets + counts.octets.iter().sum::<u64>())
+        (
+            packets + counts.packets.iter().sum::<u64>(),
+            octets + counts.octets.iter().sum::<u64>(),
+        )
     })
 }

@@ -20,23 +20,42 @@ pub struct Collector {
 impl Collector {
     /// Starts on free ports with its store in `data`, and waits until it is ready.
     pub fn start(data: &Path) -> Self {
-        let (port, http) = (free_port(), free_port());
+        Self::start_on(data, free_port())
+    }
+
+    /// The same, with `port` for UDP and TCP.
+    pub fn start_on(data: &Path, port: u16) -> Self {
+        let http = free_port();
         let child = Command::new(program("flowgauge-collector"))
-            .args(["run", "--listen", &format!("udp://127.0.0.1:{port}"), "--listen", &format!("tcp://127.0.0.1:{port}")])
+            .args([
+                "run",
+                "--listen",
+                &format!("udp://127.0.0.1:{port}"),
+                "--listen",
+                &format!("tcp://127.0.0.1:{port}"),
+            ])
             .args(["--http", &format!("127.0.0.1:{http}"), "--data"])
             .arg(data)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the collector starts");
-        let collector = Self { child, port, url: format!("http://127.0.0.1:{http}") };
-        let ready = collector.wait(Duration::from_secs(20), || ureq::get(format!("{}/readyz", collector.url)).call().is_ok());
+        let collector = Self {
+            child,
+            port,
+            url: format!("http://127.0.0.1:{http}"),
+        };
+        let ready = collector.wait(Duration::from_secs(20), || {
+            ureq::get(format!("{}/readyz", collector.url)).call().is_ok()
+        });
         assert!(ready, "the collector is not ready after 20 s");
         collector
     }
 
     pub fn get(&self, path: &str) -> Value {
-        let mut answer = ureq::get(format!("{}{path}", self.url)).call().unwrap_or_else(|error| panic!("{path}: {error}"));
+        let mut answer = ureq::get(format!("{}{path}", self.url))
+            .call()
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
         serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
     }
 
@@ -48,7 +67,9 @@ impl Collector {
 
     /// How many records a search finds.
     pub fn flows(&self) -> u64 {
-        self.get("/api/v1/aggregate?metrics=flows")["rows"][0]["flows"].as_f64().unwrap_or(0.0) as u64
+        self.get("/api/v1/aggregate?metrics=flows")["rows"][0]["flows"]
+            .as_f64()
+            .unwrap_or(0.0) as u64
     }
 
     fn wait(&self, longest: Duration, done: impl Fn() -> bool) -> bool {
@@ -64,7 +85,10 @@ impl Collector {
 
     /// SIGTERM; gives what it wrote to standard error. It must end well, within 20 s.
     pub fn terminate(mut self) -> String {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
+        Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .expect("kill");
         let begin = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("our child") {
@@ -74,7 +98,12 @@ impl Collector {
             std::thread::sleep(Duration::from_millis(20));
         };
         let mut words = String::new();
-        self.child.stderr.take().expect("piped").read_to_string(&mut words).expect("text");
+        self.child
+            .stderr
+            .take()
+            .expect("piped")
+            .read_to_string(&mut words)
+            .expect("text");
         assert!(status.success(), "{status}: {words}");
         words
     }

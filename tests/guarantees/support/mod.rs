@@ -9,7 +9,9 @@ use std::process::{Command, Output};
 
 /// The root of the workspace.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package lies in the workspace")
 }
 
 /// One of the two programs, built in the profile that the tests are built in.
@@ -20,7 +22,9 @@ pub fn program(name: &str) -> PathBuf {
     // `make test` builds before it tests; `cargo test` alone builds no programs for this package.
     if std::env::var_os("FLOWGAUGE_BUILT").is_none() {
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", name, "--bin", name]).current_dir(root());
+        build
+            .args(["build", "--quiet", "--package", name, "--bin", name])
+            .current_dir(root());
         if folder.ends_with("release") {
             build.arg("--release");
         }
@@ -50,7 +54,14 @@ pub fn synth(folder: &Path, profile: &str, seed: u32, packets: u32) -> Option<(P
     let (capture, truth) = (folder.join("synth.pcap"), folder.join("synth.json"));
     let output = Command::new("python3")
         .arg(generator)
-        .args(["--profile", profile, "--seed", &seed.to_string(), "--packets", &packets.to_string()])
+        .args([
+            "--profile",
+            profile,
+            "--seed",
+            &seed.to_string(),
+            "--packets",
+            &packets.to_string(),
+        ])
         .args([Path::new("--out"), &capture, Path::new("--truth"), &truth])
         .output()
         .expect("python3");
@@ -60,13 +71,21 @@ pub fn synth(folder: &Path, profile: &str, seed: u32, packets: u32) -> Option<(P
 
 /// Runs to the end.
 pub fn run(program: &Path, arguments: &[&str]) -> Output {
-    Command::new(program).args(arguments).output().expect("the program starts")
+    Command::new(program)
+        .args(arguments)
+        .output()
+        .expect("the program starts")
 }
 
 /// Runs to the end, which must be a good one.
 pub fn succeed(program: &Path, arguments: &[&str]) -> Output {
     let output = run(program, arguments);
-    assert!(output.status.success(), "{} {arguments:?}: {}", program.display(), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{} {arguments:?}: {}",
+        program.display(),
+        text(&output.stderr)
+    );
     output
 }
 

@@ -8,7 +8,10 @@ use super::text;
 
 /// Whether a program is installed.
 pub fn is_installed(name: &str) -> bool {
-    Command::new("sh").args(["-c", &format!("command -v {name}")]).output().is_ok_and(|output| output.status.success())
+    Command::new("sh")
+        .args(["-c", &format!("command -v {name}")])
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 /// nfcapd, writing into a folder of its own.
@@ -20,7 +23,18 @@ pub struct Nfcapd {
 impl Nfcapd {
     pub fn start(folder: &Path, port: u16) -> Self {
         let child = Command::new("nfcapd")
-            .args(["-b", "127.0.0.1", "-p", &port.to_string(), "-t", "3600", "-B", "8388608", "-y", "-w"])
+            .args([
+                "-b",
+                "127.0.0.1",
+                "-p",
+                &port.to_string(),
+                "-t",
+                "3600",
+                "-B",
+                "8388608",
+                "-y",
+                "-w",
+            ])
             .arg(folder)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -32,21 +46,35 @@ impl Nfcapd {
             assert!(begin.elapsed() < Duration::from_secs(10), "nfcapd does not listen");
             std::thread::sleep(Duration::from_millis(50));
         }
-        Self { child, folder: folder.to_owned() }
+        Self {
+            child,
+            folder: folder.to_owned(),
+        }
     }
 
     /// Ends it, and gives what `nfdump -I` says of the file by name.
     pub fn summary(mut self) -> std::collections::BTreeMap<String, u64> {
         // What is in its socket has been read when nothing has changed for a while; it says nothing about that.
         std::thread::sleep(Duration::from_millis(1_500));
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
+        Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .expect("kill");
         self.child.wait().expect("nfcapd ends");
         let file = std::fs::read_dir(&self.folder)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("nfcapd.2")))
+            .find(|path| {
+                path.file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with("nfcapd.2"))
+            })
             .expect("nfcapd wrote a file");
-        let output = Command::new("nfdump").arg("-r").arg(&file).arg("-I").output().expect("nfdump");
+        let output = Command::new("nfdump")
+            .arg("-r")
+            .arg(&file)
+            .arg("-I")
+            .output()
+            .expect("nfdump");
         let lines = text(&output.stdout);
         let number = |line: &str| {
             let (name, value) = line.split_once(':')?;
