@@ -1,1 +1,227 @@
+//! etherparse reads the same bytes: where both know a layer they must agree on it. Ours must also never panic.
 
+use etherparse::{LaxPacketHeaders, NetHeaders, TransportHeader};
+use proptest::prelude::*;
+
+use super::*;
+
+/// What both parsers can say of a packet.
+#[derive(Debug, Default, PartialEq)]
+struct Seen {
+    src: Vec<u8>,
+    dst: Vec<u8>,
+    octets: u32,
+    ttl: u8,
+    protocol: u8,
+    ports: [u16; 2],
+    tcp: Option<(u32, u32, u16, u16, Vec<u8>)>,
+    icmp: Option<(u8, u8)>,
+}
+
+/// What etherparse sees, or nothing where it stopped early, found a fault or a kind of packet that it does not follow.
+fn theirs(frame: &[u8]) -> Option<Seen> {
+    let headers = LaxPacketHeaders::from_ethernet(frame).ok()?;
+    if headers.stop_err.is_some() {
+        return None;
+    }
+    let mut seen = match headers.net? {
+        NetHeaders::Ipv4(header, extensions) => Seen {
+            src: header.source.to_vec(),
+            dst: header.destination.to_vec(),
+            octets: u32::from(header.total_len),
+            ttl: header.time_to_live,
+            protocol: extensions.auth.map_or(header.protocol.0, |auth| auth.next_header.0),
+            ..Seen::default()
+        },
+        NetHeaders::Ipv6(header, extensions) => Seen {
+            src: header.source.to_vec(),
+            dst: header.destination.to_vec(),
+            octets: u32::from(header.payload_length) + 40,
+            ttl: header.hop_limit,
+            protocol: extensions.next_header(header.next_header).ok()?.0,
+            ..Seen::default()
+        },
+        NetHeaders::Arp(_) => return None,
+    };
+    match headers.transport? {
+        TransportHeader::Udp(header) => seen.ports = [header.source_port, header.destination_port],
+        TransportHeader::Tcp(header) => {
+            seen.ports = [header.source_port, header.destination_port];
+            let bytes = header.to_bytes();
+            let flags = u16::from_be_bytes([bytes[12], bytes[13]]) & 0x01ff;
+            let options = header.options.as_slice().to_vec();
+            seen.tcp =
+                Some((header.sequence_number, header.acknowledgment_number, flags, header.window_size, options));
+        }
+        TransportHeader::Icmpv4(header) => seen.icmp = first_two(&header.to_bytes()),
+        TransportHeader::Icmpv6(header) => seen.icmp = first_two(&header.to_bytes()),
+        TransportHeader::Igmp(_) => return None,
+    }
+    Some(seen)
+}
+
+fn first_two(bytes: &[u8]) -> Option<(u8, u8)> {
+    bytes.first_chunk::<2>().map(|[kind, code]| (*kind, *code))
+}
+
+fn ours(frame: &[u8]) -> Option<Seen> {
+    let headers = parse(LinkType::ETHERNET, frame, frame.len() as u32);
+    let network = headers.network?;
+    let octets = |bits: u128| match network.version {
+        IpVersion::V4 => (bits as u32).to_be_bytes().to_vec(),
+        IpVersion::V6 => bits.to_be_bytes().to_vec(),
+    };
+    let mut seen = Seen {
+        src: octets(network.src_bits),
+        dst: octets(network.dst_bits),
+        octets: network.octets,
+        ttl: network.ttl,
+        protocol: network.protocol,
+        ports: headers.ports,
+        ..Seen::default()
+    };
+    match headers.transport {
+        Transport::Tcp(tcp) => {
+            let flags = tcp.flags.0 & 0x01ff;
+            seen.tcp = Some((tcp.sequence, tcp.acknowledgment, flags, tcp.window?, tcp.options.to_vec()));
+        }
+        Transport::Icmp { kind, code } => seen.icmp = Some((kind, code)),
+        _ => {}
+    }
+    Some(seen)
+}
+
+/// Sound frames of several kinds, built by etherparse.
+fn frames() -> Vec<Vec<u8>> {
+    use etherparse::PacketBuilder;
+    let payload = *b"some payload of 32 octets, so ..";
+    let built = |build: &dyn Fn(&mut Vec<u8>)| {
+        let mut frame = Vec::new();
+        build(&mut frame);
+        frame
+    };
+    let (v4, v6) = (([192, 0, 2, 1], [198, 51, 100, 2]), ([0x20; 16], [0x30; 16]));
+    let link = || PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+    vec![
+        built(&|out| link().ipv4(v4.0, v4.1, 20).udp(1024, 53).write(out, &payload).unwrap()),
+        built(&|out| link().ipv6(v6.0, v6.1, 30).udp(1024, 53).write(out, &payload).unwrap()),
+        built(&|out| {
+            let step = link().ipv4(v4.0, v4.1, 64).tcp(40000, 443, 7, 1024).syn().ece();
+            let step = step.options(&[etherparse::TcpOptionElement::MaximumSegmentSize(1460)]).unwrap();
+            step.write(out, &[]).unwrap();
+        }),
+        built(&|out| link().ipv6(v6.0, v6.1, 64).tcp(40000, 443, 7, 1024).ack(9).psh().write(out, &payload).unwrap()),
+        built(&|out| {
+            let vlan = link().double_vlan(5.try_into().unwrap(), 6.try_into().unwrap());
+            vlan.ipv4(v4.0, v4.1, 3).icmpv4_echo_request(1, 2).write(out, &payload).unwrap();
+        }),
+        built(&|out| link().ipv6(v6.0, v6.1, 64).icmpv6_echo_reply(1, 2).write(out, &payload).unwrap()),
+    ]
+}
+
+/// An UDP datagram behind these IPv6 extension headers.
+fn behind_extensions(kinds: &[u8]) -> Vec<u8> {
+    let mut above = Vec::new();
+    for (at, kind) in kinds.iter().enumerate() {
+        let next = kinds.get(at + 1).copied().unwrap_or(17);
+        above.extend(match kind {
+            44 => vec![next, 0, 0, 0, 0, 0, 0, 9],
+            51 => vec![next, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2],
+            _ => vec![next, 0, 1, 4, 0, 0, 0, 0],
+        });
+    }
+    above.extend([4, 0, 0, 53, 0, 10, 0, 0, 1, 2]);
+    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x86, 0xdd, 0x60, 0, 0, 0];
+    frame.extend((above.len() as u16).to_be_bytes());
+    frame.extend([*kinds.first().unwrap_or(&17), 64]);
+    frame.extend([0x20; 16]);
+    frame.extend([0x30; 16]);
+    frame.extend(above);
+    frame
+}
+
+/// Whether the two may differ by design: lengths that contradict the frame, fragments, lengths of 0.
+fn comparable(frame: &[u8]) -> bool {
+    let headers = parse(LinkType::ETHERNET, frame, frame.len() as u32);
+    let stated_nothing = headers.network.is_some_and(|network| match network.version {
+        IpVersion::V4 => frame.get(16..18) == Some(&[0, 0]),
+        IpVersion::V6 => network.octets == 40,
+    });
+    headers.network.is_some_and(|network| network.fragment == Fragment::Whole)
+        && headers.fault.is_none()
+        && headers.link.mpls_labels == 0
+        && headers.link.pppoe_session.is_none()
+        && !stated_nothing
+}
+
+fn agree(frame: &[u8]) -> Result<bool, TestCaseError> {
+    match (comparable(frame), theirs(frame), ours(frame)) {
+        (true, Some(theirs), ours) => {
+            prop_assert_eq!(ours, Some(theirs), "{:02x?}", frame);
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+#[test]
+fn agrees_on_sound_frames() {
+    let extended = [&[0][..], &[60], &[0, 43], &[0, 60, 43, 44, 51], &[51]];
+    let frames = frames().into_iter().chain(extended.iter().map(|kinds| behind_extensions(kinds)));
+    for frame in frames {
+        assert!(agree(&frame).unwrap(), "not compared: {frame:02x?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    /// Sound frames with some octets changed and their end cut off.
+    #[test]
+    fn agrees_on_damaged_frames(
+        which in 0usize..12,
+        damage in prop::collection::vec((0usize..90, any::<u8>()), 0..4),
+        cut in 0usize..100,
+    ) {
+        let mut frame = match which {
+            0..=5 => frames().swap_remove(which),
+            6 => behind_extensions(&[0]),
+            7 => behind_extensions(&[0, 43, 60]),
+            8 => behind_extensions(&[44]),
+            9 => behind_extensions(&[51, 60]),
+            10 => behind_extensions(&[60, 60]),
+            _ => behind_extensions(&[]),
+        };
+        for (at, value) in damage {
+            if let Some(octet) = frame.get_mut(at) {
+                *octet = value;
+            }
+        }
+        if cut < frame.len() {
+            frame.truncate(frame.len() - cut / 4);
+        }
+        agree(&frame)?;
+    }
+
+    /// Any octets over any link type: no panic, and what is handed out lies within the frame.
+    #[test]
+    fn never_panics(link_type in 0u16..300, frame in prop::collection::vec(any::<u8>(), 0..200), wire in any::<u32>()) {
+        let headers = parse(LinkType(link_type), &frame, wire);
+        prop_assert!(headers.payload.len() <= frame.len());
+        prop_assert_eq!(headers.network.is_none(), headers.fault.is_some_and(Fault::costs_packet));
+    }
+
+    /// Octets that begin like a packet get further.
+    #[test]
+    fn never_panics_inside(
+        link in prop::sample::select(vec![LinkType::RAW, LinkType::IPV6, LinkType::LOOP, LinkType::ETHERNET]),
+        head in prop::sample::select(vec![vec![0x45u8, 0, 0, 60], vec![0x60, 0, 0, 0, 0, 40, 0, 64], vec![0, 0, 0, 2, 0x4f]]),
+        rest in prop::collection::vec(prop_oneof![Just(0u8), Just(60), Just(44), Just(0xff), any::<u8>()], 0..160),
+    ) {
+        let frame = [head, rest].concat();
+        let headers = parse(link, &frame, frame.len() as u32);
+        prop_assert!(headers.payload.len() <= frame.len());
+        let again = parse(link, &frame, frame.len() as u32);
+        prop_assert_eq!(headers.fault, again.fault);
+    }
+}
