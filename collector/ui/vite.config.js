@@ -1,0 +1,19 @@
+// The build of the page: everything ends up in files the collector serves itself, so that
+// `default-src 'self'` holds: no data: URIs, no inline script, no inline style.
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vite';
+
+/** Where `npm run dev` finds an API: the mock server unless a collector is named. */
+const api = process.env.FLOWGAUGE_URL ?? 'http://127.0.0.1:10808';
+
+export default defineConfig({
+  plugins: [svelte()],
+  build: {
+    target: 'es2022',
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: true,
+  },
+  server: { proxy: { '/api': api } },
+  test: { include: ['src/**/*.test.ts'], environment: 'node' },
+});
