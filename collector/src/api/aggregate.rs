@@ -1,0 +1,52 @@
+//! `/api/v1/aggregate`: totals, top lists and series.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::Api;
+use super::parameters::Parameters;
+use super::problem::Problem;
+use super::render::{Form, render};
+use crate::query::aggregate::Interval;
+use crate::query::{self, AggregateRequest, time};
+
+/// Parameters of [`aggregate`].
+pub const PARAMETERS: &[&str] =
+    &["filter", "from", "to", "group_by", "metrics", "interval", "limit", "order_by"];
+
+/// `auto`, or a duration.
+pub fn interval(text: &str) -> Result<Interval, String> {
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(Interval::Auto);
+    }
+    time::parse_duration(text).map(Interval::Ns)
+}
+
+/// Flows put together.
+pub async fn aggregate(
+    State(api): State<Api>,
+    parameters: Parameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    parameters.only(PARAMETERS)?;
+    let read_interval = |text| interval(text).map_err(|why| Problem::parameter("interval", why, None));
+    let mut request = AggregateRequest {
+        filter: parameters.filter()?,
+        from_ns: parameters.time("from")?,
+        to_ns: parameters.time("to")?,
+        group_by: parameters.list("group_by"),
+        metrics: parameters.list("metrics"),
+        interval: parameters.text("interval").map(read_interval).transpose()?,
+        limit: parameters.number("limit")?.unwrap_or(0),
+        order_by: parameters.text("order_by").map(str::to_owned),
+        ..AggregateRequest::default()
+    };
+    let table = api
+        .query(move |shared, limits| {
+            request.limits = limits;
+            query::aggregate(&shared.store.snapshot(), &request)
+        })
+        .await?;
+    Ok(render(Form::of(&headers), &table))
+}

@@ -1,0 +1,125 @@
+//! `/api/v1/status` (the loss ledger), `/healthz` and `/readyz`.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::Api;
+use super::parameters::Parameters;
+use super::problem::Problem;
+use crate::io::tcp::Ended;
+use crate::query::time::format_time;
+use crate::run::{ListenerCounters, ListenerStatus, Shared, accounts};
+
+fn listener_json(listener: &ListenerStatus) -> Value {
+    let (address, transport) = (listener.address.to_string(), listener.configured.transport.as_str());
+    match &listener.counters {
+        ListenerCounters::Udp(counters) => json!({
+            "address": address,
+            "transport": transport,
+            "datagrams": counters.datagrams.load(Ordering::Relaxed),
+            "octets": counters.octets.load(Ordering::Relaxed),
+            "kernel_drops": counters.kernel_drops.load(Ordering::Relaxed),
+            "queue_drops": counters.queue_drops.load(Ordering::Relaxed),
+            "read_errors": counters.read_errors.load(Ordering::Relaxed),
+            "receive_buffer_octets": counters.receive_buffer_octets.load(Ordering::Relaxed),
+        }),
+        ListenerCounters::Tcp(counters) => {
+            let ended = Ended::ALL.into_iter().map(|reason| (reason.as_str().to_owned(), counters.ended(reason).into()));
+            json!({
+                "address": address,
+                "transport": transport,
+                "messages": counters.messages.load(Ordering::Relaxed),
+                "octets": counters.octets.load(Ordering::Relaxed),
+                "connections": counters.open.load(Ordering::Relaxed),
+                "accepted": counters.accepted.load(Ordering::Relaxed),
+                "cut_octets": counters.cut_octets.load(Ordering::Relaxed),
+                "ended": ended.collect::<serde_json::Map<String, Value>>(),
+            })
+        }
+    }
+}
+
+/// The status document.
+pub fn status_json(shared: &Shared) -> Value {
+    let accounts = accounts(shared);
+    let (sum, counters) = (&accounts.totals.sum, shared.process().counters());
+    let trouble = shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let moment = |ns: Option<i64>| ns.map(format_time);
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_s": shared.started.elapsed().as_secs(),
+        "ready": shared.ready.load(Ordering::Acquire),
+        "trouble": trouble,
+        "store": {
+            "rows": accounts.status.rows,
+            "octets": accounts.status.octets,
+            "partitions": accounts.status.partitions,
+            "segments": accounts.status.segments,
+            "oldest": moment(accounts.status.oldest_ns),
+            "newest": moment(accounts.status.newest_ns),
+            "committed": moment(accounts.status.committed_ns),
+            "rows_removed": accounts.store.rows_removed,
+        },
+        "queue": {
+            "octets": shared.queue.octets(),
+            "limit_octets": shared.queue.limit_octets(),
+            "high_water_octets": shared.queue.high_water_octets(),
+        },
+        "ledger": {
+            "received": {
+                "datagrams": sum.datagrams,
+                "messages": sum.messages,
+                "records": sum.records,
+                "options_records": sum.options_records,
+                "octets": sum.octets,
+            },
+            "stored": accounts.stored(),
+            "waiting": accounts.waiting(),
+            "lost": accounts.lost(),
+            "missing": accounts.missing(),
+            "sets_waiting": accounts.totals.sets_waiting,
+            "errors": accounts.totals.errors,
+            "balanced": accounts.balanced(),
+        },
+        "normalizing": {
+            "rows": counters.normalizing.rows,
+            "times_from_export": counters.normalizing.times_from_export,
+            "times_reversed": counters.normalizing.times_reversed,
+            "rows_scaled": counters.normalizing.rows_scaled,
+            "values_mistyped": counters.normalizing.values_mistyped,
+            "values_cut": counters.normalizing.values_cut,
+        },
+        "sessions": {
+            "open": shared.process().sessions(),
+            "evicted": counters.sessions_evicted,
+            "idle": counters.sessions_idle,
+            "closed": counters.sessions_closed,
+        },
+        "listeners": shared.listeners.iter().map(listener_json).collect::<Vec<_>>(),
+    })
+}
+
+/// The ledger and what stands around it.
+pub async fn status(State(api): State<Api>, parameters: Parameters) -> Result<Json<Value>, Problem> {
+    parameters.only(&[])?;
+    Ok(Json(status_json(&api.shared)))
+}
+
+/// The process is alive.
+pub async fn health() -> &'static str {
+    "ok\n"
+}
+
+/// Every listener is bound, the store is open, and the collector does not end.
+pub async fn readiness(State(api): State<Api>) -> Response {
+    if api.shared.ready.load(Ordering::Acquire) {
+        "ready\n".into_response()
+    } else {
+        Problem::not_ready("the collector starts or ends").into_response()
+    }
+}
