@@ -7,7 +7,20 @@ use super::*;
 /// An IPv4 header without options, then the payload; the length is what it should be.
 fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
     let total = (20 + payload.len()) as u16;
-    let mut packet = vec![0x45, 0x2e, (total >> 8) as u8, total as u8, 0x12, 0x34, 0x40, 0, 63, protocol, 0, 0];
+    let mut packet = vec![
+        0x45,
+        0x2e,
+        (total >> 8) as u8,
+        total as u8,
+        0x12,
+        0x34,
+        0x40,
+        0,
+        63,
+        protocol,
+        0,
+        0,
+    ];
     packet.extend([192, 0, 2, 1, 198, 51, 100, 7]);
     packet.extend(payload);
     packet
@@ -16,7 +29,16 @@ fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
 /// An IPv6 header with traffic class 0x2e and flow label 0x12345, then the payload.
 fn ipv6(next_header: u8, payload: &[u8]) -> Vec<u8> {
     let length = payload.len() as u16;
-    let mut packet = vec![0x62, 0xe1, 0x23, 0x45, (length >> 8) as u8, length as u8, next_header, 61];
+    let mut packet = vec![
+        0x62,
+        0xe1,
+        0x23,
+        0x45,
+        (length >> 8) as u8,
+        length as u8,
+        next_header,
+        61,
+    ];
     packet.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     packet.extend([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
     packet.extend(payload);
@@ -32,7 +54,9 @@ fn udp(payload: &[u8]) -> Vec<u8> {
 
 /// SYN with a maximum segment size option and two octets of payload.
 fn tcp() -> Vec<u8> {
-    let mut segment = vec![0xc0, 0, 0, 80, 1, 2, 3, 4, 5, 6, 7, 8, 0x60, 0x02, 0x20, 0x01, 0, 0, 0, 0];
+    let mut segment = vec![
+        0xc0, 0, 0, 80, 1, 2, 3, 4, 5, 6, 7, 8, 0x60, 0x02, 0x20, 0x01, 0, 0, 0, 0,
+    ];
     segment.extend([2, 4, 5, 0xb4, b'h', b'i']);
     segment
 }
@@ -52,7 +76,9 @@ fn parsed(link_type: LinkType, frame: &[u8]) -> Headers<'_> {
 
 /// Everything about the network and transport in one line.
 fn shown(headers: &Headers<'_>) -> String {
-    let Some(network) = headers.network else { return format!("{:?}", headers.fault) };
+    let Some(network) = headers.network else {
+        return format!("{:?}", headers.fault);
+    };
     let ports = headers.ports;
     let fault = headers.fault.map_or(String::new(), |fault| format!(" !{fault}"));
     let transport = match headers.transport {
@@ -90,8 +116,13 @@ fn reads_tcp_over_ipv4_over_ethernet() {
     let network = headers.network.unwrap();
     assert_eq!((network.tos, network.ttl, network.header_octets), (0x2e, 63, 20));
     assert_eq!((network.fragment, network.fragment_id), (Fragment::Whole, 0x1234));
-    let Transport::Tcp(tcp) = headers.transport else { panic!("{:?}", headers.transport) };
-    assert_eq!((tcp.sequence, tcp.acknowledgment, tcp.window), (0x0102_0304, 0x0506_0708, Some(0x2001)));
+    let Transport::Tcp(tcp) = headers.transport else {
+        panic!("{:?}", headers.transport)
+    };
+    assert_eq!(
+        (tcp.sequence, tcp.acknowledgment, tcp.window),
+        (0x0102_0304, 0x0506_0708, Some(0x2001))
+    );
     assert_eq!(tcp.options, [2, 4, 5, 0xb4]);
     assert_eq!(headers.payload, b"hi");
 }
@@ -111,8 +142,13 @@ fn every_link_type_leads_to_the_same_packet() {
     let (v4, v6) = (ipv4(17, &udp(b"hello")), ipv6(17, &udp(b"hello")));
     let with = |head: &[u8], packet: &[u8]| [head, packet].concat();
     let cooked_1 = |kind: u16| [&[0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 9, 0, 0][..], &kind.to_be_bytes()].concat();
-    let cooked_2 =
-        |kind: u16| [&kind.to_be_bytes()[..], &[0, 0, 0, 0, 0, 3, 0, 1, 4, 6, 2, 0, 0, 0, 0, 9, 0, 0]].concat();
+    let cooked_2 = |kind: u16| {
+        [
+            &kind.to_be_bytes()[..],
+            &[0, 0, 0, 0, 0, 3, 0, 1, 4, 6, 2, 0, 0, 0, 0, 9, 0, 0],
+        ]
+        .concat()
+    };
     let cases: Vec<(LinkType, Vec<u8>, &str)> = vec![
         (LinkType::RAW, v4.clone(), UDP_V4),
         (LinkType::RAW_12, v6.clone(), UDP_V6),
@@ -137,9 +173,15 @@ fn every_link_type_leads_to_the_same_packet() {
         assert_eq!(shown(&parsed(*link_type, frame)), *expected, "{link_type:?}");
     }
     let sll = with(&cooked_2(0x0800), &v4);
-    assert_eq!(parsed(LinkType::LINUX_SLL2, &sll).link.src_mac, Some(&[2, 0, 0, 0, 0, 9]));
+    assert_eq!(
+        parsed(LinkType::LINUX_SLL2, &sll).link.src_mac,
+        Some(&[2, 0, 0, 0, 0, 9])
+    );
     let snap = [&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0][..], &v4].concat();
-    assert_eq!(shown(&parsed(LinkType::ETHERNET, &ethernet(&[snap.len() as u16], &snap))), UDP_V4);
+    assert_eq!(
+        shown(&parsed(LinkType::ETHERNET, &ethernet(&[snap.len() as u16], &snap))),
+        UDP_V4
+    );
 }
 
 #[test]
@@ -151,7 +193,11 @@ fn reads_tags_labels_and_sessions_in_any_order() {
         assert_eq!(shown(&parsed(LinkType::ETHERNET, &frame)), UDP_V4, "{types:x?}");
         (link.vlan, link.vlan_tags)
     };
-    assert_eq!(tagged(&[0x8100, 0xe064, 0x0800]), ([100, 0], 1), "priority bits are no part of the id");
+    assert_eq!(
+        tagged(&[0x8100, 0xe064, 0x0800]),
+        ([100, 0], 1),
+        "priority bits are no part of the id"
+    );
     assert_eq!(tagged(&[0x88a8, 5, 0x8100, 6, 0x0800]), ([5, 6], 2));
     assert_eq!(tagged(&[0x9100, 7, 0x88a8, 8, 0x8100, 9, 0x0800]), ([7, 8], 3));
     assert_eq!(tagged(&[0x8100, 0, 0x0800]), ([0, 0], 1), "a priority tag");
@@ -196,7 +242,11 @@ fn a_snap_length_takes_layers_away_but_changes_no_length() {
 fn walks_extension_headers() {
     let chain = |headers: &[&[u8]]| [headers.concat(), udp(b"hello")].concat();
     let hop_by_hop = |next: u8| [next, 0, 1, 4, 0, 0, 0, 0];
-    let routing = |next: u8| [next, 2, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let routing = |next: u8| {
+        [
+            next, 2, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        ]
+    };
     let authentication = |next: u8| [next, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2];
     let payload = chain(&[&hop_by_hop(43), &routing(51), &authentication(60), &hop_by_hop(17)]);
     let packet = ipv6(0, &payload);
@@ -246,7 +296,11 @@ fn only_first_fragments_have_ports() {
     };
     assert_eq!(fragment_6(0x0001), (Fragment::First, [12345, 53]));
     assert_eq!(fragment_6(0x0008), (Fragment::Later, [0, 0]));
-    assert_eq!(fragment_6(0x0000), (Fragment::Whole, [12345, 53]), "an atomic fragment (RFC 6946)");
+    assert_eq!(
+        fragment_6(0x0000),
+        (Fragment::Whole, [12345, 53]),
+        "an atomic fragment (RFC 6946)"
+    );
 }
 
 #[test]
@@ -256,12 +310,22 @@ fn reads_the_other_transports() {
         let line = shown(&parsed(LinkType::RAW, &packet));
         line.split_once("octets ").unwrap().1.to_owned()
     };
-    assert_eq!(transport(132, &[0x0b, 0x59, 0x0b, 0x5a, 0, 0, 0, 1, 0, 0, 0, 0]), "32 sctp 2905:2906 payload 0/0");
+    assert_eq!(
+        transport(132, &[0x0b, 0x59, 0x0b, 0x5a, 0, 0, 0, 1, 0, 0, 0, 0]),
+        "32 sctp 2905:2906 payload 0/0"
+    );
     assert_eq!(transport(136, &udp(b"x")), "29 udp 12345:53 payload 1/1");
-    assert_eq!(transport(33, &[0, 1, 0, 2, 3, 0, 0, 0, 0, 0, 0, 0]), "32 dccp 1:2 payload 0/0");
+    assert_eq!(
+        transport(33, &[0, 1, 0, 2, 3, 0, 0, 0, 0, 0, 0, 0]),
+        "32 dccp 1:2 payload 0/0"
+    );
     assert_eq!(transport(1, &[8, 0, 0, 0, 0, 1, 0, 2]), "28 icmp 8/0 0:0 payload 4/4");
     assert_eq!(transport(47, &[0, 0, 8, 0]), "24 none 0:0 payload 4/4");
-    assert_eq!(transport(58, &[128, 0, 0, 0]), "24 none 0:0 payload 4/4", "ICMPv6 is nothing in IPv4");
+    assert_eq!(
+        transport(58, &[128, 0, 0, 0]),
+        "24 none 0:0 payload 4/4",
+        "ICMPv6 is nothing in IPv4"
+    );
     assert!(shown(&parsed(LinkType::RAW, &ipv6(58, &[128, 0, 0, 0, 0, 1, 0, 2]))).contains("icmp 128/0"));
 }
 
@@ -273,13 +337,19 @@ fn large_segments_have_the_length_of_the_wire() {
     let frame = ethernet(&[0x0800], &packet);
     let headers = parse(LinkType::ETHERNET, &frame[..80], frame.len() as u32);
     let (octets, payload_octets) = (packet.len() as u32, packet.len() as u32 - 44);
-    assert_eq!((headers.network.unwrap().octets, headers.payload_octets), (octets, payload_octets));
+    assert_eq!(
+        (headers.network.unwrap().octets, headers.payload_octets),
+        (octets, payload_octets)
+    );
     // A jumbogram (RFC 2675): payload length 0, its true length in a hop-by-hop option.
     let jumbo = [&[6, 0, 0xc2, 4, 0, 1, 0, 8][..], &tcp()].concat();
     let mut packet = ipv6(0, &jumbo);
     packet[4..6].copy_from_slice(&[0, 0]);
     let headers = parse(LinkType::RAW, &packet, 65_544 + 40);
-    assert_eq!((headers.network.unwrap().octets, headers.payload_octets), (65_584, 65_544 - 8 - 24));
+    assert_eq!(
+        (headers.network.unwrap().octets, headers.payload_octets),
+        (65_584, 65_544 - 8 - 24)
+    );
     // Without the option and within what the field can hold, 0 means 0.
     let headers = parsed(LinkType::RAW, &packet);
     assert_eq!(headers.network.unwrap().octets, 65_584);
@@ -295,21 +365,49 @@ fn names_what_is_no_ip_packet() {
         (LinkType::ETHERNET, ethernet(&[0x0806], &[0; 28]), Fault::Arp),
         (LinkType::ETHERNET, ethernet(&[0x88cc], &[0; 28]), Fault::NotIp),
         (LinkType::ETHERNET, ethernet(&[0x8863], &[0; 28]), Fault::NotIp),
-        (LinkType::ETHERNET, ethernet(&[38], &[0x42, 0x42, 3, 0, 0, 0, 0, 0]), Fault::Llc),
-        (LinkType::ETHERNET, ethernet(&[0x8100, 1].repeat(9), &[0; 28]), Fault::TagLimit),
-        (LinkType::ETHERNET, ethernet(&[0x8847], &[0, 1, 0, 64].repeat(17)), Fault::TagLimit),
-        (LinkType::ETHERNET, ethernet(&[0x8847], &[0, 1, 1, 64, 0, 0, 0, 0]), Fault::MplsPayload),
-        (LinkType::ETHERNET, ethernet(&[0x0800], &ipv6(17, &udp(b""))), Fault::IpVersion),
+        (
+            LinkType::ETHERNET,
+            ethernet(&[38], &[0x42, 0x42, 3, 0, 0, 0, 0, 0]),
+            Fault::Llc,
+        ),
+        (
+            LinkType::ETHERNET,
+            ethernet(&[0x8100, 1].repeat(9), &[0; 28]),
+            Fault::TagLimit,
+        ),
+        (
+            LinkType::ETHERNET,
+            ethernet(&[0x8847], &[0, 1, 0, 64].repeat(17)),
+            Fault::TagLimit,
+        ),
+        (
+            LinkType::ETHERNET,
+            ethernet(&[0x8847], &[0, 1, 1, 64, 0, 0, 0, 0]),
+            Fault::MplsPayload,
+        ),
+        (
+            LinkType::ETHERNET,
+            ethernet(&[0x0800], &ipv6(17, &udp(b""))),
+            Fault::IpVersion,
+        ),
         (LinkType::ETHERNET, ethernet(&[0x0800], &[3; 46]), Fault::IpVersion),
         (LinkType::ETHERNET, ethernet(&[0x0800], &[]), Fault::IpHeaderCut),
         (LinkType::RAW, vec![0x44; 20], Fault::IpHeaderLength),
-        (LinkType::RAW, [&[0x46, 0, 0, 20][..], &[0; 20]].concat(), Fault::IpHeaderLength),
+        (
+            LinkType::RAW,
+            [&[0x46, 0, 0, 20][..], &[0; 20]].concat(),
+            Fault::IpHeaderLength,
+        ),
         (LinkType::NULL, vec![7, 0, 0, 0, 0x45], Fault::NotIp),
         (LinkType::PPP, vec![0xff, 0x03, 0xc0, 0x21], Fault::NotIp),
     ];
     for (link_type, frame, fault) in &faults {
         let headers = parsed(*link_type, frame);
-        assert_eq!((headers.network, headers.fault), (None, Some(*fault)), "{link_type:?} {frame:x?}");
+        assert_eq!(
+            (headers.network, headers.fault),
+            (None, Some(*fault)),
+            "{link_type:?} {frame:x?}"
+        );
         assert!(fault.costs_packet());
     }
 }
@@ -331,7 +429,11 @@ fn names_contradictions_above_and_keeps_what_is_sound() {
     ];
     for (packet, fault, octets) in &cases {
         let headers = parsed(LinkType::RAW, packet);
-        assert_eq!((headers.fault, headers.network.unwrap().octets), (Some(*fault), *octets), "{packet:x?}");
+        assert_eq!(
+            (headers.fault, headers.network.unwrap().octets),
+            (Some(*fault), *octets),
+            "{packet:x?}"
+        );
         assert!(!fault.costs_packet());
     }
 }
