@@ -159,14 +159,39 @@ impl Column {
     }
 
     /// Every number with its label, sorted by number; empty for columns without labels.
-    pub fn code_entries(&self) -> Vec<(u64, &'static str)> {
-        let Some(source) = self.codes else { return Vec::new() };
+    pub fn code_entries(&self) -> Codes {
+        self.codes.map_or(&[], |source| source.entries())
+    }
+}
+
+impl CodeSource {
+    /// Every number with its label, sorted by number.
+    pub fn entries(self) -> Codes {
+        MERGED_CODES.get(&self.key()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every number with its label, sorted by number.
+    pub fn iter(self) -> std::slice::Iter<'static, (u64, &'static str)> {
+        self.entries().iter()
+    }
+
+    fn key(self) -> (usize, &'static str) {
+        (self.own.as_ptr() as usize, self.registry)
+    }
+
+    fn merged(self) -> Vec<(u64, &'static str)> {
         let mut entries = std::collections::BTreeMap::new();
-        entries.extend(code_list(source.registry).into_iter().flat_map(|list| list.entries).copied());
-        entries.extend(source.own.iter().copied());
+        entries.extend(code_list(self.registry).into_iter().flat_map(|list| list.entries).copied());
+        entries.extend(self.own.iter().copied());
         entries.into_iter().collect()
     }
 }
+
+/// Labels of each source, put together once.
+static MERGED_CODES: LazyLock<HashMap<(usize, &'static str), Vec<(u64, &'static str)>>> = LazyLock::new(|| {
+    let sources = COLUMNS.iter().filter_map(|column| column.codes);
+    sources.map(|source| (source.key(), source.merged())).collect()
+});
 
 macro_rules! columns {
     ($($constant:ident = $column:expr;)*) => {
@@ -355,7 +380,7 @@ mod tests {
         for column in columns {
             let entries = column.code_entries();
             assert!(!entries.is_empty(), "{}", column.name);
-            assert!(entries.iter().all(|(code, label)| column.label(*code) == Some(label)), "{}", column.name);
+            assert!(entries.iter().all(|(code, label)| column.label(*code) == Some(*label)), "{}", column.name);
         }
     }
 

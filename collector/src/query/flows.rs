@@ -1,7 +1,29 @@
 //! Lists single flows, a page at a time.
+//!
+//! Rows are ordered by a column and then by their number, which never changes, so that a cursor (the last row's value
+//! and number) stays valid while rows arrive and segments are merged.
 
-use super::{Limits, QueryError, Table, filter::Filter};
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use tantivy::columnar::MonotonicallyMappableToU64;
+
+use super::cursor::Cursor;
+use super::evaluate::{EndColumn, Selection, compare_cells, subject_codes};
+use super::filter::ast::Subject;
+use super::filter::{Filter, nearest};
+use super::scan::{BLOCK, first_codes};
+use super::table::{TableColumn, TableRow};
+use super::{Limits, QueryError, QueryStats, Table, Watch};
+use crate::limits;
+use crate::normalize::columns::{COLUMNS, ColumnId, ColumnKind, column, columns, id};
+use crate::normalize::row::Cell;
 use crate::store::Snapshot;
+use crate::store::segment::{Codes, OpenSegment, Segment};
+
+/// Rows of a page when the request does not say.
+const DEFAULT_LIMIT: usize = 100;
 
 /// What to list.
 #[derive(Clone, Debug, Default)]
@@ -24,18 +46,325 @@ pub struct FlowsRequest {
     pub limits: Limits,
 }
 
+/// The column that rows are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Order {
+    column: ColumnId,
+    descending: bool,
+}
+
+/// A row that may be on the page.
+#[derive(Clone, Debug)]
+struct Found {
+    value: Option<Cell>,
+    row: u64,
+    segment: usize,
+    doc: u32,
+}
+
 /// Lists flows.
 ///
 /// # Errors
 /// When a parameter is wrong, the time is over, or the store cannot be read.
-pub fn flows(_snapshot: &Snapshot, _request: &FlowsRequest) -> Result<Table, QueryError> {
-    Ok(Table::default())
+pub fn flows(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, QueryError> {
+    let watch = Watch::new(&request.limits);
+    let order = parse_order(request.order.as_deref())?;
+    let cursor = request.cursor.as_deref().map(|text| Cursor::parse(text, order.column, order.descending)).transpose()?;
+    let limit = if request.limit == 0 { DEFAULT_LIMIT } else { request.limit.min(limits::FLOWS_PER_ANSWER) };
+    let fields = Fields::parse(&request.fields);
+    let selection = Selection { filter: request.filter.as_ref(), from_ns: request.from_ns, to_ns: request.to_ns };
+
+    let mut stats = QueryStats { from_ns: request.from_ns, to_ns: request.to_ns, ..QueryStats::default() };
+    let mut page = Page { order, limit: limit + 1, rows: Vec::new() };
+    let mut partitions = Vec::new();
+    for at in segments_in_order(snapshot, &selection, order) {
+        let Some(segment) = snapshot.segments().get(at) else { continue };
+        if page.is_settled_before(segment) {
+            continue;
+        }
+        let Some(open) = segment.open() else { continue };
+        let documents = selection.documents(segment, open, &watch)?;
+        stats.segments += 1;
+        stats.rows_read += u64::from(segment.rows());
+        stats.rows_matched += u64::from(documents.count());
+        partitions.push(segment.partition());
+        let best = best_of(segment, open, &documents, order, cursor.as_ref(), page.limit, &watch)?;
+        for (code, doc) in best {
+            let value = code.map(|code| order.cell(open, code)).transpose()?;
+            page.rows.push(Found { value, row: segment.meta().row_of(doc), segment: at, doc });
+        }
+        page.shorten();
+    }
+    partitions.sort_unstable();
+    partitions.dedup();
+    stats.partitions = partitions.len() as u64;
+
+    let more = page.rows.len() > limit;
+    page.rows.truncate(limit);
+    let next = page.rows.last().filter(|_| more).map(|last| {
+        Cursor { column: order.column, descending: order.descending, value: last.value.clone(), row: last.row }.to_text()
+    });
+    let mut table = rows_table(snapshot, &page.rows, &fields)?;
+    stats.elapsed_ms = watch.elapsed_ms();
+    table.stats = stats;
+    table.next = next;
+    Ok(table)
 }
 
 /// One flow by its `_id` with every element, as a table of one row; no row when it is gone.
 ///
 /// # Errors
 /// When the id is none, or the store cannot be read.
-pub fn flow(_snapshot: &Snapshot, _id: &str) -> Result<Table, QueryError> {
-    Ok(Table::default())
+pub fn flow(snapshot: &Snapshot, id: &str) -> Result<Table, QueryError> {
+    let watch = Watch::new(&Limits::default());
+    let row = u64::from_str_radix(id, 16).map_err(|_| QueryError::Request {
+        parameter: "id",
+        detail: format!("'{}' is no flow id", crate::normalize::row::cut(id, 48)),
+        nearest: None,
+    })?;
+    let found = snapshot.find_row(row).and_then(|(segment, doc)| {
+        let at = snapshot.segments().iter().position(|held| Arc::ptr_eq(held, segment))?;
+        Some(Found { value: None, row, segment: at, doc })
+    });
+    let mut table = rows_table(snapshot, found.as_slice(), &Fields::All)?;
+    table.stats = QueryStats {
+        rows_read: found.iter().len() as u64,
+        rows_matched: found.iter().len() as u64,
+        elapsed_ms: watch.elapsed_ms(),
+        ..QueryStats::default()
+    };
+    Ok(table)
+}
+
+fn parse_order(text: Option<&str>) -> Result<Order, QueryError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(Order { column: id::START, descending: true });
+    };
+    let (name, descending) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
+    let column = column(name.strip_prefix('+').unwrap_or(name)).ok_or_else(|| QueryError::Request {
+        parameter: "order",
+        detail: format!("there is no column '{}' to order by", crate::normalize::row::cut(name, 48)),
+        nearest: nearest(name, COLUMNS.iter().map(|column| column.name)),
+    })?;
+    Ok(Order { column, descending })
+}
+
+/// Segments that may have selected rows, the one with the first rows of the page first.
+fn segments_in_order(snapshot: &Snapshot, selection: &Selection<'_>, order: Order) -> Vec<usize> {
+    let overlapping = |segment: &Segment| segment.overlaps(selection.from_ns, selection.to_ns);
+    let mut chosen: Vec<usize> = snapshot
+        .segments()
+        .iter()
+        .enumerate()
+        .filter(|(_, segment)| overlapping(segment))
+        .map(|(at, _)| at)
+        .collect();
+    let meta = |at: &usize| snapshot.segments().get(*at).map(|segment| segment.meta().start_ns);
+    match order.descending {
+        true => chosen.sort_by_key(|at| std::cmp::Reverse(meta(at).map(|(_, last)| last))),
+        false => chosen.sort_by_key(|at| meta(at).map(|(first, _)| first)),
+    }
+    chosen
+}
+
+impl Order {
+    fn cell(self, open: &OpenSegment, code: u64) -> Result<Cell, QueryError> {
+        if self.column == id::END {
+            return Ok(Cell::Signed(i64::from_u64(code)));
+        }
+        let cell = open.column(self.column).map(|codes| codes.cell(code)).transpose();
+        let cell = cell.map_err(|error| QueryError::Store { detail: error.to_string() })?;
+        cell.ok_or_else(|| QueryError::Store { detail: "a column went away".to_owned() })
+    }
+
+    /// How two rows follow each other: rows without the value last, the same value by number.
+    fn compare(self, left: (&Option<Cell>, u64), right: (&Option<Cell>, u64)) -> Ordering {
+        let values = match (left.0, right.0) {
+            (Some(left), Some(right)) => {
+                let order = compare_cells(left, right).unwrap_or(Ordering::Equal);
+                if self.descending { order.reverse() } else { order }
+            }
+            (left, right) => left.is_none().cmp(&right.is_none()),
+        };
+        let rows = if self.descending { right.1.cmp(&left.1) } else { left.1.cmp(&right.1) };
+        values.then(rows)
+    }
+}
+
+struct Page {
+    order: Order,
+    limit: usize,
+    rows: Vec<Found>,
+}
+
+impl Page {
+    fn shorten(&mut self) {
+        let order = self.order;
+        self.rows.sort_by(|left, right| order.compare((&left.value, left.row), (&right.value, right.row)));
+        self.rows.truncate(self.limit);
+    }
+
+    /// No row of this segment can come before the last of a full page.
+    fn is_settled_before(&self, segment: &Segment) -> bool {
+        let Some(last) = self.rows.get(self.limit - 1) else { return false };
+        let (id::START, Some(Cell::Signed(last))) = (self.order.column, &last.value) else { return false };
+        let (first_ns, last_ns) = segment.meta().start_ns;
+        if self.order.descending { last_ns < *last } else { first_ns > *last }
+    }
+}
+
+/// A candidate within a segment: smaller is earlier on the page.
+type Key = (bool, u64, u32);
+
+/// The first rows of a segment in the order asked for, as codes and documents.
+fn best_of(
+    segment: &Segment,
+    open: &OpenSegment,
+    documents: &super::bits::Bits,
+    order: Order,
+    cursor: Option<&Cursor>,
+    limit: usize,
+    watch: &Watch,
+) -> Result<Vec<(Option<u64>, u32)>, QueryError> {
+    let ends = if order.column == id::END { EndColumn::open(open) } else { None };
+    let column = open.column(order.column);
+    let behind = cursor.map(|cursor| cursor.behind(column, order.column)).transpose()?;
+    let flip = |code: u64| if order.descending { !code } else { code };
+    let mut heap: BinaryHeap<Key> = BinaryHeap::with_capacity(limit.min(BLOCK as usize) + 1);
+    let (mut docs, mut codes) = (Vec::new(), Vec::new());
+    for from in (0..documents.len()).step_by(BLOCK as usize) {
+        docs.clear();
+        documents.docs_of(from, documents.len().min(from + BLOCK), &mut docs);
+        if docs.is_empty() {
+            continue;
+        }
+        watch.check()?;
+        match (&ends, column) {
+            (Some(ends), _) => ends.codes(&docs, &mut codes),
+            (None, Some(column)) => first_codes(&column.column, &docs, &mut codes),
+            (None, None) => {
+                codes.clear();
+                codes.resize(docs.len(), None);
+            }
+        }
+        for (doc, code) in docs.iter().zip(&codes) {
+            if let Some(behind) = &behind
+                && !behind.contains(*code, segment.meta().row_of(*doc), order.descending)
+            {
+                continue;
+            }
+            // Document order is row order, so that flipping both keeps later rows first when descending.
+            let doc_key = if order.descending { !*doc } else { *doc };
+            let key = (code.is_none(), code.map_or(0, flip), doc_key);
+            if heap.len() < limit {
+                heap.push(key);
+            } else if heap.peek().is_some_and(|worst| key < *worst) {
+                heap.pop();
+                heap.push(key);
+            }
+        }
+    }
+    let back = |(absent, code, doc): Key| {
+        ((!absent).then(|| flip(code)), if order.descending { !doc } else { doc })
+    };
+    Ok(heap.into_sorted_vec().into_iter().map(back).collect())
+}
+
+/// What of a row is asked for.
+enum Fields {
+    All,
+    Some { columns: Vec<ColumnId>, other: Vec<String> },
+}
+
+impl Fields {
+    fn parse(names: &[String]) -> Self {
+        if names.is_empty() {
+            return Self::All;
+        }
+        let (mut wanted, mut other) = (Vec::new(), Vec::new());
+        for name in names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+            match column(name) {
+                Some(column) if !wanted.contains(&column) => wanted.push(column),
+                Some(_) => {}
+                None => other.push(name.to_owned()),
+            }
+        }
+        Self::Some { columns: wanted, other }
+    }
+
+    fn columns(&self) -> Vec<ColumnId> {
+        match self {
+            Self::All => columns().map(|(column, _)| column).collect(),
+            Self::Some { columns, .. } => columns.clone(),
+        }
+    }
+
+    fn other<'n>(&'n self, segment: &'n Segment) -> Vec<&'n str> {
+        match self {
+            Self::All => segment.meta().other.iter().map(String::as_str).collect(),
+            Self::Some { other, .. } => {
+                other.iter().filter(|name| segment.meta().other.binary_search(name).is_ok()).map(String::as_str).collect()
+            }
+        }
+    }
+}
+
+fn rows_table(snapshot: &Snapshot, found: &[Found], fields: &Fields) -> Result<Table, QueryError> {
+    let columns = fields.columns();
+    let mut rows: Vec<Option<TableRow>> = vec![None; found.len()];
+    let mut by_segment: Vec<(usize, &Found)> = found.iter().enumerate().collect();
+    by_segment.sort_by_key(|(_, found)| (found.segment, found.doc));
+    for group in by_segment.chunk_by(|left, right| left.1.segment == right.1.segment) {
+        let Some(segment) = group.first().and_then(|(_, found)| snapshot.segments().get(found.segment)) else { continue };
+        let Some(open) = segment.open() else { continue };
+        let others: Vec<(&str, Vec<Codes>)> =
+            fields.other(segment).into_iter().map(|name| (name, open.other(name))).collect();
+        for (at, found) in group {
+            let mut cells = Vec::with_capacity(columns.len());
+            for column in &columns {
+                cells.push(cell_of(open, *column, found.doc)?);
+            }
+            let mut other = Vec::new();
+            for (name, codes) in &others {
+                for codes in codes {
+                    for code in codes.column.values_for_doc(found.doc) {
+                        other.push(((*name).to_owned(), codes.cell(code).map_err(store_error)?));
+                    }
+                }
+            }
+            if let Some(slot) = rows.get_mut(*at) {
+                *slot = Some(TableRow { id: format!("{:x}", found.row), cells, other });
+            }
+        }
+    }
+    let columns = columns.iter().map(|id| {
+        let column = id.column();
+        TableColumn { name: column.name.to_owned(), kind: column.kind, unit: column.unit }
+    });
+    Ok(Table { columns: columns.collect(), rows: rows.into_iter().flatten().collect(), ..Table::default() })
+}
+
+fn store_error(error: std::io::Error) -> QueryError {
+    QueryError::Store { detail: error.to_string() }
+}
+
+fn cell_of(open: &OpenSegment, column: ColumnId, doc: u32) -> Result<Option<Cell>, QueryError> {
+    if column == id::END {
+        let mut codes = Vec::new();
+        if let Some(ends) = EndColumn::open(open) {
+            ends.codes(&[doc], &mut codes);
+        }
+        return Ok(codes.first().copied().flatten().map(|code| Cell::Signed(i64::from_u64(code))));
+    }
+    let Some(codes) = open.column(column) else { return Ok(None) };
+    let cell = codes.column.first(doc).map(|code| codes.cell(code)).transpose().map_err(store_error)?;
+    Ok(match cell {
+        Some(Cell::Number(value)) if column.column().kind == ColumnKind::Mac => Some(Cell::Mac(value)),
+        cell => cell,
+    })
+}
+
+/// Whether a subject has any value in a segment, for completion.
+pub(super) fn has_values(open: &OpenSegment, subject: &Subject) -> bool {
+    subject_codes(open, subject).iter().any(|codes| codes.column.values.num_vals() > 0)
 }

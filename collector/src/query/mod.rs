@@ -1,11 +1,17 @@
 //! Answers questions about stored flows: filter, list, aggregate, complete.
 
 pub mod aggregate;
+mod bits;
 pub mod complete;
+mod cursor;
+mod evaluate;
 pub mod filter;
 pub mod flows;
+mod ranges;
+mod scan;
 pub mod table;
 pub mod time;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,6 +21,7 @@ pub use aggregate::{AggregateRequest, aggregate};
 pub use complete::{Completion, CompletionItem, complete};
 pub use filter::{Filter, FilterError};
 pub use flows::{FlowsRequest, flow, flows};
+use watch::Watch;
 pub use table::{Table, cell_to_json, row_to_json};
 
 /// Why a question got no answer.
