@@ -34,6 +34,10 @@ use tokio::sync::{Semaphore, watch};
 use tower_http::compression::CompressionLayer;
 
 use self::problem::Problem;
+pub use self::aggregate::interval as aggregate_interval;
+pub use self::elements::{column_json, element_json};
+pub use self::render::{answer_json, csv_line};
+pub use self::status::status_json;
 use crate::failure::Failure;
 use crate::limits::QUERIES;
 use crate::query::{Limits, QueryError};

@@ -1,0 +1,210 @@
+//! What can be written on the command line. Keys of the configuration become flags of `run` and `check` from their one table.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Config, KEYS, Key};
+
+const EXAMPLES: &str = "Examples:
+  flowgauge-collector run --listen udp://0.0.0.0:4739 --listen tcp://0.0.0.0:4739 --data ./data
+  flowgauge-collector query 'src.ip in 10.0.0.0/8 and dst.port = 53' --from -1h
+  flowgauge-collector query --top src.ip --by octets --limit 5
+  flowgauge-collector decode capture.pcap | jq 'select(.kind == \"record\").fields'
+  flowgauge-collector replay capture.pcap --to udp://127.0.0.1:4739 --speed max";
+
+/// Receives flow exports (IPFIX over UDP and TCP), keeps them searchable, and answers by HTTP and on the command line.
+#[derive(Debug, Parser)]
+#[command(name = "flowgauge-collector", version, max_term_width = 120, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Receive, store and serve until a signal ends it
+    #[command(after_help = "SIGTERM and SIGINT read sockets and queue empty, commit, and print the accounts. SIGHUP reloads the \
+configuration.\n\nExamples:\n  flowgauge-collector run\n  flowgauge-collector run --config collector.toml --http 0.0.0.0:8080")]
+    Run(RunArguments),
+    /// Search and aggregate stored flows
+    #[command(after_help = "Examples:
+  flowgauge-collector query 'proto = tcp and octets > 10M' --limit 20
+  flowgauge-collector query 'port 53' --top dns.qname --by flows --from now-1d
+  flowgauge-collector query --interval 1m --from -1h --format csv
+  flowgauge-collector query --data ./data 'host 10.0.0.1'")]
+    Query(QueryArguments),
+    /// Print every message, template and record of captures, IPFIX files and raw datagrams as NDJSON
+    #[command(after_help = "Files are told apart by their first octets. Faults are lines too, and decoding goes on behind them; \
+the exit status is 1 when a file could not be read to its end.\n\nExamples:\n  flowgauge-collector decode capture.pcapng\n  \
+flowgauge-collector decode templates.dat data.dat")]
+    Decode(DecodeArguments),
+    /// Send the datagrams of a capture or an IPFIX file again
+    #[command(after_help = "Examples:\n  flowgauge-collector replay capture.pcap --to udp://127.0.0.1:4739\n  \
+flowgauge-collector replay flows.ipfix --to tcp://127.0.0.1:4739 --speed 10")]
+    Replay(ReplayArguments),
+    /// List the columns that flows have
+    Columns(ColumnsArguments),
+    /// List information elements, or show those whose name holds NAME
+    Elements(ElementsArguments),
+    /// Check a configuration and print what it comes to
+    Check(RunArguments),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Arguments of `run` and `check`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// TOML file; every key is also a flag and a variable FLOWGAUGE_SECTION_KEY, and flags win
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Keys given as flags.
+    #[command(flatten)]
+    pub keys: KeyFlags,
+}
+
+/// The keys of the configuration that were given as flags.
+#[derive(Debug, Default)]
+pub struct KeyFlags(pub Vec<(&'static Key, String)>);
+
+impl FromArgMatches for KeyFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<KeyFlags, clap::Error> {
+        let given = KEYS.iter().filter_map(|key| {
+            let values: Vec<String> = matches.get_many::<String>(key.flag)?.cloned().collect();
+            Some((key, values.join(",")))
+        });
+        Ok(KeyFlags(given.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = KeyFlags::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for KeyFlags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let defaults = Config::default();
+        KEYS.iter().fold(command, |command, key| {
+            let default = key.text(&defaults);
+            let help = if default.is_empty() {
+                format!("{} [key: {}]", key.help, key.path())
+            } else {
+                format!("{} [key: {}] [default: {default}]", key.help, key.path())
+            };
+            let action = if key.list { ArgAction::Append } else { ArgAction::Set };
+            command.arg(Arg::new(key.flag).long(key.flag).value_name(key.value).help(help).action(action))
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        KeyFlags::augment_args(command)
+    }
+}
+
+/// Forms of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Aligned, with units and labels, for people
+    Table,
+    /// One object, as the API answers
+    Json,
+    /// One row a line
+    Ndjson,
+    /// RFC 4180
+    Csv,
+}
+
+/// Arguments of `query`.
+#[derive(Debug, Args)]
+pub struct QueryArguments {
+    /// Which flows; see the filter language. All unless given
+    pub filter: Option<String>,
+    /// Collector to ask
+    #[arg(long, value_name = "URL", env = "FLOWGAUGE_URL", default_value = "http://127.0.0.1:8080", conflicts_with = "data")]
+    pub url: String,
+    /// Read a collector's data directory instead, whether or not one is running
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Flows that end at or after this time: RFC 3339, now-1h, -15m or epoch seconds
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// Flows that start before this time
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// Group by these columns and give the largest groups; addresses may have a prefix length: src.ip/24
+    #[arg(long, value_name = "FIELD[,FIELD..]", value_delimiter = ',')]
+    pub top: Vec<String>,
+    /// What groups are ordered by and totals are of: octets, packets, flows, bps, unique(dst.ip), p99(dns.latency), ..
+    #[arg(long, value_name = "METRIC")]
+    pub by: Option<String>,
+    /// A series with buckets of this width, or auto
+    #[arg(long, value_name = "D")]
+    pub interval: Option<String>,
+    /// At most so many rows or groups
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Columns of the list, in this order
+    #[arg(long, value_name = "FIELD[,FIELD..]", value_delimiter = ',', conflicts_with_all = ["top", "by", "interval"])]
+    pub fields: Vec<String>,
+    /// Column the list is ordered by, with - before it for descending
+    #[arg(long, value_name = "FIELD", allow_hyphen_values = true, conflicts_with_all = ["top", "by", "interval"])]
+    pub order: Option<String>,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Arguments of `decode`.
+#[derive(Debug, Args)]
+pub struct DecodeArguments {
+    /// pcap or pcapng captures, IPFIX files, raw datagrams
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Your own information elements as CSV
+    #[arg(long, value_name = "FILE")]
+    pub elements: Option<PathBuf>,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArguments {
+    /// Captures or IPFIX files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where to send: udp://HOST:PORT or tcp://HOST:PORT
+    #[arg(long, value_name = "DEST")]
+    pub to: String,
+    /// How many times as fast as recorded, or max
+    #[arg(long, value_name = "X|max", default_value = "1")]
+    pub speed: String,
+}
+
+/// Arguments of `columns`.
+#[derive(Debug, Args)]
+pub struct ColumnsArguments {
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `elements`.
+#[derive(Debug, Args)]
+pub struct ElementsArguments {
+    /// Part of a name, or PEN.ID
+    pub name: Option<String>,
+    /// Your own information elements as CSV
+    #[arg(long, value_name = "FILE")]
+    pub elements: Option<PathBuf>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
