@@ -69,29 +69,21 @@ const METERING_PROCESS: u32 = 1;
 /// The only Exporting Process of this exporter.
 const EXPORTING_PROCESS: u32 = 1;
 
-/// The options templates of one session.
+/// The options that belong to the flow templates and travel in their Observation Domain.
 #[derive(Debug)]
-pub(super) struct OptionsTemplates {
+pub(super) struct FlowOptions {
     types: TemplateId,
-    metering: TemplateId,
-    metering_reliability: TemplateId,
-    exporting_reliability: TemplateId,
-    exporting_reliability_untimed: TemplateId,
     flow_keys: TemplateId,
 }
 
-impl OptionsTemplates {
+impl FlowOptions {
     /// Takes up the templates; each is announced before its first record.
     pub(super) fn new(session: &mut ExportingSession) -> Result<Self, ExportingError> {
-        let untimed = EXPORTING_RELIABILITY_FIELDS
-            .get(..EXPORTING_UNTIMED)
-            .unwrap_or_default();
+        let mut type_fields = TYPE_RECORD_FIELDS.to_vec();
+        // libfixbuf takes a template for one of type records only if a description is in it; it may be empty.
+        type_fields.push(FieldSpecifier::variable(ids::INFORMATION_ELEMENT_DESCRIPTION));
         Ok(Self {
-            types: session.add_options_template(TYPE_RECORD_SCOPE, &TYPE_RECORD_FIELDS)?,
-            metering: session.add_options_template(2, &METERING_FIELDS)?,
-            metering_reliability: session.add_options_template(2, &METERING_RELIABILITY_FIELDS)?,
-            exporting_reliability: session.add_options_template(1, &EXPORTING_RELIABILITY_FIELDS)?,
-            exporting_reliability_untimed: session.add_options_template(1, untimed)?,
+            types: session.add_options_template(TYPE_RECORD_SCOPE, &type_fields)?,
             flow_keys: session.add_options_template(1, &FLOW_KEY_FIELDS)?,
         })
     }
@@ -104,27 +96,69 @@ impl OptionsTemplates {
             .map(|field| field.element)
             .filter(|element| element.pen != 0 && element.pen != REVERSE_PEN);
         for element in enterprise.filter_map(|id| Registry::builtin().element(id)) {
-            session.record(now_ns, self.types, |w| write_type_record(element, w))?;
+            session.record(now_ns, self.types, |w| {
+                write_type_record(element, w);
+                w.variable(&[]);
+            })?;
         }
         Ok(())
     }
 
-    pub(super) fn write_statistics(
+    /// Says which fields of a flow template are Flow Keys.
+    pub(super) fn write_flow_keys(
+        &self,
+        session: &mut ExportingSession,
+        now_ns: i64,
+        template: TemplateId,
+        indicator: u64,
+    ) -> Result<(), ExportingError> {
+        session.record(now_ns, self.flow_keys, |w| {
+            w.u16(template.number());
+            w.u64(indicator);
+        })
+    }
+}
+
+/// The statistics of this exporter, about the Observation Domain that is in their scope.
+#[derive(Debug)]
+pub(super) struct StatisticsOptions {
+    domain: u32,
+    metering: TemplateId,
+    metering_reliability: TemplateId,
+    exporting_reliability: TemplateId,
+    exporting_reliability_untimed: TemplateId,
+}
+
+impl StatisticsOptions {
+    /// Takes up the templates; each is announced before its first record.
+    pub(super) fn new(session: &mut ExportingSession, domain: u32) -> Result<Self, ExportingError> {
+        let untimed = EXPORTING_RELIABILITY_FIELDS
+            .get(..EXPORTING_UNTIMED)
+            .unwrap_or_default();
+        Ok(Self {
+            domain,
+            metering: session.add_options_template(2, &METERING_FIELDS)?,
+            metering_reliability: session.add_options_template(2, &METERING_RELIABILITY_FIELDS)?,
+            exporting_reliability: session.add_options_template(1, &EXPORTING_RELIABILITY_FIELDS)?,
+            exporting_reliability_untimed: session.add_options_template(1, untimed)?,
+        })
+    }
+
+    pub(super) fn write(
         &self,
         session: &mut ExportingSession,
         now_ns: i64,
         statistics: &Statistics,
     ) -> Result<(), ExportingError> {
-        let domain = session.config().domain;
         session.record(now_ns, self.metering, |w| {
-            w.u32(domain);
+            w.u32(self.domain);
             w.u32(METERING_PROCESS);
             w.u64(statistics.exported_messages);
             w.u64(statistics.exported_flows);
             w.u64(statistics.exported_octets);
         })?;
         session.record(now_ns, self.metering_reliability, |w| {
-            w.u32(domain);
+            w.u32(self.domain);
             w.u32(METERING_PROCESS);
             w.u64(statistics.metering.ignored_packets);
         })?;
@@ -142,20 +176,6 @@ impl OptionsTemplates {
             if timed {
                 statistics.not_sent_between_ns.iter().for_each(|ns| w.milliseconds(*ns));
             }
-        })
-    }
-
-    /// Says which fields of a flow template are Flow Keys.
-    pub(super) fn write_flow_keys(
-        &self,
-        session: &mut ExportingSession,
-        now_ns: i64,
-        template: TemplateId,
-        indicator: u64,
-    ) -> Result<(), ExportingError> {
-        session.record(now_ns, self.flow_keys, |w| {
-            w.u16(template.number());
-            w.u64(indicator);
         })
     }
 }

@@ -13,3 +13,6 @@ pub mod resolve;
 pub mod retry;
 pub mod tcp;
 pub mod udp;
+
+#[cfg(test)]
+mod stories;

@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn jitter_differs_by_seed() {
         let delays: std::collections::HashSet<_> = (1..20)
-            .map(|seed| Retry::new(seed * 0x9e37_79b9_7f4a_7c15).handle_failure(0))
+            .map(|seed| Retry::new(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(seed)).handle_failure(0))
             .collect();
         assert!(delays.len() > 15);
     }
