@@ -10,7 +10,7 @@ pub const MAX_MAX_FLOWS: usize = 1 << 28;
 pub const MAX_PENDING_RECORDS: usize = 16_384;
 
 /// Flows looked at, when the table is full, for the one that has been idle longest.
-pub const EVICTION_VISITS: usize = 8;
+pub const EVICTION_VISITS: usize = 64;
 
 /// Octets of one captured frame. libpcap's own bound.
 pub const MAX_FRAME_OCTETS: usize = 256 * 1024;

@@ -48,7 +48,6 @@ fn meter(capture: &Path) -> (Meter, Vec<FlowRecord>) {
     let mut meter = Meter::new(MeterConfig {
         idle_timeout_ns: HOUR_NS,
         active_timeout_ns: HOUR_NS,
-        tcp_linger_ns: HOUR_NS,
         ..MeterConfig::default()
     });
     let mut source = PcapFiles::open(&[capture.to_path_buf()], None).unwrap();

@@ -33,7 +33,7 @@ impl Default for MeterConfig {
         MeterConfig {
             idle_timeout_ns: 15_000_000_000,
             active_timeout_ns: 60_000_000_000,
-            tcp_linger_ns: 1_000_000_000,
+            tcp_linger_ns: 2_000_000_000,
             max_flows: limits::DEFAULT_MAX_FLOWS,
             hash_seed: 0,
         }
@@ -74,17 +74,17 @@ impl Meter {
         let config = MeterConfig { max_flows: config.max_flows.clamp(1, limits::MAX_MAX_FLOWS), ..config };
         Meter {
             hasher: KeyHasher::new(config.hash_seed),
-            config,
             index: FlowIndex::new(),
             hot: Vec::new(),
             cold: Vec::new(),
             vacant: Vec::new(),
-            wheel: TimerWheel::new(),
+            wheel: TimerWheel::new(config.idle_timeout_ns),
             clock_ns: None,
             lagging: false,
             finish_at: 0,
             pending: Vec::new(),
             counters: MeterCounters::default(),
+            config,
         }
     }
 
@@ -109,7 +109,7 @@ impl Meter {
 
     /// Ends the flows whose timeout has passed at `now_ns`; for live capture, where time goes on without packets.
     pub fn handle_timeout(&mut self, now_ns: i64) {
-        if self.clock_ns.is_some_and(|clock| clock < now_ns) {
+        if self.clock_ns.is_some_and(|clock| clock <= now_ns) {
             self.set_clock(now_ns);
         }
     }
@@ -171,7 +171,7 @@ impl Meter {
             self.go_back(now_ns);
             return false;
         }
-        let now_tick = TimerWheel::tick_of(now_ns);
+        let now_tick = self.wheel.tick_of(now_ns);
         if self.clock_ns.replace(now_ns).is_none() {
             self.wheel.set_tick(now_tick);
         } else if now_tick > self.wheel.tick() || self.lagging {
@@ -189,7 +189,8 @@ impl Meter {
         if lateness > self.config.idle_timeout_ns {
             self.counters.clock_set_back += 1;
             self.clock_ns = Some(now_ns);
-            self.wheel.set_tick(TimerWheel::tick_of(now_ns));
+            let tick = self.wheel.tick_of(now_ns);
+            self.wheel.set_tick(tick);
         }
     }
 
@@ -323,7 +324,9 @@ impl Meter {
     fn evict(&mut self, now_ns: i64) {
         let mut oldest: Option<u32> = None;
         for _ in 0..limits::EVICTION_VISITS {
-            let Some(place) = self.wheel.take_soonest() else { break };
+            let Some((place, tick)) = self.wheel.take_soonest() else { break };
+            // Not moved on by packets since it was put there, so none is older.
+            let settled = self.wheel.tick_of(self.idle_deadline_ns(place)) <= tick;
             let newest_ns = |place: u32| self.hot[place as usize].newest_ns();
             let other = match oldest {
                 Some(kept) if newest_ns(kept) <= newest_ns(place) => Some(place),
@@ -335,6 +338,9 @@ impl Meter {
                     Due::Cut(_) | Due::End(_) => now_ns,
                 };
                 self.wheel.insert(other, deadline_ns);
+            }
+            if settled {
+                break;
             }
         }
         if let Some(place) = oldest {
