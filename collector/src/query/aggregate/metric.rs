@@ -1,0 +1,221 @@
+//! Metrics: what is asked (`octets`, `unique(src.ip)`, `p95(dns.latency)`) and what must be gathered for it.
+
+use super::super::QueryError;
+use super::super::filter::ast::Subject;
+use super::super::filter::nearest;
+use crate::normalize::columns::{COLUMNS, ColumnId, ColumnKind, column, id};
+use crate::normalize::row::cut;
+
+/// One metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    /// As it was asked for.
+    pub name: String,
+    /// What it is.
+    pub kind: MetricKind,
+}
+
+/// What a metric is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MetricKind {
+    /// Rows.
+    Flows,
+    /// The columns added up.
+    Sum(Vec<Subject>),
+    /// The columns added up, times a factor, for each second.
+    Rate(Vec<Subject>, u64),
+    /// Rows for each second.
+    FlowRate,
+    /// Different values.
+    Unique(Subject),
+    /// The smallest value.
+    Min(Subject),
+    /// The largest value.
+    Max(Subject),
+    /// The mean value.
+    Avg(Subject),
+    /// The value that this share of the values does not exceed (nearest rank).
+    Quantile(Subject, f64),
+}
+
+const PLAIN: &[&str] = &[
+    "octets",
+    "packets",
+    "flows",
+    "bps",
+    "pps",
+    "fps",
+    "rev.octets",
+    "rev.packets",
+    "rev.bps",
+    "rev.pps",
+    "total.octets",
+    "total.packets",
+    "total.bps",
+    "total.pps",
+];
+
+const FUNCTIONS: &[&str] = &["unique", "sum", "min", "max", "avg", "p50", "p90", "p95", "p99"];
+
+/// Names of metrics as people may write them, for completion and errors.
+pub fn metric_names() -> impl Iterator<Item = String> {
+    PLAIN.iter().map(|name| (*name).to_owned()).chain(FUNCTIONS.iter().map(|name| format!("{name}(FIELD)")))
+}
+
+fn wrong(detail: String, nearest: Option<String>) -> QueryError {
+    QueryError::Request { parameter: "metrics", detail, nearest }
+}
+
+/// A column, or an element no column takes.
+pub fn parse_subject(name: &str, parameter: &'static str) -> Result<Subject, QueryError> {
+    if let Some(column) = column(name) {
+        return Ok(Subject::Column(column));
+    }
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|octet| octet.is_ascii_digit());
+    let known = flowgauge_ie_registry::Registry::builtin().by_name(name).map(|element| element.name.to_string());
+    let by_number = name.split_once('.').is_some_and(|(pen, id)| is_number(pen) && is_number(id));
+    match known.or_else(|| by_number.then(|| name.to_owned())) {
+        Some(name) => Ok(Subject::Other(name)),
+        None => Err(QueryError::Request {
+            parameter,
+            detail: format!("there is no column or element '{}'", cut(name, 48)),
+            nearest: nearest(name, COLUMNS.iter().map(|column| column.name)),
+        }),
+    }
+}
+
+impl Metric {
+    /// Understands a metric.
+    ///
+    /// # Errors
+    /// When there is none of this name, or its column cannot be used so.
+    pub fn parse(text: &str) -> Result<Self, QueryError> {
+        let text = text.trim();
+        let kind = match text.split_once('(') {
+            Some((function, rest)) => {
+                let field = rest.strip_suffix(')').ok_or_else(|| wrong(format!("'{}' lacks a ')'", cut(text, 48)), None))?;
+                Self::function(function.trim(), parse_subject(field.trim(), "metrics")?, text)?
+            }
+            None => Self::plain(text)?,
+        };
+        Ok(Self { name: text.to_owned(), kind })
+    }
+
+    fn plain(name: &str) -> Result<MetricKind, QueryError> {
+        let subjects = |columns: &[ColumnId]| columns.iter().map(|column| Subject::Column(*column)).collect::<Vec<_>>();
+        let (octets, packets) = (&[id::OCTETS][..], &[id::PACKETS][..]);
+        let (rev_octets, rev_packets) = (&[id::REV_OCTETS][..], &[id::REV_PACKETS][..]);
+        let both_octets = &[id::OCTETS, id::REV_OCTETS][..];
+        let both_packets = &[id::PACKETS, id::REV_PACKETS][..];
+        Ok(match name {
+            "flows" => MetricKind::Flows,
+            "fps" => MetricKind::FlowRate,
+            "octets" => MetricKind::Sum(subjects(octets)),
+            "packets" => MetricKind::Sum(subjects(packets)),
+            "rev.octets" => MetricKind::Sum(subjects(rev_octets)),
+            "rev.packets" => MetricKind::Sum(subjects(rev_packets)),
+            "total.octets" => MetricKind::Sum(subjects(both_octets)),
+            "total.packets" => MetricKind::Sum(subjects(both_packets)),
+            "bps" => MetricKind::Rate(subjects(octets), 8),
+            "pps" => MetricKind::Rate(subjects(packets), 1),
+            "rev.bps" => MetricKind::Rate(subjects(rev_octets), 8),
+            "rev.pps" => MetricKind::Rate(subjects(rev_packets), 1),
+            "total.bps" => MetricKind::Rate(subjects(both_octets), 8),
+            "total.pps" => MetricKind::Rate(subjects(both_packets), 1),
+            _ => {
+                let names: Vec<String> = metric_names().collect();
+                let near = nearest(name, names.iter().map(String::as_str));
+                return Err(wrong(format!("there is no metric '{}'; use {}", cut(name, 48), names.join(", ")), near));
+            }
+        })
+    }
+
+    fn function(function: &str, field: Subject, text: &str) -> Result<MetricKind, QueryError> {
+        let kind = match &field {
+            Subject::Column(column) => Some(column.column().kind),
+            Subject::Other(_) => None,
+        };
+        let is_number = kind.is_none_or(|kind| {
+            matches!(kind, ColumnKind::Number | ColumnKind::Duration | ColumnKind::Float)
+        });
+        let has_order = is_number || kind == Some(ColumnKind::Time);
+        let quantile = match function {
+            "p50" => Some(0.50),
+            "p90" => Some(0.90),
+            "p95" => Some(0.95),
+            "p99" => Some(0.99),
+            _ => None,
+        };
+        let metric = match function {
+            "unique" => return Ok(MetricKind::Unique(field)),
+            "sum" if is_number => MetricKind::Sum(vec![field]),
+            "avg" if is_number => MetricKind::Avg(field),
+            "min" if has_order => MetricKind::Min(field),
+            "max" if has_order => MetricKind::Max(field),
+            _ if quantile.is_some() && has_order => MetricKind::Quantile(field, quantile.unwrap_or(0.5)),
+            _ if FUNCTIONS.contains(&function) => {
+                return Err(wrong(format!("'{}' needs a column of numbers", cut(text, 48)), None));
+            }
+            _ => {
+                let near = nearest(function, FUNCTIONS.iter().copied());
+                return Err(wrong(format!("there is no function '{}'; use {}", cut(function, 48), FUNCTIONS.join(", ")), near));
+            }
+        };
+        Ok(metric)
+    }
+
+    /// The columns it reads.
+    pub fn subjects(&self) -> &[Subject] {
+        match &self.kind {
+            MetricKind::Flows | MetricKind::FlowRate => &[],
+            MetricKind::Sum(subjects) | MetricKind::Rate(subjects, _) => subjects,
+            MetricKind::Unique(subject)
+            | MetricKind::Min(subject)
+            | MetricKind::Max(subject)
+            | MetricKind::Avg(subject)
+            | MetricKind::Quantile(subject, _) => std::slice::from_ref(subject),
+        }
+    }
+
+    /// How its values are shown, and their unit.
+    pub fn shown(&self) -> (ColumnKind, &'static str) {
+        let field = |subject: &Subject| match subject {
+            Subject::Column(column) => (column.column().kind, column.column().unit),
+            Subject::Other(_) => (ColumnKind::Float, ""),
+        };
+        match &self.kind {
+            MetricKind::Flows => (ColumnKind::Number, "flows"),
+            MetricKind::Unique(_) => (ColumnKind::Number, ""),
+            MetricKind::FlowRate => (ColumnKind::Float, "flows/s"),
+            MetricKind::Rate(_, 8) => (ColumnKind::Float, "bit/s"),
+            MetricKind::Rate(..) => (ColumnKind::Float, "packets/s"),
+            MetricKind::Sum(subjects) => subjects.first().map_or((ColumnKind::Number, ""), field),
+            MetricKind::Avg(subject) => match field(subject) {
+                (ColumnKind::Duration, unit) => (ColumnKind::Duration, unit),
+                (_, unit) => (ColumnKind::Float, unit),
+            },
+            MetricKind::Min(subject) | MetricKind::Max(subject) | MetricKind::Quantile(subject, _) => field(subject),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_in_every_form() {
+        for name in PLAIN {
+            assert_eq!(Metric::parse(name).unwrap().name, *name);
+        }
+        for function in FUNCTIONS {
+            let text = format!("{function}( dns.latency )");
+            assert_eq!(Metric::parse(&text).unwrap().subjects(), [Subject::Column(id::DNS_LATENCY)]);
+        }
+        for wrong in ["octet", "unique(src.ipp)", "sum(src.ip)", "p42(octets)", "unique(src.ip", ""] {
+            assert!(Metric::parse(wrong).is_err(), "{wrong}");
+        }
+        let Err(QueryError::Request { nearest, .. }) = Metric::parse("octet") else { panic!() };
+        assert_eq!(nearest.as_deref(), Some("octets"));
+    }
+}

@@ -1,0 +1,186 @@
+//! What an aggregate request asks for, checked.
+
+use super::super::filter::ast::Subject;
+use super::super::QueryError;
+use super::metric::{Metric, parse_subject};
+use super::{AggregateRequest, Interval};
+use crate::limits;
+use crate::normalize::columns::ColumnKind;
+use crate::normalize::row::cut;
+use crate::store::Snapshot;
+
+const NS_PER_S: i64 = 1_000_000_000;
+/// Widths that `auto` chooses from, seconds.
+const WIDTHS_S: [i64; 17] =
+    [1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_592_000, 31_536_000, 315_360_000];
+/// Buckets that `auto` aims at.
+const AUTO_BUCKETS: i64 = 120;
+/// Groups when the request does not say.
+const DEFAULT_LIMIT: usize = 10;
+
+/// A column to group by.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// As it was asked for.
+    pub name: String,
+    /// Whose values.
+    pub subject: Subject,
+    /// Bits of addresses that count.
+    pub prefix: Option<u32>,
+}
+
+/// What groups are put in order by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderBy {
+    /// The metric at this place.
+    Metric(usize),
+    /// The group column at this place.
+    Group(usize),
+    /// Time, in a series without groups.
+    Time,
+}
+
+/// A request, checked.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Columns to group by.
+    pub groups: Vec<Group>,
+    /// Metrics to show; behind them, at most one more that is only ordered by.
+    pub metrics: Vec<Metric>,
+    /// How many of them are shown.
+    pub shown: usize,
+    /// Width of a bucket.
+    pub interval_ns: Option<i64>,
+    /// At most so many groups.
+    pub limit: usize,
+    /// Order of the groups.
+    pub order: OrderBy,
+    /// Whether the largest come first.
+    pub descending: bool,
+    /// Flows that end at or after this.
+    pub from_ns: Option<i64>,
+    /// Flows that start before this.
+    pub to_ns: Option<i64>,
+    /// The time rates are about: asked for, or what the store holds.
+    pub span_ns: (i64, i64),
+}
+
+fn wrong(parameter: &'static str, detail: String) -> QueryError {
+    QueryError::Request { parameter, detail, nearest: None }
+}
+
+impl Plan {
+    /// Checks a request.
+    pub fn new(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Self, QueryError> {
+        let groups = request.group_by.iter().map(|name| parse_group(name)).collect::<Result<Vec<_>, _>>()?;
+        if groups.len() > limits::GROUP_COLUMNS {
+            return Err(wrong("group_by", format!("at most {} columns to group by", limits::GROUP_COLUMNS)));
+        }
+        let default = ["octets", "packets", "flows"].map(str::to_owned);
+        let names = if request.metrics.is_empty() { &default[..] } else { &request.metrics };
+        if names.len() > limits::METRICS_PER_AGGREGATE {
+            return Err(wrong("metrics", format!("at most {} metrics", limits::METRICS_PER_AGGREGATE)));
+        }
+        let mut metrics = names.iter().map(|name| Metric::parse(name)).collect::<Result<Vec<_>, _>>()?;
+        let shown = metrics.len();
+        let (order, descending) = parse_order(request.order_by.as_deref(), &groups, &mut metrics)?;
+        if request.from_ns.zip(request.to_ns).is_some_and(|(from, to)| from >= to) {
+            return Err(wrong("from", "from is not before to".to_owned()));
+        }
+        let stored = snapshot.span_ns().unwrap_or((0, 0));
+        let from = request.from_ns.unwrap_or(stored.0);
+        let to = request.to_ns.unwrap_or(stored.1.saturating_add(1)).max(from.saturating_add(1));
+        let mut plan = Self {
+            groups,
+            metrics,
+            shown,
+            interval_ns: None,
+            limit: if request.limit == 0 { DEFAULT_LIMIT } else { request.limit.min(limits::ROWS_PER_AGGREGATE) },
+            order,
+            descending,
+            from_ns: request.from_ns,
+            to_ns: request.to_ns,
+            span_ns: (from, to),
+        };
+        plan.interval_ns = request.interval.map(|interval| plan.width(interval)).transpose()?;
+        Ok(plan)
+    }
+
+    fn width(&self, interval: Interval) -> Result<i64, QueryError> {
+        let span = self.span_ns.1.saturating_sub(self.span_ns.0);
+        match interval {
+            Interval::Auto => {
+                let fits = |width: &i64| span / (width * NS_PER_S) < AUTO_BUCKETS;
+                Ok(WIDTHS_S.into_iter().find(fits).unwrap_or(315_360_000) * NS_PER_S)
+            }
+            Interval::Ns(width) if width <= 0 => Err(wrong("interval", "the interval is not longer than 0".to_owned())),
+            Interval::Ns(width) => Ok(width),
+        }
+    }
+
+    /// The bucket of a flow that starts at `start`: those that began before the time asked about are in the first.
+    pub fn bucket(&self, start_ns: i64) -> i64 {
+        let Some(width) = self.interval_ns else { return 0 };
+        self.from_ns.map_or(start_ns, |from| start_ns.max(from)).div_euclid(width)
+    }
+
+    /// Seconds a rate of one bucket, or of everything, is about.
+    pub fn seconds(&self) -> f64 {
+        let ns = self.interval_ns.unwrap_or(self.span_ns.1.saturating_sub(self.span_ns.0));
+        (ns as f64 / NS_PER_S as f64).max(1e-9)
+    }
+
+    /// The same without buckets, to find the groups whose series are wanted.
+    pub fn without_interval(&self) -> Self {
+        Self { interval_ns: None, ..self.clone() }
+    }
+}
+
+fn parse_group(name: &str) -> Result<Group, QueryError> {
+    let name = name.trim();
+    let (field, prefix) = match name.rsplit_once('/') {
+        Some((field, length)) => {
+            let length = length.parse().ok().filter(|length| *length <= 128).ok_or_else(|| {
+                wrong("group_by", format!("'{}' has no prefix length from 0 to 128", cut(name, 48)))
+            })?;
+            (field, Some(length))
+        }
+        None => (name, None),
+    };
+    let subject = parse_subject(field, "group_by")?;
+    let is_ip = match &subject {
+        Subject::Column(column) => column.column().kind == ColumnKind::Ip,
+        Subject::Other(_) => true,
+    };
+    if prefix.is_some() && !is_ip {
+        return Err(wrong("group_by", format!("{subject} holds no addresses: a prefix length means nothing")));
+    }
+    Ok(Group { name: name.to_owned(), subject, prefix })
+}
+
+fn parse_order(
+    text: Option<&str>,
+    groups: &[Group],
+    metrics: &mut Vec<Metric>,
+) -> Result<(OrderBy, bool), QueryError> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
+        return Ok((OrderBy::Metric(0), true));
+    };
+    let (name, descending) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
+    let name = name.strip_prefix('+').unwrap_or(name);
+    if let Some(at) = groups.iter().position(|group| group.name == name) {
+        return Ok((OrderBy::Group(at), descending));
+    }
+    if name == "time" {
+        return Ok((OrderBy::Time, descending));
+    }
+    if let Some(at) = metrics.iter().position(|metric| metric.name == name) {
+        return Ok((OrderBy::Metric(at), descending));
+    }
+    let metric = Metric::parse(name).map_err(|error| match error {
+        QueryError::Request { detail, nearest, .. } => QueryError::Request { parameter: "order_by", detail, nearest },
+        other => other,
+    })?;
+    metrics.push(metric);
+    Ok((OrderBy::Metric(metrics.len() - 1), descending))
+}
