@@ -7,7 +7,8 @@ function distance(a, b) {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i += 1) {
     const next = [i];
-    for (let j = 1; j <= b.length; j += 1) next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] !== b[j - 1]));
+    for (let j = 1; j <= b.length; j += 1)
+      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] !== b[j - 1]));
     row = next;
   }
   return row[b.length];
@@ -16,7 +17,8 @@ function distance(a, b) {
 function scan(text) {
   const tokens = [];
   TOKEN.lastIndex = 0;
-  for (let match = TOKEN.exec(text); match !== null; match = TOKEN.exec(text)) tokens.push({ text: match[1], at: TOKEN.lastIndex - match[1].length });
+  for (let match = TOKEN.exec(text); match !== null; match = TOKEN.exec(text))
+    tokens.push({ text: match[1], at: TOKEN.lastIndex - match[1].length });
   return tokens;
 }
 
@@ -28,7 +30,13 @@ export function parseFilter(text, fault) {
   const fail = (detail, more = {}) => {
     const token = tokens[at];
     const offset = token === undefined ? octets(text.length) : octets(token.at);
-    throw fault(detail, { offset, length: token === undefined ? 0 : Buffer.byteLength(token.text), expected: [], nearest: null, ...more });
+    throw fault(detail, {
+      offset,
+      length: token === undefined ? 0 : Buffer.byteLength(token.text),
+      expected: [],
+      nearest: null,
+      ...more,
+    });
   };
   const word = () => tokens[at]?.text.toLowerCase();
 
@@ -37,10 +45,13 @@ export function parseFilter(text, fault) {
     if (token === undefined) fail('a value is missing', { expected: ['value'] });
     at += 1;
     if (token.text.startsWith('"')) return token.text.slice(1, -1).replace(/\\(.)/gs, '$1');
-    const code = Object.entries(column?.codes ?? {}).find(([, label]) => label.toLowerCase() === token.text.toLowerCase());
+    const code = Object.entries(column?.codes ?? {}).find(
+      ([, label]) => label.toLowerCase() === token.text.toLowerCase(),
+    );
     if (code !== undefined) return Number(code[0]);
     const unit = /^(\d+(?:\.\d+)?)(ns|us|ms|s|k|M|G)?$/.exec(token.text);
-    if (unit !== null) return unit[1] * ({ ns: 1, us: 1e3, ms: 1e6, s: 1e9, k: 1e3, M: 1e6, G: 1e9 }[unit[2]] ?? 1);
+    if (unit !== null)
+      return unit[1] * ({ ns: 1, us: 1e3, ms: 1e6, s: 1e9, k: 1e3, M: 1e6, G: 1e9 }[unit[2]] ?? 1);
     return token.text;
   }
 
@@ -71,13 +82,19 @@ export function parseFilter(text, fault) {
     if (token === undefined) fail('the filter ends too early', { expected: ['column'] });
     const column = COLUMNS.find((found) => found.name === token.text.toLowerCase());
     if (column === undefined && !/^([A-Za-z]+[A-Z]\w*|\d+\.\d+|flowId)$/.test(token.text)) {
-      const near = COLUMNS.map(({ name }) => [distance(token.text, name), name]).sort((a, b) => a[0] - b[0])[0];
-      fail(`unknown column '${token.text}'`, { nearest: near[0] <= 3 ? near[1] : null, expected: ['column'] });
+      const near = COLUMNS.map(({ name }) => [distance(token.text, name), name]).sort(
+        (a, b) => a[0] - b[0],
+      )[0];
+      fail(`unknown column '${token.text}'`, {
+        nearest: near[0] <= 3 ? near[1] : null,
+        expected: ['column'],
+      });
     }
     at += 1;
     const name = column?.name ?? token.text;
     const operator = word();
-    if (!['=', '!=', '<', '<=', '>', '>=', 'in'].includes(operator)) fail('an operator is missing', { expected: ['=', '!=', '<', '<=', '>', '>=', 'in'] });
+    if (!['=', '!=', '<', '<=', '>', '>=', 'in'].includes(operator))
+      fail('an operator is missing', { expected: ['=', '!=', '<', '<=', '>', '>=', 'in'] });
     at += 1;
     if (operator === 'in') {
       const wanted = [];

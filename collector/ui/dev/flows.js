@@ -39,7 +39,9 @@ export function makeFlows(count, newest, hostile) {
     const start = newest - 3_000_000 + (index / count) * 2_940_000 + next() * 20_000;
     const [server, port, name] = pick(SERVERS);
     const six = server.includes(':');
-    const client = six ? `2001:db8:1::${(10 + Math.floor(next() ** 2 * 40)).toString(16)}` : `10.0.${Math.floor(next() * 3)}.${10 + Math.floor(next() ** 2 * 40)}`;
+    const client = six
+      ? `2001:db8:1::${(10 + Math.floor(next() ** 2 * 40)).toString(16)}`
+      : `10.0.${Math.floor(next() * 3)}.${10 + Math.floor(next() ** 2 * 40)}`;
     const ping = next() < 0.03;
     const udp = port === 53;
     const proto = ping ? (six ? 58 : 1) : udp ? 17 : 6;
@@ -48,7 +50,9 @@ export function makeFlows(count, newest, hostile) {
     const ns = Math.round((udp ? 2e6 : 4e8) * (0.1 + next() * 12));
     const row = {
       _id: `p${index.toString(36)}`,
-      start: new Date(start).toISOString().replace('Z', `${String(Math.floor(next() * 1000)).padStart(3, '0')}Z`),
+      start: new Date(start)
+        .toISOString()
+        .replace('Z', `${String(Math.floor(next() * 1000)).padStart(3, '0')}Z`),
       end: new Date(start + ns / 1e6).toISOString(),
       duration: ns,
       received: new Date(start + ns / 1e6 + 15_000).toISOString(),
@@ -66,12 +70,16 @@ export function makeFlows(count, newest, hostile) {
       'dst.mac': '02:00:5e:00:53:fe',
       'in.if': 2,
       flowId: index,
-      '32473.77': '00ff17',
+      32473.77: '00ff17',
     };
     if (!ping) Object.assign(row, { 'src.port': 32768 + Math.floor(next() * 28000), 'dst.port': port });
     if (proto === 6) {
       const reset = next() < 0.05;
-      Object.assign(row, { 'tcp.flags': reset ? 0x16 : 0x1b, 'rev.tcp.flags': reset ? 0x12 : 0x1b, 'tcp.rtt.server': Math.round(4e6 + next() * 3e7) });
+      Object.assign(row, {
+        'tcp.flags': reset ? 0x16 : 0x1b,
+        'rev.tcp.flags': reset ? 0x12 : 0x1b,
+        'tcp.rtt.server': Math.round(4e6 + next() * 3e7),
+      });
       if (name !== '') row['tls.sni'] = name;
     }
     if (udp) row['dns.qname'] = pick(SERVERS.map((entry) => entry[2]).filter(Boolean));

@@ -14,7 +14,12 @@ const { values: options } = parseArgs({
   options: { port: { type: 'string', default: '10808' }, scenario: { type: 'string', default: 'recent' } },
 });
 const dist = join(fileURLToPath(new URL('.', import.meta.url)), '..', 'dist');
-const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+};
 const started = Date.now();
 
 const scenario = options.scenario;
@@ -24,7 +29,13 @@ const flows = scenario === 'empty' ? [] : makeFlows(4000, newest, scenario === '
 class Problem extends Error {
   constructor(status, detail, place = {}) {
     super(detail);
-    this.document = { type: 'about:blank', title: status === 400 ? 'Bad request' : 'Failed', status, detail, ...place };
+    this.document = {
+      type: 'about:blank',
+      title: status === 400 ? 'Bad request' : 'Failed',
+      status,
+      detail,
+      ...place,
+    };
   }
 }
 
@@ -42,7 +53,11 @@ function select(query) {
   const from = time(query.get('from'), -Infinity);
   const to = time(query.get('to'), Infinity);
   const matches = parseFilter(query.get('filter') ?? '', (detail, place) => new Problem(400, detail, place));
-  return { from, to, rows: flows.filter((flow) => flow.end_ms >= from && flow.start_ms < to && matches(flow.row)) };
+  return {
+    from,
+    to,
+    rows: flows.filter((flow) => flow.end_ms >= from && flow.start_ms < to && matches(flow.row)),
+  };
 }
 
 const stats = (rows, more) => ({
@@ -69,9 +84,15 @@ function flowsAnswer(query) {
   const at = Number(query.get('cursor') ?? 0);
   const limit = Number(query.get('limit') ?? 100);
   const fields = query.get('fields')?.split(',');
-  const page = rows.slice(at, at + limit).map(({ row }) =>
-    fields === undefined ? row : Object.fromEntries(['_id', ...fields].filter((field) => field in row).map((field) => [field, row[field]])),
-  );
+  const page = rows
+    .slice(at, at + limit)
+    .map(({ row }) =>
+      fields === undefined
+        ? row
+        : Object.fromEntries(
+            ['_id', ...fields].filter((field) => field in row).map((field) => [field, row[field]]),
+          ),
+    );
   return { rows: page, stats: stats(rows), next: at + limit < rows.length ? String(at + limit) : null };
 }
 
@@ -86,7 +107,9 @@ const METRICS = {
 };
 
 function sums(rows, names) {
-  return Object.fromEntries(names.map((name) => [name, rows.reduce((sum, { row }) => sum + (METRICS[name]?.(row) ?? 0), 0)]));
+  return Object.fromEntries(
+    names.map((name) => [name, rows.reduce((sum, { row }) => sum + (METRICS[name]?.(row) ?? 0), 0)]),
+  );
 }
 
 function aggregateAnswer(query) {
@@ -99,7 +122,10 @@ function aggregateAnswer(query) {
     const buckets = new Map();
     for (let at = Math.floor(from / width) * width; at < to; at += width) buckets.set(at, []);
     for (const flow of rows) buckets.get(Math.floor(flow.start_ms / width) * width)?.push(flow);
-    const answer = [...buckets].map(([at, held]) => ({ time: new Date(at).toISOString(), ...sums(held, names) }));
+    const answer = [...buckets].map(([at, held]) => ({
+      time: new Date(at).toISOString(),
+      ...sums(held, names),
+    }));
     return { rows: answer, stats: stats(rows, { interval_ns: width * 1e6 }) };
   }
   const by = query.get('group_by');
@@ -118,14 +144,23 @@ function aggregateAnswer(query) {
 
 function completeAnswer(query) {
   const text = query.get('text') ?? '';
-  const head = Buffer.from(text).subarray(0, Number(query.get('at') ?? 0)).toString();
+  const head = Buffer.from(text)
+    .subarray(0, Number(query.get('at') ?? 0))
+    .toString();
   const word = /[\w.]*$/.exec(head)[0];
   const from = Buffer.byteLength(head) - Buffer.byteLength(word);
   const before = head.slice(0, head.length - word.length).trim();
   const starts = (item) => item.text.toLowerCase().startsWith(word.toLowerCase());
-  let items = [...COLUMNS.map((column) => ({ text: column.name, kind: 'column', help: column.help })), { text: 'not', kind: 'keyword', help: 'the opposite' }];
+  let items = [
+    ...COLUMNS.map((column) => ({ text: column.name, kind: 'column', help: column.help })),
+    { text: 'not', kind: 'keyword', help: 'the opposite' },
+  ];
   if (/[\w.]+$/.test(before) && COLUMNS.some((column) => before.endsWith(column.name))) {
-    items = ['=', '!=', '<', '<=', '>', '>=', 'in', '~', 'exists'].map((text) => ({ text, kind: 'operator', help: '' }));
+    items = ['=', '!=', '<', '<=', '>', '>=', 'in', '~', 'exists'].map((text) => ({
+      text,
+      kind: 'operator',
+      help: '',
+    }));
   } else if (/proto\s*!?=$/.test(before)) {
     items = ['tcp', 'udp', 'icmp'].map((text) => ({ text, kind: 'value', help: 'IP protocol' }));
   } else if (/[=<>~]$/.test(before)) items = [];
@@ -153,7 +188,12 @@ function statusAnswer() {
       committed: new Date().toISOString(),
     },
     ledger: {
-      received: { datagrams: flows.length >> 3, messages: flows.length >> 3, records: flows.length, octets: flows.length * 80 },
+      received: {
+        datagrams: flows.length >> 3,
+        messages: flows.length >> 3,
+        records: flows.length,
+        octets: flows.length * 80,
+      },
       stored: flows.length,
       waiting: 0,
       lost: { decode_error: 0, queue_full: 0 },
@@ -181,10 +221,14 @@ function answer(path, query) {
 
 function file(path, response) {
   const wanted = join(dist, normalize(path));
-  const found = wanted.startsWith(dist) && existsSync(wanted) && statSync(wanted).isFile() ? wanted : join(dist, 'index.html');
+  const found =
+    wanted.startsWith(dist) && existsSync(wanted) && statSync(wanted).isFile()
+      ? wanted
+      : join(dist, 'index.html');
   response.writeHead(200, {
     'content-type': TYPES[extname(found)] ?? 'application/octet-stream',
-    'content-security-policy': "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+    'content-security-policy':
+      "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
   });
   createReadStream(found).pipe(response);
 }
@@ -198,9 +242,13 @@ createServer((request, response) => {
       response.writeHead(200, { 'content-type': 'application/json' }).end(body);
     } catch (error) {
       const document = error.document ?? { title: 'Failed', status: 500, detail: String(error) };
-      response.writeHead(document.status, { 'content-type': 'application/problem+json' }).end(JSON.stringify(document));
+      response
+        .writeHead(document.status, { 'content-type': 'application/problem+json' })
+        .end(JSON.stringify(document));
     }
   };
   const slow = scenario === 'slow' && /flows|aggregate/.test(pathname);
   setTimeout(send, slow ? 4000 : 0);
-}).listen(Number(options.port), '127.0.0.1', () => console.log(`mock collector at http://127.0.0.1:${options.port} (${scenario})`));
+}).listen(Number(options.port), '127.0.0.1', () =>
+  console.log(`mock collector at http://127.0.0.1:${options.port} (${scenario})`),
+);

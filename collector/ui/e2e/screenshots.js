@@ -22,7 +22,12 @@ async function settled(page) {
 
 async function picture(name, size, colorScheme, path, work = async () => {}) {
   const phone = size.width < 600;
-  const context = await browser.newContext({ viewport: size, colorScheme, hasTouch: phone, deviceScaleFactor: phone ? 2 : 1 });
+  const context = await browser.newContext({
+    viewport: size,
+    colorScheme,
+    hasTouch: phone,
+    deviceScaleFactor: phone ? 2 : 1,
+  });
   const page = await context.newPage();
   await page.goto(options.url + path);
   await settled(page);
@@ -56,7 +61,14 @@ const reading = async (page) => {
 const times = async (page) => page.locator('button[aria-haspopup=dialog]').click();
 
 for (const scheme of ['light', 'dark']) {
-  for (const [size, viewport] of Object.entries(SIZES)) await picture(`discover-${size}-${scheme}`, viewport, scheme, '/', size === 'desktop' ? reading : undefined);
+  for (const [size, viewport] of Object.entries(SIZES))
+    await picture(
+      `discover-${size}-${scheme}`,
+      viewport,
+      scheme,
+      '/',
+      size === 'desktop' ? reading : undefined,
+    );
   await picture(`detail-desktop-${scheme}`, SIZES.desktop, scheme, '/', openFirst);
 }
 await picture('detail-phone-light', SIZES.phone, 'light', '/', openFirst);

@@ -40,7 +40,8 @@ export function url(path: string, parameters: Parameters): string {
 function advice(status: number): string {
   if (status === 404) return 'Retention may have removed it, or the address is mistyped.';
   if (status === 414 || status === 431) return 'The filter is too long for an address; make it shorter.';
-  if (status === 429 || status === 503) return 'The collector is busy or not ready yet; try again in a moment.';
+  if (status === 429 || status === 503)
+    return 'The collector is busy or not ready yet; try again in a moment.';
   if (status === 408 || status === 504) return 'Choose a shorter time span or a narrower filter.';
   if (status >= 500) return 'The collector’s log says more; try again, or choose a shorter time span.';
   return '';

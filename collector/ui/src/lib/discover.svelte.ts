@@ -61,10 +61,15 @@ export class Discover {
   ];
 
   busy = $derived(
-    this.flows.busy || this.totals.busy || this.histogram.busy || this.facets.some((facet) => facet.answer.busy),
+    this.flows.busy ||
+      this.totals.busy ||
+      this.histogram.busy ||
+      this.facets.some((facet) => facet.answer.busy),
   );
   /** The store holds nothing at all. */
-  empty = $derived(this.status.value !== null && this.status.value.store.rows === 0 && this.rows.length === 0);
+  empty = $derived(
+    this.status.value !== null && this.status.value.store.rows === 0 && this.rows.length === 0,
+  );
   /** The first failure that is not about the filter's text. */
   error = $derived(
     [this.status, this.flows, this.histogram, this.totals]
@@ -94,7 +99,8 @@ export class Discover {
   async #become(next: PageState): Promise<void> {
     const before = this.state;
     this.state = next;
-    if (next.filter !== before.filter || next.from !== before.from || next.to !== before.to) await this.search();
+    if (next.filter !== before.filter || next.from !== before.from || next.to !== before.to)
+      await this.search();
     else {
       if (next.measure !== before.measure) this.#askFacets();
       if (next.order !== before.order) await this.#askFlows();
@@ -187,7 +193,13 @@ export class Discover {
   }
 
   #flowParameters() {
-    return { filter: this.state.filter, ...this.#times(), limit: PAGE, order: this.state.order, fields: FIELDS.join(',') };
+    return {
+      filter: this.state.filter,
+      ...this.#times(),
+      limit: PAGE,
+      order: this.state.order,
+      fields: FIELDS.join(','),
+    };
   }
 
   async #askFlows(): Promise<void> {

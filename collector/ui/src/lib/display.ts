@@ -8,9 +8,12 @@ export interface Shown {
   text: string;
   /** The exact value and what it means, for a title. */
   title: string;
+  /** The exact value where the text is rounded or a label. */
+  exact?: string;
 }
 
-const isNumber = (value: Cell): value is number | bigint => typeof value === 'number' || typeof value === 'bigint';
+const isNumber = (value: Cell): value is number | bigint =>
+  typeof value === 'number' || typeof value === 'bigint';
 
 /** A time with both zones: the local one to read, UTC as the collector sent it. */
 export function timeTitle(text: string): string {
@@ -27,7 +30,11 @@ export function label(value: Cell | undefined, column: Column | undefined): stri
 export function show(name: string, value: Cell, column: Column | undefined): Shown {
   if (value === null) return { text: '–', title: 'no value' };
   if (Array.isArray(value) || typeof value === 'object') {
-    const text = JSON.stringify(value, (_key, part: unknown) => (typeof part === 'bigint' ? String(part) : part), 2);
+    const text = JSON.stringify(
+      value,
+      (_key, part: unknown) => (typeof part === 'bigint' ? String(part) : part),
+      2,
+    );
     return { text, title: '' };
   }
   if (column?.kind === 'time' && typeof value === 'string') {
@@ -42,11 +49,24 @@ export function show(name: string, value: Cell, column: Column | undefined): Sho
 function showNumber(name: string, value: number | bigint, column: Column | undefined): Shown {
   const exact = String(value);
   const known = label(value, column);
-  if (known !== undefined) return { text: known, title: `${known} (${exact})` };
-  if (column?.kind === 'duration') return { text: duration(value), title: `${count(value)} ns` };
-  if (name.endsWith('tcp.flags')) return { text: flagLetters(Number(value)), title: `${flagNames(Number(value))} (${exact})` };
-  if (column?.unit === 'octets') return { text: octets(value), title: `${count(value)} octets` };
+  if (known !== undefined) return { text: known, title: `${known} (${exact})`, exact };
+  if (column?.kind === 'duration')
+    return {
+      text: duration(value),
+      title: `${count(value)} ns`,
+      exact: Number(value) === 0 ? undefined : `${count(value)} ns`,
+    };
+  if (name.endsWith('tcp.flags')) {
+    const names = flagNames(Number(value));
+    return { text: flagLetters(Number(value)), title: `${names} (${exact})`, exact: names };
+  }
+  if (column?.unit === 'octets') {
+    return {
+      text: octets(value),
+      title: `${count(value)} octets`,
+      exact: Number(value) < 1000 ? undefined : count(value),
+    };
+  }
   if (column?.unit === 'packets') return { text: count(value), title: `${count(value)} packets` };
   return { text: exact, title: exact };
 }
-

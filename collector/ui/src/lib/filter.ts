@@ -3,7 +3,21 @@ import type { Cell, Column, ColumnKind } from './types';
 
 const NAME = /^[A-Za-z_][\w.]*$|^\d+\.\d+$/;
 const WORD = /^[A-Za-z][A-Za-z0-9_]*$/;
-const RESERVED = new Set(['and', 'or', 'not', 'in', 'exists', 'true', 'false', 'host', 'net', 'port', 'src', 'dst', 'as']);
+/** Labels that are column names too would compare column with column. */
+const RESERVED = new Set([
+  'start',
+  'end',
+  'duration',
+  'received',
+  'proto',
+  'tos',
+  'octets',
+  'packets',
+  'vlan',
+  'sampling',
+]);
+/** A longer value makes a filter that no address can carry. */
+const MOST_TEXT = 1024;
 
 /** Text between double quotes, with the quotes and backslashes in it escaped. */
 export function quote(text: string): string {
@@ -24,6 +38,7 @@ export function literal(value: Cell | undefined, column?: Pick<Column, 'kind' | 
     case 'boolean':
       return String(value);
     case 'string':
+      if (value.length > MOST_TEXT) return null;
       return bare(value, column?.kind) ? value : quote(value);
     default:
       return null;
@@ -37,11 +52,15 @@ function bare(text: string, kind: ColumnKind | undefined): boolean {
   return false;
 }
 
-/** `dst.port = 53`; null when the column's name or the value cannot be written. */
-export function term(name: string, value: Cell | undefined, column?: Pick<Column, 'kind' | 'codes'>): string | null {
-  if (!NAME.test(name) || column?.kind === 'time') return null;
+/** `dst.port = 53`; null when the value cannot be searched for. A name that is no plain word is quoted. */
+export function term(
+  name: string,
+  value: Cell | undefined,
+  column?: Pick<Column, 'kind' | 'codes'>,
+): string | null {
+  if (column?.kind === 'time' || name.length > MOST_TEXT) return null;
   const text = literal(value, column);
-  return text === null ? null : `${name} = ${text}`;
+  return text === null ? null : `${NAME.test(name) ? name : quote(name)} = ${text}`;
 }
 
 export type TokenKind = 'space' | 'string' | 'operator' | 'keyword' | 'parenthesis' | 'word';

@@ -34,8 +34,9 @@ export function octets(value: number | bigint): string {
   return scaled(Number(value), ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'], 1000);
 }
 
-/** Short count: 12345 -> "12.3 k". */
+/** Short count: 12345 -> "12.3 k"; in full below 10000. */
 export function short(value: number | bigint): string {
+  if (Number.isInteger(Number(value)) && Math.abs(Number(value)) < 10_000) return count(value);
   return scaled(Number(value), ['', 'k', 'M', 'G', 'T', 'P', 'E'], 1000);
 }
 
@@ -102,9 +103,9 @@ const LETTERS = [
   [1, 'F', 'FIN'],
 ] as const;
 
-/** TCP flags as letters in fixed places, "·" where one is not set: "···AP·SF". */
+/** TCP flags as letters in fixed places, "·" where one is not set: "·AP·SF"; E and C only where they are set. */
 export function flagLetters(flags: number): string {
-  return LETTERS.map(([bit, letter]) => (flags & bit ? letter : '·')).join('');
+  return LETTERS.map(([bit, letter]) => (flags & bit ? letter : bit > 32 ? '' : '·')).join('');
 }
 
 /** TCP flags by name: "SYN, ACK". */

@@ -12,5 +12,7 @@ const exact: Reviver = (_key, value, context) => {
 /** Parses JSON; integers beyond 2^53 become bigint where the engine gives the source text. */
 export function parseJson(text: string): unknown {
   // The reviver is slow, so it runs only when a long run of digits is there at all.
-  return /\d{16}/.test(text) ? JSON.parse(text, exact as (key: string, value: unknown) => unknown) : JSON.parse(text);
+  return /\d{16}/.test(text)
+    ? JSON.parse(text, exact as (key: string, value: unknown) => unknown)
+    : JSON.parse(text);
 }

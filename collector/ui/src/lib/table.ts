@@ -16,6 +16,8 @@ export interface Part {
   lead?: string;
   tail?: string;
   quiet?: boolean;
+  /** The day of a time, left out where all rows are of the same day. */
+  day?: string;
 }
 
 export type Columns = ReadonlyMap<string, Column>;
@@ -36,7 +38,9 @@ export interface TableColumn {
 
 function part(row: Row, name: string, text: (value: Cell) => string, title: (value: Cell) => string): Part[] {
   const value = row[name];
-  return value === undefined || value === null ? [] : [{ name, value, text: text(value), title: title(value) }];
+  return value === undefined || value === null
+    ? []
+    : [{ name, value, text: text(value), title: title(value) }];
 }
 
 function time(row: Row): Part[] {
@@ -46,7 +50,7 @@ function time(row: Row): Part[] {
   if (Number.isNaN(ms)) return [{ name: 'start', value, text: inert(value, 40), title: inert(value) }];
   const title = timeTitle(value);
   return [
-    { name: 'start', value, text: localDate(ms), title, quiet: true },
+    { name: 'start', value, text: localDate(ms), title, quiet: true, day: localDate(ms) },
     { name: 'start', value, text: localClock(ms), title, lead: ' ' },
   ];
 }
@@ -70,7 +74,13 @@ function host(side: 'src' | 'dst') {
       },
     ];
     if (port !== undefined && port !== null) {
-      parts.push({ name: `${side}.port`, value: port, text: String(port), title: `port ${String(port)}`, lead: ':' });
+      parts.push({
+        name: `${side}.port`,
+        value: port,
+        text: String(port),
+        title: `port ${String(port)}`,
+        lead: ':',
+      });
     }
     return parts;
   };
@@ -120,25 +130,105 @@ function named(row: Row): Part[] {
 }
 
 export const TABLE: readonly TableColumn[] = [
-  { key: 'start', label: 'Start', help: 'when the first packet was seen, local time', order: 'start', fixed: true, parts: time },
-  { key: 'src', label: 'Source', help: 'address and port that sent the first packet', order: 'src.ip', fixed: true, parts: host('src') },
-  { key: 'dst', label: 'Destination', help: 'address and port it was sent to', order: 'dst.ip', fixed: true, parts: host('dst') },
+  {
+    key: 'start',
+    label: 'Start',
+    help: 'when the first packet was seen, local time',
+    order: 'start',
+    fixed: true,
+    parts: time,
+  },
+  {
+    key: 'src',
+    label: 'Source',
+    help: 'address and port that sent the first packet',
+    order: 'src.ip',
+    fixed: true,
+    parts: host('src'),
+  },
+  {
+    key: 'dst',
+    label: 'Destination',
+    help: 'address and port it was sent to',
+    order: 'dst.ip',
+    fixed: true,
+    parts: host('dst'),
+  },
   { key: 'proto', label: 'Proto', help: 'IP protocol', order: 'proto', parts: coded('proto') },
-  { key: 'name', label: 'Name', help: 'server name, host, DNS name or application', order: 'app.name', optional: true, parts: named },
-  { key: 'octets', label: 'Octets', help: 'octets from source to destination', order: 'octets', numeric: true, direction: 'forward', parts: counter('octets', octets, 'octets') },
-  { key: 'rev.octets', label: 'Octets', help: 'octets from destination to source', order: 'rev.octets', numeric: true, direction: 'reverse', parts: counter('rev.octets', octets, 'octets') },
-  { key: 'packets', label: 'Packets', help: 'packets from source to destination', order: 'packets', numeric: true, direction: 'forward', parts: counter('packets', count, 'packets') },
-  { key: 'rev.packets', label: 'Packets', help: 'packets from destination to source', order: 'rev.packets', numeric: true, direction: 'reverse', parts: counter('rev.packets', count, 'packets') },
+  {
+    key: 'name',
+    label: 'Name',
+    help: 'server name, host, DNS name or application',
+    order: 'app.name',
+    optional: true,
+    parts: named,
+  },
+  {
+    key: 'octets',
+    label: 'Octets',
+    help: 'octets from source to destination',
+    order: 'octets',
+    numeric: true,
+    direction: 'forward',
+    parts: counter('octets', octets, 'octets'),
+  },
+  {
+    key: 'rev.octets',
+    label: 'Octets',
+    help: 'octets from destination to source',
+    order: 'rev.octets',
+    numeric: true,
+    direction: 'reverse',
+    parts: counter('rev.octets', octets, 'octets'),
+  },
+  {
+    key: 'packets',
+    label: 'Packets',
+    help: 'packets from source to destination',
+    order: 'packets',
+    numeric: true,
+    direction: 'forward',
+    parts: counter('packets', count, 'packets'),
+  },
+  {
+    key: 'rev.packets',
+    label: 'Packets',
+    help: 'packets from destination to source',
+    order: 'rev.packets',
+    numeric: true,
+    direction: 'reverse',
+    parts: counter('rev.packets', count, 'packets'),
+  },
   {
     key: 'duration',
     label: 'Duration',
     help: 'end minus start',
     order: 'duration',
     numeric: true,
-    parts: (row) => part(row, 'duration', (value) => duration(value as number), (value) => `${count(value as number)} ns`),
+    parts: (row) =>
+      part(
+        row,
+        'duration',
+        (value) => duration(value as number),
+        (value) => `${count(value as number)} ns`,
+      ),
   },
-  { key: 'flags', label: 'TCP flags', help: 'flags seen from the source, then from the destination', order: 'tcp.flags', fixed: true, optional: true, parts: flags },
-  { key: 'end', label: 'End', help: 'why the flow record ended', order: 'end_reason', parts: coded('end_reason') },
+  {
+    key: 'flags',
+    label: 'TCP flags',
+    help: 'flags seen from the source, then from the destination',
+    order: 'tcp.flags',
+    fixed: true,
+    optional: true,
+    parts: flags,
+  },
+  {
+    key: 'end',
+    label: 'End',
+    help: 'why the flow record ended',
+    order: 'end_reason',
+    parts: coded('end_reason'),
+  },
   {
     key: 'exporter',
     label: 'Exporter',
@@ -146,13 +236,35 @@ export const TABLE: readonly TableColumn[] = [
     order: 'exporter.ip',
     parts: (row) => {
       const name = row['exporter.name'] === undefined ? 'exporter.ip' : 'exporter.name';
-      return part(row, name, (value) => inert(String(value), 60), (value) => `${inert(String(value))}, domain ${String(row['exporter.domain'] ?? '–')}`);
+      return part(
+        row,
+        name,
+        (value) => inert(String(value), 60),
+        (value) => `${inert(String(value))}, domain ${String(row['exporter.domain'] ?? '–')}`,
+      );
     },
   },
 ];
 
 /** What the table asks the API for. */
 export const FIELDS: readonly string[] = [
-  'start', 'src.ip', 'src.port', 'src.name', 'dst.ip', 'dst.port', 'proto', ...NAMES, 'octets', 'rev.octets', 'packets',
-  'rev.packets', 'duration', 'tcp.flags', 'rev.tcp.flags', 'end_reason', 'exporter.ip', 'exporter.name', 'exporter.domain',
+  'start',
+  'src.ip',
+  'src.port',
+  'src.name',
+  'dst.ip',
+  'dst.port',
+  'proto',
+  ...NAMES,
+  'octets',
+  'rev.octets',
+  'packets',
+  'rev.packets',
+  'duration',
+  'tcp.flags',
+  'rev.tcp.flags',
+  'end_reason',
+  'exporter.ip',
+  'exporter.name',
+  'exporter.domain',
 ];

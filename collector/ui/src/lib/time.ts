@@ -24,7 +24,8 @@ export function parseTime(text: string, now: number): number | null {
     return sign === '-' ? now - ms : now + ms;
   }
   if (/^\d{9,11}(\.\d+)?$/.test(word)) return Math.round(Number(word) * 1000);
-  const date = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?(Z|[+-]\d\d:\d\d)?$/i.exec(word);
+  const date =
+    /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?)?(Z|[+-]\d\d:\d\d)?$/i.exec(word);
   if (date !== null) {
     const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', zone = ''] = date;
     const ms = Date.parse(
@@ -99,8 +100,39 @@ const H = 60 * M;
 const D = 24 * H;
 /** Widths a person can name, in ms. */
 const WIDTHS = [
-  1, 2, 5, 10, 20, 50, 100, 200, 500, S, 2 * S, 5 * S, 10 * S, 15 * S, 30 * S, M, 2 * M, 5 * M, 10 * M, 15 * M,
-  30 * M, H, 2 * H, 3 * H, 6 * H, 12 * H, D, 2 * D, 7 * D, 14 * D, 28 * D, 91 * D, 364 * D,
+  1,
+  2,
+  5,
+  10,
+  20,
+  50,
+  100,
+  200,
+  500,
+  S,
+  2 * S,
+  5 * S,
+  10 * S,
+  15 * S,
+  30 * S,
+  M,
+  2 * M,
+  5 * M,
+  10 * M,
+  15 * M,
+  30 * M,
+  H,
+  2 * H,
+  3 * H,
+  6 * H,
+  12 * H,
+  D,
+  2 * D,
+  7 * D,
+  14 * D,
+  28 * D,
+  91 * D,
+  364 * D,
 ];
 
 /** The narrowest named width that cuts the span into at most `most` buckets, in ms, never below `least`. */
@@ -114,7 +146,12 @@ export function bucketWidth(span: Span, most: number, least = S): number {
 
 /** A width in the API's words: 90000 -> "90s". */
 export function widthText(ms: number): string {
-  for (const [unit, size] of [['d', D], ['h', H], ['m', M], ['s', S]] as const) {
+  for (const [unit, size] of [
+    ['d', D],
+    ['h', H],
+    ['m', M],
+    ['s', S],
+  ] as const) {
     if (ms % size === 0) return `${ms / size}${unit}`;
   }
   return `${ms}ms`;

@@ -53,6 +53,8 @@ export interface Status {
   version: string;
   uptime_s: number;
   ready: boolean;
+  /** What keeps the collector from storing, in words. */
+  trouble?: string | null;
   store: {
     rows: number;
     octets: number;

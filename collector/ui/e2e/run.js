@@ -1,0 +1,60 @@
+// Drives the page against a running collector and compares what it shows with what the API answers.
+//   npm run e2e -- --url http://127.0.0.1:8080 [--filter 'proto = tcp'] [--screenshots DIR]
+// The collector needs flows, and the filter has to match some of them but not all. Exit status 0 when all holds, 1
+// when something does not, 2 for wrong arguments.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { launch } from './browser.js';
+import { STORIES } from './stories.js';
+
+const { values: options } = parseArgs({
+  options: {
+    url: { type: 'string' },
+    filter: { type: 'string', default: 'proto = tcp' },
+    screenshots: { type: 'string' },
+  },
+});
+if (options.url === undefined) {
+  console.error('e2e: --url http://HOST:PORT of a running collector with flows is needed');
+  process.exit(2);
+}
+const base = options.url.replace(/\/$/, '');
+if (options.screenshots !== undefined) mkdirSync(options.screenshots, { recursive: true });
+
+const browser = await launch();
+let failed = 0;
+for (const [name, story] of Object.entries(STORIES)) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
+  const page = await context.newPage();
+  const faults = [];
+  // What a story expects to be logged, such as the browser's line about a 400, it says itself.
+  const allowed = [];
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type()))
+      faults.push(`console: ${message.text()} ${message.location().url}`);
+  });
+  page.on('pageerror', (error) => faults.push(`page: ${error.stack ?? error}`));
+  page.on('request', (request) => {
+    if (!request.url().startsWith(`${base}/`))
+      faults.push(`request leaves the collector: ${request.url().slice(0, 200)}`);
+  });
+  const started = performance.now();
+  try {
+    await story({ page, base, filter: options.filter, allowed });
+    const unexpected = faults.filter((fault) => !allowed.some((pattern) => pattern.test(fault)));
+    if (unexpected.length > 0) throw new Error(unexpected.join('\n'));
+    console.log(`ok      ${name} (${Math.round(performance.now() - started)} ms)`);
+  } catch (error) {
+    failed += 1;
+    console.error(`FAILED  ${name}\n${error.stack ?? error}`);
+  }
+  if (options.screenshots !== undefined) {
+    const file = join(options.screenshots, `${name.replaceAll(/\W+/g, '-')}.png`);
+    await page.screenshot({ path: file }).catch(() => undefined);
+  }
+  await context.close();
+}
+await browser.close();
+console.log(failed === 0 ? `all ${Object.keys(STORIES).length} stories hold` : `${failed} stories failed`);
+process.exit(failed === 0 ? 0 : 1);
