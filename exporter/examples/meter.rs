@@ -11,10 +11,19 @@ use flowgauge_exporter::metering::{FlowEndReason, Meter, MeterConfig};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let mut source = PcapFiles::open(&paths, None)?;
-    let mut meter = Meter::new(MeterConfig { max_flows: 4 << 20, ..MeterConfig::default() });
+    let mut meter = Meter::new(MeterConfig {
+        max_flows: 4 << 20,
+        ..MeterConfig::default()
+    });
     let mut records = 0;
     while let Next::Frame(frame) = source.next_frame()? {
-        meter.handle_frame(frame.time_ns, frame.link_type, frame.bytes, frame.wire_length, frame.interface);
+        meter.handle_frame(
+            frame.time_ns,
+            frame.link_type,
+            frame.bytes,
+            frame.wire_length,
+            frame.interface,
+        );
         if meter.has_records() {
             records += meter.poll_records().count();
         }
@@ -39,6 +48,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn cpu_seconds() -> f64 {
     // Fields 14 and 15 of proc(5) stat, in hundredths of a second; the second field may hold spaces but ends with ')'.
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    let fields = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(11)
+        .take(2);
     fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
 }

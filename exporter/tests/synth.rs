@@ -1,6 +1,7 @@
 //! Meters generated traffic and compares every biflow with the generator's truth, which shares no code with us.
 //!
 //! The generator is not part of this repository: without it the tests say what they leave out and pass.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,12 +18,17 @@ const HOUR_NS: i64 = 3_600_000_000_000;
 type Key = (IpAddr, IpAddr, u16, u16, u8, [u16; 2]);
 
 fn generator() -> Option<PathBuf> {
-    let shared = std::env::var_os("FLOWGAUGE_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+    let shared = std::env::var_os("FLOWGAUGE_SHARED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+        PathBuf::from,
+    );
     let tool = shared.join("tools/synth");
     let there = tool.is_dir() && Command::new("python3").arg("--version").output().is_ok();
     if !there {
-        println!("skipped: no generator at {}: generated traffic is not compared with its truth", tool.display());
+        println!(
+            "skipped: no generator at {}: generated traffic is not compared with its truth",
+            tool.display()
+        );
     }
     there.then_some(tool)
 }
@@ -52,7 +58,13 @@ fn meter(capture: &Path) -> (Meter, Vec<FlowRecord>) {
     });
     let mut source = PcapFiles::open(&[capture.to_path_buf()], None).unwrap();
     while let Next::Frame(frame) = source.next_frame().unwrap() {
-        meter.handle_frame(frame.time_ns, frame.link_type, frame.bytes, frame.wire_length, frame.interface);
+        meter.handle_frame(
+            frame.time_ns,
+            frame.link_type,
+            frame.bytes,
+            frame.wire_length,
+            frame.interface,
+        );
     }
     let mut records = Vec::new();
     while !meter.finish(FlowEndReason::ForcedEnd) {
@@ -72,7 +84,14 @@ fn key_of(biflow: &Value) -> Key {
     let address = |name: &str| biflow[name].as_str().unwrap().parse().unwrap();
     let number = |name: &str| biflow[name].as_u64().unwrap();
     let vlan = pair(biflow, "vlan").map(|id| id as u16);
-    (address("src"), address("dst"), number("sport") as u16, number("dport") as u16, number("proto") as u8, vlan)
+    (
+        address("src"),
+        address("dst"),
+        number("sport") as u16,
+        number("dport") as u16,
+        number("proto") as u8,
+        vlan,
+    )
 }
 
 fn canonical((src, dst, src_port, dst_port, protocol, vlan): Key) -> Key {
@@ -103,9 +122,21 @@ fn differences(biflow: &Value, record: &FlowRecord) -> Vec<String> {
         let whole = pair(biflow, name);
         format!("{:?}", [whole[0] - left_out[0], whole[1] - left_out[1]])
     };
-    compare("key", format!("{:?}", record_key(record)), format!("{:?}", key_of(biflow)));
-    compare("packets", format!("{:?}", ways.map(|way| way.packets)), without("packets", fragments));
-    compare("octets", format!("{:?}", ways.map(|way| way.octets)), without("octets", fragment_octets));
+    compare(
+        "key",
+        format!("{:?}", record_key(record)),
+        format!("{:?}", key_of(biflow)),
+    );
+    compare(
+        "packets",
+        format!("{:?}", ways.map(|way| way.packets)),
+        without("packets", fragments),
+    );
+    compare(
+        "octets",
+        format!("{:?}", ways.map(|way| way.octets)),
+        without("octets", fragment_octets),
+    );
     compare("start", record.start_ns.to_string(), biflow["start_ns"].to_string());
     if fragments == [0, 0] {
         compare("end", record.end_ns.to_string(), biflow["end_ns"].to_string());
@@ -118,7 +149,11 @@ fn differences(biflow: &Value, record: &FlowRecord) -> Vec<String> {
     }
     if biflow.get("tcp_flags").is_some() {
         let flags = ways.map(|way| u64::from(way.tcp_flags));
-        compare("tcp_flags", format!("{flags:?}"), format!("{:?}", pair(biflow, "tcp_flags")));
+        compare(
+            "tcp_flags",
+            format!("{flags:?}"),
+            format!("{:?}", pair(biflow, "tcp_flags")),
+        );
         compare_end(biflow, record, &mut compare);
         compare_handshake(biflow, record, &mut compare);
     } else {
@@ -126,9 +161,17 @@ fn differences(biflow: &Value, record: &FlowRecord) -> Vec<String> {
     }
     if let Some(messages) = biflow.get("icmp") {
         for way in 0..2 {
-            let known: Vec<u64> = messages[way].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
+            let known: Vec<u64> = messages[way]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(Value::as_u64)
+                .collect();
             let first = record.icmp[way].map(u64::from);
-            assert!(first.map_or(known.is_empty(), |first| known.contains(&first)), "{first:?} of {known:?}");
+            assert!(
+                first.map_or(known.is_empty(), |first| known.contains(&first)),
+                "{first:?} of {known:?}"
+            );
         }
     }
     differences
@@ -144,7 +187,11 @@ fn compare_end(biflow: &Value, record: &FlowRecord, compare: &mut impl FnMut(&st
         }
         _ => FlowEndReason::EndOfFlow,
     };
-    compare("end reason", format!("{:?}", record.end_reason), format!("{expected:?}"));
+    compare(
+        "end reason",
+        format!("{:?}", record.end_reason),
+        format!("{expected:?}"),
+    );
 }
 
 /// The truth pairs a repeated SYN with the answer to the last one; we leave such pairs out.
@@ -152,9 +199,17 @@ fn compare_handshake(biflow: &Value, record: &FlowRecord, compare: &mut impl FnM
     if pair(biflow, "syn_repeats") != [0, 0] {
         return;
     }
-    let truth = |side: &str| biflow["handshake_ns"][side].as_u64().map(|ns| ((ns + 500) / 1000) as u32);
+    let truth = |side: &str| {
+        biflow["handshake_ns"][side]
+            .as_u64()
+            .map(|ns| ((ns + 500) / 1000) as u32)
+    };
     let expected = [truth("server"), truth("client")];
-    compare("handshake", format!("{:?}", record.handshake_rtt_us), format!("{expected:?}"));
+    compare(
+        "handshake",
+        format!("{:?}", record.handshake_rtt_us),
+        format!("{expected:?}"),
+    );
 }
 
 /// Meters a generated capture and holds it against its truth.
@@ -170,23 +225,36 @@ fn agrees_with_truth(arguments: &[&str]) {
     assert_eq!(counters.packets_seen, total("packets"));
     assert_eq!(counters.packets_metered, total("ip_packets"));
     assert_eq!(counters.octets_metered, total("ip_bytes"));
-    assert_eq!(counters.packets_seen, counters.packets_metered + counters.packets_not_metered());
+    assert_eq!(
+        counters.packets_seen,
+        counters.packets_metered + counters.packets_not_metered()
+    );
     assert_eq!(counters.flows_created, counters.records_total());
     assert_eq!(counters.records_total(), records.len() as u64);
     assert_eq!(counters.flows_active, 0);
     let sum = |of: fn(&FlowRecord) -> u64| records.iter().map(of).sum::<u64>();
-    assert_eq!(sum(|record| record.forward.packets + record.reverse.packets), counters.packets_metered);
-    assert_eq!(sum(|record| record.forward.octets + record.reverse.octets), counters.octets_metered);
+    assert_eq!(
+        sum(|record| record.forward.packets + record.reverse.packets),
+        counters.packets_metered
+    );
+    assert_eq!(
+        sum(|record| record.forward.octets + record.reverse.octets),
+        counters.octets_metered
+    );
 
     let mut by_key: HashMap<Key, Vec<&FlowRecord>> = HashMap::new();
     for record in &records {
         by_key.entry(canonical(record_key(record))).or_default().push(record);
     }
     // Outer packets of tunnels and whole packets of plain traffic: each IP packet once.
-    let flows = ["biflows", "tunnel_flows"].iter().flat_map(|name| truth[*name].as_array().unwrap());
+    let flows = ["biflows", "tunnel_flows"]
+        .iter()
+        .flat_map(|name| truth[*name].as_array().unwrap());
     let (mut compared, mut wrong, mut unacknowledged) = (0, Vec::new(), 0);
     for biflow in flows.filter(|biflow| biflow.get("tunnel").is_none()) {
-        let found = by_key.get_mut(&canonical(key_of(biflow))).filter(|found| !found.is_empty());
+        let found = by_key
+            .get_mut(&canonical(key_of(biflow)))
+            .filter(|found| !found.is_empty());
         let Some(found) = found else {
             wrong.push(format!("{biflow}: no record"));
             continue;
@@ -194,14 +262,30 @@ fn agrees_with_truth(arguments: &[&str]) {
         let record = found.remove(0);
         unacknowledged += u64::from(biflow["end"] == "fin" && record.end_reason != FlowEndReason::EndOfFlow);
         compared += 1;
-        wrong.extend(differences(biflow, record).iter().map(|difference| format!("{biflow}: {difference}")));
+        wrong.extend(
+            differences(biflow, record)
+                .iter()
+                .map(|difference| format!("{biflow}: {difference}")),
+        );
     }
-    assert!(wrong.is_empty(), "{} of {compared} differ:\n{}", wrong.len(), wrong[..wrong.len().min(10)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {compared} differ:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(10)].join("\n")
+    );
     // What is left are the records of later fragments, which have no ports.
     for record in by_key.values().flatten() {
-        assert_eq!((record.key.src_port, record.key.dst_port), (0, 0), "more records than biflows: {record:?}");
+        assert_eq!(
+            (record.key.src_port, record.key.dst_port),
+            (0, 0),
+            "more records than biflows: {record:?}"
+        );
     }
-    assert!(unacknowledged <= compared / 1000 + 2, "{unacknowledged} connections ended, but not for us");
+    assert!(
+        unacknowledged <= compared / 1000 + 2,
+        "{unacknowledged} connections ended, but not for us"
+    );
     println!("compared {compared} biflows, {unacknowledged} with a FIN whose ACK the capture lacks");
 }
 
@@ -212,7 +296,16 @@ fn tiny_seed_7() {
 
 #[test]
 fn tiny_nanosecond_pcapng_over_cooked_links() {
-    agrees_with_truth(&["--seed", "31", "--profile", "tiny", "--nanosecond", "--pcapng", "--linktype", "sll2"]);
+    agrees_with_truth(&[
+        "--seed",
+        "31",
+        "--profile",
+        "tiny",
+        "--nanosecond",
+        "--pcapng",
+        "--linktype",
+        "sll2",
+    ]);
 }
 
 #[test]
@@ -228,7 +321,16 @@ fn mix_seed_7() {
 /// 96 octets leave most TCP options out, and no counter may notice.
 #[test]
 fn mix_cut_by_the_snap_length() {
-    agrees_with_truth(&["--seed", "20261", "--packets", "40000", "--profile", "mix", "--snaplen", "96"]);
+    agrees_with_truth(&[
+        "--seed",
+        "20261",
+        "--packets",
+        "40000",
+        "--profile",
+        "mix",
+        "--snaplen",
+        "96",
+    ]);
 }
 
 #[test]

@@ -35,7 +35,9 @@ enum Lengths {
 impl PcapDecoder {
     /// Whether a file that begins with these octets, as a big-endian number, is pcap.
     pub fn is_magic(magic: u32) -> bool {
-        [magic, magic.swap_bytes()].iter().any(|magic| matches!(*magic, MICROSECONDS | NANOSECONDS | MODIFIED))
+        [magic, magic.swap_bytes()]
+            .iter()
+            .any(|magic| matches!(*magic, MICROSECONDS | NANOSECONDS | MODIFIED))
     }
 
     /// Reads the file header at the start of `bytes`; [`Step::Skip`] tells its length.
@@ -47,7 +49,9 @@ impl PcapDecoder {
             return Ok((None, Step::Need(FILE_HEADER_OCTETS)));
         };
         let as_big = ByteOrder { big_endian: true }.u32_at(header, 0);
-        let order = ByteOrder { big_endian: matches!(as_big, MICROSECONDS | NANOSECONDS | MODIFIED) };
+        let order = ByteOrder {
+            big_endian: matches!(as_big, MICROSECONDS | NANOSECONDS | MODIFIED),
+        };
         let magic = order.u32_at(header, 0);
         let (major, minor) = (order.u16_at(header, 4), order.u16_at(header, 6));
         let lengths = match (major, minor) {
@@ -55,7 +59,13 @@ impl PcapDecoder {
             (0 | 1, _) | (2, 0..=2) => Lengths::Swapped,
             (2, 3) | (543, 0) => Lengths::Either,
             (2, _) => Lengths::Ordered,
-            _ => return Err(FormatFault::Version { format: "pcap", major, minor }),
+            _ => {
+                return Err(FormatFault::Version {
+                    format: "pcap",
+                    major,
+                    minor,
+                });
+            }
         };
         let decoder = PcapDecoder {
             order,

@@ -45,7 +45,10 @@ enum Unit {
 }
 
 impl Clock {
-    const MICROSECONDS: Clock = Clock { unit: Unit::Ns(1000), offset_ns: 0 };
+    const MICROSECONDS: Clock = Clock {
+        unit: Unit::Ns(1000),
+        offset_ns: 0,
+    };
 
     /// if_tsresol: a negative power of 10, or of 2 when the highest bit is set.
     fn with_resolution(self, resolution: u8) -> Result<Clock, FormatFault> {
@@ -88,7 +91,11 @@ impl PcapngDecoder {
 
     /// A decoder for the start of a file.
     pub fn new() -> PcapngDecoder {
-        PcapngDecoder { order: ByteOrder { big_endian: true }, interfaces: Vec::new(), newest_ns: 0 }
+        PcapngDecoder {
+            order: ByteOrder { big_endian: true },
+            interfaces: Vec::new(),
+            newest_ns: 0,
+        }
     }
 
     /// Looks at the block at the start of `bytes`.
@@ -102,10 +109,14 @@ impl PcapngDecoder {
         };
         let kind = self.order.u32_at(head, 0);
         // A section header may change the byte order; its type reads the same in both.
-        let order = if kind == block::SECTION_HEADER { section_order(head)? } else { self.order };
+        let order = if kind == block::SECTION_HEADER {
+            section_order(head)?
+        } else {
+            self.order
+        };
         let length = order.u32_at(head, 4);
         let octets = length as usize;
-        if octets % 4 != 0 || octets < least_octets(kind) {
+        if !octets.is_multiple_of(4) || octets < least_octets(kind) {
             return Err(FormatFault::BlockLength { kind, length });
         }
         if !is_read(kind) {
@@ -134,7 +145,11 @@ impl PcapngDecoder {
     fn section(&mut self, body: &[u8], order: ByteOrder, length: u32) -> Result<Step, FormatFault> {
         let (major, minor) = (order.u16_at(body, 4), order.u16_at(body, 6));
         if major != 1 {
-            return Err(FormatFault::Version { format: "pcapng", major, minor });
+            return Err(FormatFault::Version {
+                format: "pcapng",
+                major,
+                minor,
+            });
         }
         self.order = order;
         self.interfaces.clear();
@@ -179,19 +194,28 @@ impl PcapngDecoder {
         let field = |at: usize| self.order.u32_at(body, at);
         let (captured, wire_length) = (field(12), field(16));
         let ticks = u64::from(field(4)) << 32 | u64::from(field(8));
-        let known = self.interfaces.get(interface as usize).ok_or(FormatFault::UnknownInterface(interface))?;
+        let known = self
+            .interfaces
+            .get(interface as usize)
+            .ok_or(FormatFault::UnknownInterface(interface))?;
         let time_ns = known.clock.time_ns(ticks);
         let link_type = known.link_type;
         self.newest_ns = time_ns;
-        frame(FIXED, captured, body, length, FramePlace {
-            start: 0,
-            captured: 0,
-            consumed: 0,
-            wire_length,
-            time_ns,
-            link_type,
-            interface,
-        })
+        frame(
+            FIXED,
+            captured,
+            body,
+            length,
+            FramePlace {
+                start: 0,
+                captured: 0,
+                consumed: 0,
+                wire_length,
+                time_ns,
+                link_type,
+                interface,
+            },
+        )
     }
 
     /// What was captured is not stated: it is as much as the block and the interface's snap length allow.
@@ -199,17 +223,29 @@ impl PcapngDecoder {
         const FIXED: usize = 4;
         let known = self.interfaces.first().ok_or(FormatFault::UnknownInterface(0))?;
         let wire_length = self.order.u32_at(body, 0);
-        let snap_length = if known.snap_length == 0 { u32::MAX } else { known.snap_length };
-        let captured = wire_length.min(snap_length).min(body.len().saturating_sub(FIXED) as u32);
-        frame(FIXED, captured, body, length, FramePlace {
-            start: 0,
-            captured: 0,
-            consumed: 0,
-            wire_length,
-            time_ns: self.newest_ns,
-            link_type: known.link_type,
-            interface: 0,
-        })
+        let snap_length = if known.snap_length == 0 {
+            u32::MAX
+        } else {
+            known.snap_length
+        };
+        let captured = wire_length
+            .min(snap_length)
+            .min(body.len().saturating_sub(FIXED) as u32);
+        frame(
+            FIXED,
+            captured,
+            body,
+            length,
+            FramePlace {
+                start: 0,
+                captured: 0,
+                consumed: 0,
+                wire_length,
+                time_ns: self.newest_ns,
+                link_type: known.link_type,
+                interface: 0,
+            },
+        )
     }
 }
 
@@ -227,7 +263,10 @@ fn frame(fixed: usize, captured: u32, body: &[u8], length: u32, place: FramePlac
         return Err(FormatFault::FrameTooLong(captured));
     }
     if fixed + octets > body.len() {
-        return Err(FormatFault::Truncated { part: "frame", missing: fixed + octets - body.len() });
+        return Err(FormatFault::Truncated {
+            part: "frame",
+            missing: fixed + octets - body.len(),
+        });
     }
     Ok(Step::Frame(FramePlace {
         start: HEAD_OCTETS + fixed,
@@ -245,7 +284,9 @@ fn section_order(head: &[u8; HEAD_OCTETS + 4]) -> Result<ByteOrder, FormatFault>
             return Ok(order);
         }
     }
-    Err(FormatFault::ByteOrderMagic(ByteOrder { big_endian: true }.u32_at(head, HEAD_OCTETS)))
+    Err(FormatFault::ByteOrderMagic(
+        ByteOrder { big_endian: true }.u32_at(head, HEAD_OCTETS),
+    ))
 }
 
 fn is_read(kind: u32) -> bool {

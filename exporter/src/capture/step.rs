@@ -98,27 +98,45 @@ pub(super) struct ByteOrder {
 impl ByteOrder {
     #[inline(always)]
     pub fn u16(self, bytes: [u8; 2]) -> u16 {
-        if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
+        if self.big_endian {
+            u16::from_be_bytes(bytes)
+        } else {
+            u16::from_le_bytes(bytes)
+        }
     }
 
     #[inline(always)]
     pub fn u32(self, bytes: [u8; 4]) -> u32 {
-        if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+        if self.big_endian {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        }
     }
 
     pub fn u64(self, bytes: [u8; 8]) -> u64 {
-        if self.big_endian { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) }
+        if self.big_endian {
+            u64::from_be_bytes(bytes)
+        } else {
+            u64::from_le_bytes(bytes)
+        }
     }
 
     /// The 32-bit integer at `at`, 0 when the bytes end before it: callers have asked for enough bytes first.
     #[inline(always)]
     pub fn u32_at(self, bytes: &[u8], at: usize) -> u32 {
-        bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |chunk| self.u32(*chunk))
+        bytes
+            .get(at..)
+            .and_then(<[u8]>::first_chunk)
+            .map_or(0, |chunk| self.u32(*chunk))
     }
 
     /// The 16-bit integer at `at`, likewise.
     #[inline(always)]
     pub fn u16_at(self, bytes: &[u8], at: usize) -> u16 {
-        bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |chunk| self.u16(*chunk))
+        bytes
+            .get(at..)
+            .and_then(<[u8]>::first_chunk)
+            .map_or(0, |chunk| self.u16(*chunk))
     }
 }

@@ -56,7 +56,11 @@ pub struct LiveCapture {
 }
 
 /// Nanosecond stamps are there on Linux on every interface; other systems may refuse them.
-const PRECISION: Precision = if cfg!(target_os = "linux") { Precision::Nano } else { Precision::Micro };
+const PRECISION: Precision = if cfg!(target_os = "linux") {
+    Precision::Nano
+} else {
+    Precision::Micro
+};
 
 /// ns of the unit that libpcap then counts fractions of a second in.
 const FRACTION_NS: i64 = if cfg!(target_os = "linux") { 1 } else { 1000 };
@@ -79,7 +83,10 @@ impl Statistics {
 
 impl fmt::Debug for LiveCapture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LiveCapture").field("interface", &self.name).field("link_type", &self.link_type).finish_non_exhaustive()
+        f.debug_struct("LiveCapture")
+            .field("interface", &self.name)
+            .field("link_type", &self.link_type)
+            .finish_non_exhaustive()
     }
 }
 
@@ -120,7 +127,10 @@ impl LiveCapture {
     /// # Errors
     /// What libpcap says.
     pub fn update_counters(&mut self) -> Result<(), CaptureError> {
-        let now = self.capture.stats().map_err(|error| CaptureError(format!("{}: {error}", self.name)))?;
+        let now = self
+            .capture
+            .stats()
+            .map_err(|error| CaptureError(format!("{}: {error}", self.name)))?;
         self.statistics.update([now.dropped, now.if_dropped]);
         Ok(())
     }
@@ -140,7 +150,10 @@ impl FrameSource for LiveCapture {
                 self.frames += 1;
                 let ts = packet.header.ts;
                 Ok(Next::Frame(Frame {
-                    time_ns: ts.tv_sec.saturating_mul(1_000_000_000).saturating_add(ts.tv_usec * FRACTION_NS),
+                    time_ns: ts
+                        .tv_sec
+                        .saturating_mul(1_000_000_000)
+                        .saturating_add(ts.tv_usec * FRACTION_NS),
                     link_type: self.link_type,
                     interface: self.interface,
                     wire_length: packet.header.len,
@@ -158,7 +171,12 @@ impl FrameSource for LiveCapture {
 
     fn counters(&self) -> SourceCounters {
         let [dropped_by_kernel, dropped_by_interface] = self.statistics.total;
-        SourceCounters { frames: self.frames, filtered: 0, dropped_by_kernel, dropped_by_interface }
+        SourceCounters {
+            frames: self.frames,
+            filtered: 0,
+            dropped_by_kernel,
+            dropped_by_interface,
+        }
     }
 }
 
@@ -175,7 +193,11 @@ fn activate(config: &LiveConfig) -> Result<Capture<Active>, pcap::Error> {
 
 /// Waits until frames are there, at most `timeout_ms`. An interrupted wait is a short one.
 fn wait_readable(descriptor: RawFd, timeout_ms: i32) {
-    let mut wanted = libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 };
+    let mut wanted = libc::pollfd {
+        fd: descriptor,
+        events: libc::POLLIN,
+        revents: 0,
+    };
     // The ring of Linux (TPACKET_V3) blocks on a quiet interface whatever its read timeout is, the standard library
     // cannot wait for a descriptor, and sleeping instead would either delay frames or wake a thousand times a second.
     // SAFETY: `wanted` is one valid pollfd for the length of the call, and the descriptor belongs to the capture that
@@ -195,7 +217,9 @@ fn interface_index(name: &str) -> u32 {
 /// One line that says what to do.
 fn cannot_open(name: &str, error: &pcap::Error) -> CaptureError {
     let said = error.to_string();
-    let denied = ["permission", "not permitted", "CAP_NET_RAW"].iter().any(|word| said.contains(word));
+    let denied = ["permission", "not permitted", "CAP_NET_RAW"]
+        .iter()
+        .any(|word| said.contains(word));
     if denied {
         return CaptureError(format!(
             "{name}: no permission to capture; run as root, or once: \
@@ -236,7 +260,11 @@ pub fn interfaces() -> Result<Vec<Interface>, CaptureError> {
         .map(|device| Interface {
             name: device.name,
             description: device.desc.unwrap_or_default(),
-            addresses: device.addresses.iter().map(|address| address.addr.to_string()).collect(),
+            addresses: device
+                .addresses
+                .iter()
+                .map(|address| address.addr.to_string())
+                .collect(),
             up: device.flags.if_flags.contains(IfFlags::UP),
         })
         .collect())

@@ -8,7 +8,9 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::capture::{CaptureDecoder, CaptureError, FormatFault, Frame, FramePlace, FrameSource, Next, SourceCounters, Step};
+use crate::capture::{
+    CaptureDecoder, CaptureError, FormatFault, Frame, FramePlace, FrameSource, Next, SourceCounters, Step,
+};
 use crate::limits;
 
 mod filter;
@@ -60,7 +62,10 @@ enum Look {
 impl fmt::Debug for PcapFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let current = self.current.as_ref().map(|file| &file.name);
-        f.debug_struct("PcapFiles").field("current", &current).field("waiting", &self.waiting).finish_non_exhaustive()
+        f.debug_struct("PcapFiles")
+            .field("current", &current)
+            .field("waiting", &self.waiting)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,7 +99,8 @@ impl PcapFiles {
                     Some(path) => {
                         self.file_counters.files += 1;
                         let opened = OpenFile::open(&path);
-                        self.current.insert(opened.inspect_err(|_| self.file_counters.files_with_fault += 1)?)
+                        self.current
+                            .insert(opened.inspect_err(|_| self.file_counters.files_with_fault += 1)?)
                     }
                     None => return Ok(Look::End),
                 },
@@ -147,9 +153,20 @@ impl FrameSource for PcapFiles {
 
 impl OpenFile {
     fn open(path: &Path) -> Result<OpenFile, CaptureError> {
-        let name = if open::is_standard_input(path) { "standard input".into() } else { path.display().to_string() };
+        let name = if open::is_standard_input(path) {
+            "standard input".into()
+        } else {
+            path.display().to_string()
+        };
         let input = Input::open(path)?;
-        Ok(OpenFile { name, input, decoder: CaptureDecoder::new(), at: 0, end: 0, offset: 0 })
+        Ok(OpenFile {
+            name,
+            input,
+            decoder: CaptureDecoder::new(),
+            at: 0,
+            end: 0,
+            offset: 0,
+        })
     }
 
     /// The next frame and where it begins in the buffer; none at the end of the file.
@@ -185,7 +202,10 @@ impl OpenFile {
         if left == 0 && self.offset > 0 {
             return Ok(None);
         }
-        Err(self.fault(&FormatFault::Truncated { part: self.decoder.part(), missing: wanted - left }))
+        Err(self.fault(&FormatFault::Truncated {
+            part: self.decoder.part(),
+            missing: wanted - left,
+        }))
     }
 
     fn skip(&mut self, octets: u64, buffer: &mut Vec<u8>) -> Result<(), CaptureError> {
@@ -193,7 +213,10 @@ impl OpenFile {
         while left > 0 {
             if self.at == self.end && !self.fill(1, buffer)? {
                 let missing = usize::try_from(left).unwrap_or(usize::MAX);
-                return Err(self.fault(&FormatFault::Truncated { part: self.decoder.part(), missing }));
+                return Err(self.fault(&FormatFault::Truncated {
+                    part: self.decoder.part(),
+                    missing,
+                }));
             }
             let step = left.min((self.end - self.at) as u64);
             self.advance(step as usize);
@@ -224,11 +247,20 @@ impl OpenFile {
     }
 
     fn fault(&self, fault: &FormatFault) -> CaptureError {
-        CaptureError(format!("{}: at octet {}{}: {fault}", self.name, self.offset, self.input.after()))
+        CaptureError(format!(
+            "{}: at octet {}{}: {fault}",
+            self.name,
+            self.offset,
+            self.input.after()
+        ))
     }
 
     fn input_fault(&self, error: &std::io::Error) -> CaptureError {
         let offset = self.offset + (self.end - self.at) as u64;
-        CaptureError(format!("{}: at octet {offset}{}: cannot read on: {error}", self.name, self.input.after()))
+        CaptureError(format!(
+            "{}: at octet {offset}{}: cannot read on: {error}",
+            self.name,
+            self.input.after()
+        ))
     }
 }

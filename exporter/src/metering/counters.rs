@@ -63,5 +63,9 @@ impl MeterCounters {
 }
 
 fn by_fault(counts: &[u64; Fault::ALL.len()]) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-    Fault::ALL.iter().zip(counts).filter(|(_, count)| **count > 0).map(|(fault, count)| (fault.as_str(), *count))
+    Fault::ALL
+        .iter()
+        .zip(counts)
+        .filter(|(_, count)| **count > 0)
+        .map(|(fault, count)| (fault.as_str(), *count))
 }

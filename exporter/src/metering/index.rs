@@ -16,7 +16,10 @@ pub(super) struct FlowIndex {
 
 impl FlowIndex {
     pub fn new() -> FlowIndex {
-        FlowIndex { buckets: vec![0; LEAST_BUCKETS], len: 0 }
+        FlowIndex {
+            buckets: vec![0; LEAST_BUCKETS],
+            len: 0,
+        }
     }
 
     #[inline(always)]
@@ -155,7 +158,10 @@ mod tests {
             index.remove(hash(place), place);
         }
         for place in 0..10_000 {
-            assert_eq!(index.find(hash(place), |found| found == place).is_some(), place % 2 == 1);
+            assert_eq!(
+                index.find(hash(place), |found| found == place).is_some(),
+                place % 2 == 1
+            );
         }
         assert_eq!(index.len, 5000);
     }

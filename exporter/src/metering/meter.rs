@@ -71,7 +71,10 @@ enum Due {
 impl Meter {
     /// An empty table. Memory grows with the flows, up to `config.max_flows`.
     pub fn new(config: MeterConfig) -> Meter {
-        let config = MeterConfig { max_flows: config.max_flows.clamp(1, limits::MAX_MAX_FLOWS), ..config };
+        let config = MeterConfig {
+            max_flows: config.max_flows.clamp(1, limits::MAX_MAX_FLOWS),
+            ..config
+        };
         Meter {
             hasher: KeyHasher::new(config.hash_seed),
             index: FlowIndex::new(),
@@ -203,7 +206,9 @@ impl Meter {
                 self.lagging = true;
                 return;
             }
-            let Some(place) = self.wheel.take_due(now_tick) else { return };
+            let Some(place) = self.wheel.take_due(now_tick) else {
+                return;
+            };
             match self.due(place, now_ns) {
                 Due::Later(deadline_ns) => self.wheel.insert(place, deadline_ns),
                 Due::End(reason) => self.end(place, reason),
@@ -243,7 +248,9 @@ impl Meter {
         let (key, from_high) = PackedKey::of(network, headers, interface);
         let hash = self.hasher.hash(&key);
         let hot = &self.hot;
-        let found = self.index.find(hash, |place| hot.get(place as usize).is_some_and(|flow| flow.key == key));
+        let found = self.index.find(hash, |place| {
+            hot.get(place as usize).is_some_and(|flow| flow.key == key)
+        });
         let place = match found {
             Some(place) if !self.splits(place, now_ns, from_high, headers) => place,
             _ => self.create(now_ns, key, hash, from_high, headers),
@@ -254,7 +261,9 @@ impl Meter {
         if let Transport::Tcp(tcp) = &headers.transport {
             flow.tcp_flags[direction] |= tcp.flags.0;
             if flow.tcp.concerned_by(tcp.flags)
-                && cold.connection.follow(&mut flow.tcp, tcp, direction, headers.payload_octets, now_ns)
+                && cold
+                    .connection
+                    .follow(&mut flow.tcp, tcp, direction, headers.payload_octets, now_ns)
             {
                 self.linger(place);
             }
@@ -287,7 +296,9 @@ impl Meter {
     fn reopens(&self, place: u32, tcp: &Tcp<'_>, direction: usize) -> bool {
         tcp.flags.any(packet::TcpFlags::SYN) && {
             let state = self.hot[place as usize].tcp;
-            self.cold[place as usize].connection.is_succeeded_by(state, tcp, direction)
+            self.cold[place as usize]
+                .connection
+                .is_succeeded_by(state, tcp, direction)
         }
     }
 
@@ -312,7 +323,10 @@ impl Meter {
             }
         };
         self.index.insert(hash, place);
-        self.wheel.insert(place, now_ns.saturating_add(self.config.idle_timeout_ns.min(self.config.active_timeout_ns)));
+        self.wheel.insert(
+            place,
+            now_ns.saturating_add(self.config.idle_timeout_ns.min(self.config.active_timeout_ns)),
+        );
         self.counters.flows_created += 1;
         self.counters.flows_active += 1;
         place
@@ -324,7 +338,9 @@ impl Meter {
     fn evict(&mut self, now_ns: i64) {
         let mut oldest: Option<u32> = None;
         for _ in 0..limits::EVICTION_VISITS {
-            let Some((place, tick)) = self.wheel.take_soonest() else { break };
+            let Some((place, tick)) = self.wheel.take_soonest() else {
+                break;
+            };
             // Not moved on by packets since it was put there, so none is older.
             let settled = self.wheel.tick_of(self.idle_deadline_ns(place)) <= tick;
             let newest_ns = |place: u32| self.hot[place as usize].newest_ns();

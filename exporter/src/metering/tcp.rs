@@ -85,7 +85,9 @@ impl TcpConnection {
             self.fin_end[direction] = tcp.sequence.wrapping_add(payload_octets).wrapping_add(syn + 1);
         }
         let other = 1 - direction;
-        if flags.any(TcpFlags::ACK) && state.has(TcpState::FIN[other]) && reaches(tcp.acknowledgment, self.fin_end[other])
+        if flags.any(TcpFlags::ACK)
+            && state.has(TcpState::FIN[other])
+            && reaches(tcp.acknowledgment, self.fin_end[other])
         {
             state.0 |= TcpState::FIN_ACKNOWLEDGED[other];
         }
@@ -106,8 +108,11 @@ impl TcpConnection {
             self.client = 1 - direction as u8;
             state.0 |= TcpState::HANDSHAKE;
             let answers = tcp.acknowledgment == self.initial_sequence[1 - direction].wrapping_add(1);
-            self.rtt_us[0] =
-                if self.syns == 1 && self.syn_acks == 1 && answers { microseconds(self.syn_ns, time_ns) } else { None };
+            self.rtt_us[0] = if self.syns == 1 && self.syn_acks == 1 && answers {
+                microseconds(self.syn_ns, time_ns)
+            } else {
+                None
+            };
         } else {
             self.syns = self.syns.saturating_add(1);
             self.syn_ns = time_ns;

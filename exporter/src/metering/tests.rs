@@ -31,11 +31,14 @@ struct Story {
 
 impl Story {
     fn new(config: MeterConfig) -> Story {
-        Story { meter: Meter::new(config) }
+        Story {
+            meter: Meter::new(config),
+        }
     }
 
     fn frame(&mut self, at: i64, packet: &[u8]) {
-        self.meter.handle_frame(T0 + at, LinkType::RAW, packet, packet.len() as u32, 0);
+        self.meter
+            .handle_frame(T0 + at, LinkType::RAW, packet, packet.len() as u32, 0);
     }
 
     fn udp(&mut self, at: i64, from: End, port: u16, payload: usize) {
@@ -53,7 +56,10 @@ impl Story {
     fn finish(&mut self) -> Vec<FlowRecord> {
         assert!(self.meter.finish(FlowEndReason::ForcedEnd));
         let counters = self.meter.counters();
-        assert_eq!(counters.packets_seen, counters.packets_metered + counters.packets_not_metered());
+        assert_eq!(
+            counters.packets_seen,
+            counters.packets_metered + counters.packets_not_metered()
+        );
         assert_eq!(counters.flows_active, 0);
         self.records()
     }
@@ -64,20 +70,40 @@ fn ipv4(from: End, protocol: u8, payload: &[u8]) -> Vec<u8> {
     let (a, b) = ([192, 0, 2, 1], [198, 51, 100, 2]);
     let (src, dst) = if from == A { (a, b) } else { (b, a) };
     let ttl = if from == A { 64 } else { 57 };
-    [&[0x45, 0, length[0], length[1], 0, 1, 0x40, 0, ttl, protocol, 0, 0][..], &src, &dst, payload].concat()
+    [
+        &[0x45, 0, length[0], length[1], 0, 1, 0x40, 0, ttl, protocol, 0, 0][..],
+        &src,
+        &dst,
+        payload,
+    ]
+    .concat()
 }
 
 fn ports(from: End, port: u16) -> Vec<u8> {
     let (high, low) = (40_000u16.to_be_bytes(), port.to_be_bytes());
-    if from == A { [high, low].concat() } else { [low, high].concat() }
+    if from == A {
+        [high, low].concat()
+    } else {
+        [low, high].concat()
+    }
 }
 
 fn udp(from: End, port: u16, payload: usize) -> Vec<u8> {
-    [&ports(from, port)[..], &((8 + payload) as u16).to_be_bytes(), &[0, 0], &vec![0; payload]].concat()
+    [
+        &ports(from, port)[..],
+        &((8 + payload) as u16).to_be_bytes(),
+        &[0, 0],
+        &vec![0; payload],
+    ]
+    .concat()
 }
 
 fn tcp(from: End, flags: u8, sequence: u32, acknowledgment: u32, payload: usize) -> Vec<u8> {
-    let fields = [&sequence.to_be_bytes()[..], &acknowledgment.to_be_bytes(), &[0x50, flags, 0x20, 0, 0, 0, 0, 0]];
+    let fields = [
+        &sequence.to_be_bytes()[..],
+        &acknowledgment.to_be_bytes(),
+        &[0x50, flags, 0x20, 0, 0, 0, 0, 0],
+    ];
     [&ports(from, 443)[..], &fields.concat(), &vec![0; payload]].concat()
 }
 
@@ -95,15 +121,33 @@ fn both_directions_are_one_biflow_oriented_by_its_first_packet() {
     story.udp(0, B, 53, 100);
     story.udp(5 * MS, A, 53, 10);
     story.udp(9 * MS, A, 53, 20);
-    let [record] = &story.finish()[..] else { panic!("one record") };
+    let [record] = &story.finish()[..] else {
+        panic!("one record")
+    };
     assert_eq!(record.key.src, "198.51.100.2".parse::<IpAddr>().unwrap());
-    assert_eq!((record.key.src_port, record.key.dst_port, record.key.protocol), (53, 40_000, 17));
+    assert_eq!(
+        (record.key.src_port, record.key.dst_port, record.key.protocol),
+        (53, 40_000, 17)
+    );
     assert_eq!(counts(record), [(1, 128), (2, 38 + 48)]);
-    assert_eq!((times(record), record.end_reason), ((0, 9 * MS), FlowEndReason::ForcedEnd));
-    assert_eq!((record.reverse.first_ns - T0, record.reverse.last_ns - T0), (5 * MS, 9 * MS));
+    assert_eq!(
+        (times(record), record.end_reason),
+        ((0, 9 * MS), FlowEndReason::ForcedEnd)
+    );
+    assert_eq!(
+        (record.reverse.first_ns - T0, record.reverse.last_ns - T0),
+        (5 * MS, 9 * MS)
+    );
     assert_eq!((record.forward.ttl_min, record.reverse.ttl_max), (57, 64));
     let counters = story.meter.counters();
-    assert_eq!((counters.packets_metered, counters.octets_metered, counters.flows_created), (3, 214, 1));
+    assert_eq!(
+        (
+            counters.packets_metered,
+            counters.octets_metered,
+            counters.flows_created
+        ),
+        (3, 214, 1)
+    );
     assert_eq!(counters.records_for(FlowEndReason::ForcedEnd), 1);
 }
 
@@ -114,14 +158,24 @@ fn an_idle_flow_ends_by_its_own_next_packet_or_by_time() {
     story.udp(14_999 * MS, A, 53, 1);
     assert_eq!(story.records(), []);
     story.udp(29_999 * MS, A, 53, 1);
-    let [record] = &story.records()[..] else { panic!("one record") };
-    assert_eq!((times(record), record.end_reason), ((0, 14_999 * MS), FlowEndReason::IdleTimeout));
+    let [record] = &story.records()[..] else {
+        panic!("one record")
+    };
+    assert_eq!(
+        (times(record), record.end_reason),
+        ((0, 14_999 * MS), FlowEndReason::IdleTimeout)
+    );
 
     story.meter.handle_timeout(T0 + 44_998 * MS);
     assert!(!story.meter.has_records());
     story.meter.handle_timeout(T0 + 45_010 * MS);
-    let [record] = &story.records()[..] else { panic!("one record") };
-    assert_eq!((times(record), record.end_reason), ((29_999 * MS, 29_999 * MS), FlowEndReason::IdleTimeout));
+    let [record] = &story.records()[..] else {
+        panic!("one record")
+    };
+    assert_eq!(
+        (times(record), record.end_reason),
+        ((29_999 * MS, 29_999 * MS), FlowEndReason::IdleTimeout)
+    );
     assert_eq!(story.finish(), []);
     assert_eq!(story.meter.counters().flows_created, 2);
 }
@@ -135,11 +189,18 @@ fn an_active_flow_is_cut_and_keeps_its_orientation() {
     assert_eq!(story.records(), []);
     // The wheel gives the record although no packet of this flow comes.
     story.meter.handle_timeout(T0 + 60_010 * MS);
-    let [record] = &story.records()[..] else { panic!("one record") };
-    assert_eq!((times(record), record.end_reason), ((0, 59 * SECOND), FlowEndReason::ActiveTimeout));
+    let [record] = &story.records()[..] else {
+        panic!("one record")
+    };
+    assert_eq!(
+        (times(record), record.end_reason),
+        ((0, 59 * SECOND), FlowEndReason::ActiveTimeout)
+    );
     assert_eq!(counts(record), [(1, 29), (59, 59 * 29)]);
     story.udp(61 * SECOND, B, 53, 2);
-    let [record] = &story.finish()[..] else { panic!("one record") };
+    let [record] = &story.finish()[..] else {
+        panic!("one record")
+    };
     assert_eq!(record.key.src, "192.0.2.1".parse::<IpAddr>().unwrap());
     assert_eq!(counts(record), [(0, 0), (1, 30)]);
     assert_eq!(times(record), (61 * SECOND, 61 * SECOND));
@@ -148,13 +209,21 @@ fn an_active_flow_is_cut_and_keeps_its_orientation() {
 
 #[test]
 fn a_cut_flow_that_stays_quiet_leaves_without_an_empty_record() {
-    let mut story = Story::new(MeterConfig { active_timeout_ns: SECOND, ..MeterConfig::default() });
+    let mut story = Story::new(MeterConfig {
+        active_timeout_ns: SECOND,
+        ..MeterConfig::default()
+    });
     story.udp(0, A, 53, 1);
     for second in [2, 30] {
         story.meter.handle_timeout(T0 + second * SECOND);
     }
-    let [record] = &story.records()[..] else { panic!("one record") };
-    assert_eq!((counts(record), record.end_reason), ([(1, 29), (0, 0)], FlowEndReason::ActiveTimeout));
+    let [record] = &story.records()[..] else {
+        panic!("one record")
+    };
+    assert_eq!(
+        (counts(record), record.end_reason),
+        ([(1, 29), (0, 0)], FlowEndReason::ActiveTimeout)
+    );
     assert_eq!(story.meter.counters().flows_active, 0);
 }
 
@@ -179,8 +248,13 @@ fn a_connection_ends_when_both_fins_are_acknowledged_and_keeps_what_trails() {
     story.meter.handle_timeout(T0 + 2_290 * MS);
     assert!(!story.meter.has_records());
     story.meter.handle_timeout(T0 + 2_310 * MS);
-    let [record] = &story.records()[..] else { panic!("one record") };
-    assert_eq!((times(record), record.end_reason), ((0, 300 * MS), FlowEndReason::EndOfFlow));
+    let [record] = &story.records()[..] else {
+        panic!("one record")
+    };
+    assert_eq!(
+        (times(record), record.end_reason),
+        ((0, 300 * MS), FlowEndReason::EndOfFlow)
+    );
     assert_eq!(counts(record), [(5, 300), (4, 660)]);
     assert_eq!((record.forward.tcp_flags, record.reverse.tcp_flags), (27, 27));
     assert_eq!(record.handshake_rtt_us, [Some(20_000), Some(5_000)]);
@@ -191,10 +265,20 @@ fn the_same_ports_again_are_another_biflow_but_a_repeated_syn_is_not() {
     let mut story = Story::new(MeterConfig::default());
     connection(&mut story, 0, 1000);
     connection(&mut story, 500 * MS, 90_000);
-    let [first] = &story.records()[..] else { panic!("one record") };
-    assert_eq!((times(first), first.end_reason), ((0, 75 * MS), FlowEndReason::EndOfFlow));
-    let [second] = &story.finish()[..] else { panic!("one record") };
-    assert_eq!((times(second), second.end_reason), ((500 * MS, 575 * MS), FlowEndReason::EndOfFlow));
+    let [first] = &story.records()[..] else {
+        panic!("one record")
+    };
+    assert_eq!(
+        (times(first), first.end_reason),
+        ((0, 75 * MS), FlowEndReason::EndOfFlow)
+    );
+    let [second] = &story.finish()[..] else {
+        panic!("one record")
+    };
+    assert_eq!(
+        (times(second), second.end_reason),
+        ((500 * MS, 575 * MS), FlowEndReason::EndOfFlow)
+    );
     assert_eq!(second.handshake_rtt_us, [Some(20_000), Some(5_000)]);
 
     // A refused client that tries again with the same sequence number.
@@ -203,8 +287,13 @@ fn the_same_ports_again_are_another_biflow_but_a_repeated_syn_is_not() {
         story.tcp(at, A, SYN, 5, 0, 0);
         story.tcp(at + MS, B, RST | ACK, 0, 6, 0);
     }
-    let [record] = &story.finish()[..] else { panic!("one record") };
-    assert_eq!((counts(record), record.end_reason), ([(2, 80), (2, 80)], FlowEndReason::EndOfFlow));
+    let [record] = &story.finish()[..] else {
+        panic!("one record")
+    };
+    assert_eq!(
+        (counts(record), record.end_reason),
+        ([(2, 80), (2, 80)], FlowEndReason::EndOfFlow)
+    );
 }
 
 #[test]
@@ -216,7 +305,9 @@ fn sequence_numbers_wrap() {
     story.tcp(25 * MS, A, FIN | ACK, 0, u32::MAX, 0);
     story.tcp(45 * MS, B, FIN | ACK, u32::MAX, 1, 4);
     story.tcp(50 * MS, A, ACK, 1, 4, 0);
-    let [record] = &story.finish()[..] else { panic!("one record") };
+    let [record] = &story.finish()[..] else {
+        panic!("one record")
+    };
     assert_eq!(record.end_reason, FlowEndReason::EndOfFlow);
     assert_eq!(record.handshake_rtt_us, [Some(20_000), Some(5_000)]);
 }
@@ -226,14 +317,20 @@ fn ambiguous_handshakes_are_left_out() {
     let handshake = |syns: &[i64], syn_acks: &[i64]| {
         let mut story = Story::new(MeterConfig::default());
         syns.iter().for_each(|at| story.tcp(at * MS, A, SYN, 9, 0, 0));
-        syn_acks.iter().for_each(|at| story.tcp(at * MS, B, SYN | ACK, 50, 10, 0));
+        syn_acks
+            .iter()
+            .for_each(|at| story.tcp(at * MS, B, SYN | ACK, 50, 10, 0));
         story.tcp(2000 * MS, A, ACK, 10, 51, 0);
         story.finish()[0].handshake_rtt_us
     };
     assert_eq!(handshake(&[0], &[1990]), [Some(1_990_000), Some(10_000)]);
     assert_eq!(handshake(&[0, 1000], &[1990]), [None, Some(10_000)]);
     assert_eq!(handshake(&[0], &[990, 1990]), [None, None]);
-    assert_eq!(handshake(&[], &[1990]), [None, Some(10_000)], "the SYN was not captured");
+    assert_eq!(
+        handshake(&[], &[1990]),
+        [None, Some(10_000)],
+        "the SYN was not captured"
+    );
     assert_eq!(handshake(&[0], &[]), [None, None]);
 }
 
@@ -243,9 +340,14 @@ fn icmp_request_and_reply_are_one_biflow() {
     story.frame(0, &ipv4(A, 1, &[8, 0, 0, 0, 0, 1, 0, 1]));
     story.frame(MS, &ipv4(B, 1, &[0, 0, 0, 0, 0, 1, 0, 1]));
     story.frame(2 * MS, &ipv4(B, 1, &[3, 1, 0, 0, 0, 0, 0, 0]));
-    let [record] = &story.finish()[..] else { panic!("one record") };
+    let [record] = &story.finish()[..] else {
+        panic!("one record")
+    };
     assert_eq!((record.key.src_port, record.key.dst_port), (0, 0));
-    assert_eq!((counts(record), record.icmp), ([(1, 28), (2, 56)], [Some(0x0800), Some(0)]));
+    assert_eq!(
+        (counts(record), record.icmp),
+        ([(1, 28), (2, 56)], [Some(0x0800), Some(0)])
+    );
 }
 
 #[test]
@@ -267,8 +369,10 @@ fn tags_and_interfaces_are_part_of_the_key() {
         meter.handle_frame(T0, LinkType::ETHERNET, frame, frame.len() as u32, *interface);
     }
     assert!(meter.finish(FlowEndReason::ForcedEnd));
-    let mut keys: Vec<_> =
-        meter.poll_records().map(|record| (record.key.interface, record.key.vlan, record.forward.packets)).collect();
+    let mut keys: Vec<_> = meter
+        .poll_records()
+        .map(|record| (record.key.interface, record.key.vlan, record.forward.packets))
+        .collect();
     keys.sort_unstable();
     assert_eq!(keys, [(1, [0, 0], 1), (1, [5, 0], 1), (1, [5, 6], 2), (2, [0, 0], 1)]);
     assert_eq!(meter.counters().vlan_tags_skipped, 1);
@@ -293,7 +397,14 @@ fn what_is_not_metered_is_counted_by_reason() {
     assert_eq!(reasons, [("arp", 2), ("not_ip", 1), ("ip_header_cut", 1)]);
     let faults: Vec<_> = counters.metered_with_fault_by_reason().collect();
     assert_eq!(faults, [("transport_length", 1)]);
-    assert_eq!((counters.packets_seen, counters.packets_metered, counters.records_total()), (5, 1, 1));
+    assert_eq!(
+        (
+            counters.packets_seen,
+            counters.packets_metered,
+            counters.records_total()
+        ),
+        (5, 1, 1)
+    );
     assert_eq!(counters.not_metered[Fault::Arp as usize], 2);
 }
 
@@ -304,11 +415,25 @@ fn late_frames_lengthen_flows_backwards_and_never_give_negative_times() {
     story.udp(5 * MS, A, 53, 1);
     story.udp(7 * MS, B, 53, 1);
     story.udp(6 * MS, B, 53, 1);
-    let [record] = &story.finish()[..] else { panic!("one record") };
+    let [record] = &story.finish()[..] else {
+        panic!("one record")
+    };
     assert_eq!(times(record), (5 * MS, 10 * MS));
-    assert_eq!((record.forward.first_ns - T0, record.forward.last_ns - T0), (5 * MS, 10 * MS));
-    assert_eq!((record.reverse.first_ns - T0, record.reverse.last_ns - T0), (6 * MS, 7 * MS));
-    assert_eq!((story.meter.counters().out_of_order_frames, story.meter.counters().clock_set_back), (3, 0));
+    assert_eq!(
+        (record.forward.first_ns - T0, record.forward.last_ns - T0),
+        (5 * MS, 10 * MS)
+    );
+    assert_eq!(
+        (record.reverse.first_ns - T0, record.reverse.last_ns - T0),
+        (6 * MS, 7 * MS)
+    );
+    assert_eq!(
+        (
+            story.meter.counters().out_of_order_frames,
+            story.meter.counters().clock_set_back
+        ),
+        (3, 0)
+    );
 }
 
 #[test]
@@ -327,7 +452,10 @@ fn flows_still_grow_old_when_an_older_capture_follows() {
 
 #[test]
 fn a_full_table_lets_the_flow_go_that_has_been_idle_longest() {
-    let mut story = Story::new(MeterConfig { max_flows: 100, ..MeterConfig::default() });
+    let mut story = Story::new(MeterConfig {
+        max_flows: 100,
+        ..MeterConfig::default()
+    });
     for port in 0..100 {
         story.udp(i64::from(port) * 50 * MS, A, port, 1);
     }
@@ -336,11 +464,16 @@ fn a_full_table_lets_the_flow_go_that_has_been_idle_longest() {
         story.udp(5 * SECOND + i64::from(port) * MS, A, port, 1);
     }
     story.udp(6 * SECOND, A, 200, 1);
-    let [record] = &story.records()[..] else { panic!("one record") };
+    let [record] = &story.records()[..] else {
+        panic!("one record")
+    };
     assert_eq!(record.end_reason, FlowEndReason::LackOfResources);
     assert_eq!(record.key.dst_port, 30);
     let counters = story.meter.counters();
-    assert_eq!((counters.flows_active, counters.flows_evicted, counters.flows_created), (100, 1, 101));
+    assert_eq!(
+        (counters.flows_active, counters.flows_evicted, counters.flows_created),
+        (100, 1, 101)
+    );
 
     // A flood: memory and account hold.
     for port in 0..10_000 {
@@ -352,7 +485,10 @@ fn a_full_table_lets_the_flow_go_that_has_been_idle_longest() {
     let counters = story.meter.counters();
     assert_eq!((active, rest), (100, 100));
     assert_eq!(counters.flows_created, counters.records_total());
-    assert_eq!(counters.records_for(FlowEndReason::LackOfResources), counters.flows_evicted);
+    assert_eq!(
+        counters.records_for(FlowEndReason::LackOfResources),
+        counters.flows_evicted
+    );
     assert_eq!(counters.packets_metered, 100 + 99 + 1 + 10_000);
 }
 

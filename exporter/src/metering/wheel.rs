@@ -19,7 +19,11 @@ struct Link {
     slot: u16,
 }
 
-const UNLINKED: Link = Link { next: NONE, previous: NONE, slot: u16::MAX };
+const UNLINKED: Link = Link {
+    next: NONE,
+    previous: NONE,
+    slot: u16::MAX,
+};
 
 /// Doubly linked lists of flows, one for each slot.
 #[derive(Debug)]
@@ -75,7 +79,11 @@ impl TimerWheel {
             self.links.resize(at + 1, UNLINKED);
         }
         let next = std::mem::replace(&mut self.heads[slot], flow);
-        self.links[at] = Link { next, previous: NONE, slot: slot as u16 };
+        self.links[at] = Link {
+            next,
+            previous: NONE,
+            slot: slot as u16,
+        };
         if next == NONE {
             self.occupied[slot / 64] |= 1 << (slot % 64);
         } else {
@@ -150,8 +158,7 @@ mod tests {
     const TICK_NS: i64 = 1 << LEAST_TICK_BITS;
 
     fn due(wheel: &mut TimerWheel, now_ns: i64) -> Vec<u32> {
-        let mut flows: Vec<u32> =
-            std::iter::from_fn(|| wheel.take_due(now_ns / TICK_NS)).collect();
+        let mut flows: Vec<u32> = std::iter::from_fn(|| wheel.take_due(now_ns / TICK_NS)).collect();
         flows.sort_unstable();
         flows
     }
@@ -181,7 +188,13 @@ mod tests {
 
     #[test]
     fn ticks_grow_with_the_reach() {
-        for (reach_ns, bits) in [(0, 20), (SECOND_NS, 20), (15 * SECOND_NS, 22), (3600 * SECOND_NS, 30), (i64::MAX, 48)] {
+        for (reach_ns, bits) in [
+            (0, 20),
+            (SECOND_NS, 20),
+            (15 * SECOND_NS, 22),
+            (3600 * SECOND_NS, 30),
+            (i64::MAX, 48),
+        ] {
             let wheel = TimerWheel::new(reach_ns);
             assert_eq!(wheel.tick_bits, bits, "{reach_ns}");
         }

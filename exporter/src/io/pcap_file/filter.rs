@@ -18,7 +18,10 @@ impl FrameFilter {
     /// # Errors
     /// What libpcap says of it.
     pub fn new(expression: &str) -> Result<FrameFilter, CaptureError> {
-        let mut filter = FrameFilter { expression: expression.to_owned(), programs: Vec::new() };
+        let mut filter = FrameFilter {
+            expression: expression.to_owned(),
+            programs: Vec::new(),
+        };
         filter.compile(LinkType::ETHERNET)?;
         Ok(filter)
     }

@@ -91,7 +91,10 @@ pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CaptureError> {
 fn captures_in(folder: &Path) -> Result<Vec<PathBuf>, CaptureError> {
     let fault = |error: io::Error| unreadable(folder, &error);
     let mut captures = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(fault)?.take(limits::MAX_CAPTURE_FILES + 1) {
+    for entry in std::fs::read_dir(folder)
+        .map_err(fault)?
+        .take(limits::MAX_CAPTURE_FILES + 1)
+    {
         let path = entry.map_err(fault)?.path();
         if path.is_file() && begins_as_capture(&path) {
             captures.push(path);
@@ -99,7 +102,10 @@ fn captures_in(folder: &Path) -> Result<Vec<PathBuf>, CaptureError> {
     }
     captures.sort();
     if captures.is_empty() {
-        return Err(CaptureError(format!("{}: no pcap or pcapng file in this folder", folder.display())));
+        return Err(CaptureError(format!(
+            "{}: no pcap or pcapng file in this folder",
+            folder.display()
+        )));
     }
     Ok(captures)
 }
@@ -107,7 +113,9 @@ fn captures_in(folder: &Path) -> Result<Vec<PathBuf>, CaptureError> {
 /// Names tell little (tcpdump numbers its files behind the suffix), so the first octets decide.
 fn begins_as_capture(path: &Path) -> bool {
     let mut magic = [0; 4];
-    let read = Input::open(path).ok().and_then(|mut input| input.read_exact(&mut magic).ok());
+    let read = Input::open(path)
+        .ok()
+        .and_then(|mut input| input.read_exact(&mut magic).ok());
     let magic = u32::from_be_bytes(magic);
     read.is_some() && (PcapDecoder::is_magic(magic) || PcapngDecoder::is_magic(magic))
 }
