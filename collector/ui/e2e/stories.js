@@ -31,12 +31,6 @@ async function open(page, base, path = '/?from=all') {
   await settled(page);
 }
 
-async function search(page, text) {
-  await filterBox(page).fill(text);
-  await filterBox(page).press('Enter');
-  await settled(page);
-}
-
 /** The ids of the flows that the page asked for last, and what it shows of them. */
 async function shown(page) {
   return page.evaluate(() => ({

@@ -47,6 +47,12 @@ function advice(status: number): string {
   return '';
 }
 
+/** A detail as a sentence; a name at its beginning keeps its case. */
+function sentence(text: string): string {
+  const begun = /^[a-z]+\s/.test(text) ? text.charAt(0).toUpperCase() + text.slice(1) : text;
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
+}
+
 async function failure(response: Response): Promise<ApiError> {
   let problem: Problem | null = null;
   const body = await response.text();
@@ -56,7 +62,7 @@ async function failure(response: Response): Promise<ApiError> {
   } catch {
     // Not a problem document: a proxy on the way, perhaps. The status has to do.
   }
-  const words = problem?.detail ?? problem?.title ?? `The collector answered ${response.status}.`;
+  const words = sentence(problem?.detail ?? problem?.title ?? `The collector answered ${response.status}`);
   return new ApiError(words, advice(response.status), response.status, problem);
 }
 

@@ -10,7 +10,6 @@ export interface Segment {
 // C0, DEL, C1; soft hyphen; Arabic letter mark; zero width and directional marks; line separators; bidi embeddings,
 // isolates and invisible operators; variation of the byte order mark; interlinear marks; tags; lone surrogates.
 const UNSEEN =
-  // eslint-disable-next-line no-control-regex, no-misleading-character-class
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202f\u205f-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/gu;
 
 /** Cuts text into plain runs and unseen characters. */
