@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 
 use flowgauge_exporter::config::cli::{self, Cli, Command};
 use flowgauge_exporter::config::{Config, ConfigError, LogConfig, collect, file};
@@ -17,7 +17,7 @@ const FAILED: u8 = 1;
 const WRONG: u8 = 2;
 
 fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
+    let matches = cli::command().get_matches();
     let command = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli.command,
         Err(error) => error.exit(),
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Command::Interfaces => interfaces(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "flowgauge-exporter", &mut script);
+            clap_complete::generate(shell, &mut cli::command(), "flowgauge-exporter", &mut script);
             print(&script)
         }
         Command::Man => match manual() {
@@ -119,7 +119,7 @@ fn interfaces() -> ExitCode {
 
 /// The page of the program, followed by that of each command.
 fn manual() -> io::Result<Vec<u8>> {
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = cli::command().disable_help_subcommand(true);
     // Gives the subcommands their full names.
     command.build();
     let mut pages = Vec::new();

@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgMatches, Args, Parser, Subcommand, parser::ValueSource};
+use clap::builder::FalseyValueParser;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, Parser, Subcommand};
 
 use super::keys::{KEYS, Origin, Setting, Settings, Shape};
 
@@ -50,11 +52,19 @@ Examples:
   tcpdump -w - | flowgauge-exporter run --read - --filter 'not port 22' --to json:-
   flowgauge-exporter run --config /etc/flowgauge/exporter.toml
 
-DEST: udp://HOST[:4739], tcp://HOST[:4739], file:PATH (IPFIX File, RFC 5655), json:PATH or json:- (one object a line).
-Durations: 500ms, 15s, 1m, 2h. Every flag is also a key of the file ([metering] idle_timeout) and an environment
-variable (FLOWGAUGE_METERING_IDLE_TIMEOUT); a flag wins over the environment, the environment over the file.
-SIGTERM and SIGINT end all flows, send what is queued and print the accounts; a second one stops the sending.
-Exit status: 0 done, 1 failed while running or records lost at the end, 2 wrong arguments or configuration.";
+DEST: udp://HOST[:4739], tcp://HOST[:4739], file:PATH (IPFIX File, RFC 5655),
+      json:PATH or json:- (one object a line)
+Durations: 500ms, 15s, 1m, 2h
+
+Every flag is also a key of the file ([metering] idle_timeout) and an environment variable
+(FLOWGAUGE_METERING_IDLE_TIMEOUT, values of lists separated by commas). A flag wins over
+the environment, the environment over the file.
+
+SIGTERM and SIGINT end all flows, send what is queued and print the accounts; a second one
+gives up what is queued. A file grows as PATH.part until it is complete.
+
+Exit status: 0 done, 1 failed while running or records lost at the end, 2 wrong arguments
+or configuration.";
 
 /// The flags of `run`: all text, all optional. The names of the fields are the ids in [`KEYS`].
 #[derive(Debug, Args)]
@@ -95,7 +105,7 @@ pub struct RunArgs {
         help_heading = "Metering"
     )]
     active_timeout: Option<String>,
-    /// Hold at most this many flows; beyond it the oldest are ended early [default: 1000000]
+    /// Hold at most this many flows; beyond it the oldest are ended early [default: 1048576]
     #[arg(
         long,
         value_name = "N",
@@ -158,7 +168,7 @@ pub struct RunArgs {
         help_heading = "Exporting"
     )]
     template_refresh_messages: Option<String>,
-    /// At the end, keep trying to deliver this long before giving records up [default: 30s]
+    /// Give a destination up that takes nothing for this long, at the end or while files are read [default: 30s]
     #[arg(
         long,
         value_name = "TIME",
@@ -171,8 +181,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "FORM", env = "FLOWGAUGE_LOG_FORMAT", help_heading = "Log")]
     log: Option<String>,
     /// Log only warnings and errors, and no accounts at the end
-    #[arg(short, long, env = "FLOWGAUGE_LOG_QUIET", help_heading = "Log")]
+    #[arg(short, long, env = "FLOWGAUGE_LOG_QUIET", help_heading = "Log", value_parser = FalseyValueParser::new())]
     quiet: bool,
+}
+
+/// The command line, ready to be matched, completed or printed as a manual.
+pub fn command() -> clap::Command {
+    // The help names the variables; what they hold at the moment is noise there, and may be a secret one day.
+    Cli::command().mut_subcommand("run", |run| run.mut_args(|arg| arg.hide_env_values(true)))
 }
 
 /// What was given on the command line of `run` or in the environment, with its origin.
@@ -212,8 +228,6 @@ fn split(text: &str, shape: Shape, origin: &Origin) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn run_command() -> clap::Command {
@@ -237,12 +251,12 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
     fn lists_take_several_values_either_way() {
-        let matches = Cli::command()
+        let matches = command()
             .try_get_matches_from([
                 "flowgauge-exporter",
                 "run",

@@ -62,31 +62,41 @@ impl Udp {
     /// Makes sure that there is a socket, waiting for the name to have an address.
     fn open(&mut self, progress: &Progress) -> Result<(), Failure> {
         while self.socket.is_none() {
-            if !self.retry.is_due(now_ns()) {
-                self.context.stop.sleep(self.retry.wait(now_ns()));
+            let wait = self.retry.wait(now_ns());
+            if !wait.is_zero() {
+                self.context.stop.sleep(wait.min(Duration::from_secs(1)));
             }
-            match resolve(&self.endpoint).and_then(|addresses| connect(&addresses)) {
-                Ok(socket) => {
-                    self.retry.handle_success(now_ns());
-                    self.accounts.add_connection();
-                    self.socket = Some(socket);
-                }
-                Err(error) => {
-                    let wait = self.retry.handle_failure(now_ns());
-                    if self.unresolved.permit(Instant::now()).is_some() {
-                        let name = &self.accounts.name;
-                        tracing::warn!("{name}: {error}; trying again in {:.1} s", wait.as_secs_f64());
-                    }
-                    if self.context.stop.is_over(progress.at()) {
-                        return Err(Failure::GivenUp);
-                    }
-                }
+            if self.retry.is_due(now_ns()) {
+                self.try_open();
+            }
+            if self.socket.is_none() && self.context.stop.is_over(progress.at()) {
+                return Err(Failure::GivenUp);
             }
         }
         Ok(())
     }
 
-    /// Sends what is ready at the pace; says how many Flow Records that accounted for.
+    fn try_open(&mut self) {
+        match resolve(&self.endpoint).and_then(|addresses| connect(&addresses)) {
+            Ok(socket) => {
+                self.retry.handle_success(now_ns());
+                self.accounts.add_connection();
+                self.socket = Some(socket);
+            }
+            Err(error) => {
+                let wait = self.retry.handle_failure(now_ns());
+                if self.unresolved.permit(Instant::now()).is_some() {
+                    let name = &self.accounts.name;
+                    tracing::warn!("{name}: {error}; trying again in {:.1} s", wait.as_secs_f64());
+                }
+            }
+        }
+    }
+
+    /// Sends what is ready at the pace.
+    ///
+    /// # Errors
+    /// Why it stopped, and how many Flow Records are accounted for.
     fn send_ready(&mut self, progress: &mut Progress) -> Result<(), (Failure, usize)> {
         let mut accounted = 0;
         while let Some(message) = self.process.poll_message() {

@@ -53,7 +53,7 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
     let meter_config = meter_config(&config.metering, sources.len());
     let metered = match sources {
         Sources::Files(mut files) => {
-            vec![MeteringLoop::new(None, meter_config, &fan_out, &stop, &metering).run(&mut files)]
+            vec![MeteringLoop::new(None, meter_config, &fan_out, &stop, &metering).run(&mut *files)]
         }
         Sources::Live(captures) => thread::scope(|scope| {
             let threads: Vec<_> = captures
@@ -81,7 +81,7 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
 }
 
 enum Sources {
-    Files(PcapFiles),
+    Files(Box<PcapFiles>),
     Live(Vec<(String, LiveCapture)>),
 }
 
@@ -98,7 +98,7 @@ fn open_sources(config: &Config) -> Result<Sources, String> {
     let filter = config.capture.filter.as_deref();
     match &config.capture.source {
         Source::Files(paths) => PcapFiles::open(paths, filter)
-            .map(Sources::Files)
+            .map(|files| Sources::Files(Box::new(files)))
             .map_err(|error| error.to_string()),
         Source::Live(interfaces) => interfaces
             .iter()
