@@ -276,7 +276,7 @@ columns! {
     ICMP_CODE = plain("icmp.code", Number, &["icmpCodeIPv4", "icmpCodeIPv6"], "ICMP code");
     APP_NAME = plain("app.name", Text, &["applicationName"], "application").indexed();
     DNS_QNAME = plain("dns.qname", Text, &["dnsQueryName", "dnsName"], "name asked for").indexed();
-    DNS_QTYPE = plain("dns.qtype", Number, &["dnsQueryType", "dnsRRType"], "type asked for").codes(&[], "dns-type");
+    DNS_QTYPE = plain("dns.qtype", Number, &["dnsQueryType", "dnsQRType"], "type asked for").codes(&[], "dns-type");
     DNS_RCODE = plain("dns.rcode", Number, &["dnsResponseCode"], "response code, absent when unanswered")
         .codes(codes::DNS_RCODES, "dns-rcode");
     DNS_LATENCY = plain("dns.latency", Duration, &["dnsResponseTimeMicroseconds"], "time from query to response").unit("ns");

@@ -3,6 +3,7 @@
 //! Texts lie in one buffer and buffers are used again by later rows of the same thread, so that a row costs no allocation.
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -195,7 +196,14 @@ impl Row {
             CellRef::Number(value) => (Packed::Number(value), true),
             CellRef::Signed(value) => (Packed::Signed(value), true),
             CellRef::Float(value) => (Packed::Float(value), true),
-            CellRef::Ip(value) => (Packed::Ip(value), true),
+            // tantivy keeps no addresses by name: they are text.
+            CellRef::Ip(value) => {
+                let text = &mut self.buffers.text;
+                let start = text.len() as u32;
+                // Writing to a String does not fail.
+                let _ = write!(text, "{}", u128_to_ip(value));
+                (Packed::Text { start, end: text.len() as u32 }, true)
+            }
             CellRef::Bool(value) => (Packed::Bool(value), true),
             CellRef::Text(text) => self.keep_text(text),
         };

@@ -14,7 +14,7 @@ use super::ranges::{Ranges, ranges, set_ranges};
 use super::scan::{BLOCK, first_codes, present, scan};
 use super::{Filter, QueryError, Watch};
 use crate::normalize::columns::{ColumnKind, columns, id};
-use crate::normalize::row::Cell;
+use crate::normalize::row::{Cell, ip_to_u128};
 use crate::store::segment::{Codes, Decode, OpenSegment, Segment, ip_term_address};
 
 /// Sets larger than this are looked up in the column rather than in the inverted index.
@@ -200,6 +200,10 @@ impl Evaluation<'_> {
         }
         let mut found = Bits::none(within.len());
         for codes in subject_codes(self.open, subject) {
+            if let (Decode::Text(_), Literal::Ip(_) | Literal::Net(..)) = (&codes.decode, literal) {
+                self.terms(&codes, within, &mut found, |term| address_fits(term, operator, literal))?;
+                continue;
+            }
             let fits = ranges(&codes.decode, operator, literal).map_err(store_error)?;
             self.in_ranges(&codes, &fits, within, &mut found)?;
         }
@@ -218,6 +222,11 @@ impl Evaluation<'_> {
         for codes in subject_codes(self.open, subject) {
             let fits = set_ranges(&codes.decode, literals).map_err(store_error)?;
             self.in_ranges(&codes, &fits, within, &mut found)?;
+            if literals.iter().any(|literal| matches!(literal, Literal::Ip(_) | Literal::Net(..))) {
+                self.terms(&codes, within, &mut found, |term| {
+                    literals.iter().any(|literal| address_fits(term, Operator::Equal, literal))
+                })?;
+            }
         }
         Ok(found)
     }
@@ -303,6 +312,17 @@ impl Evaluation<'_> {
     }
 
     fn matches(&self, codes: &Codes, pattern: &Pattern, within: &Bits, out: &mut Bits) -> Result<(), QueryError> {
+        self.terms(codes, within, out, |term| pattern.fits(term))
+    }
+
+    /// Asks once for each text of the segment, then looks for those that fit.
+    fn terms(
+        &self,
+        codes: &Codes,
+        within: &Bits,
+        out: &mut Bits,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), QueryError> {
         let Decode::Text(text) = &codes.decode else { return Ok(()) };
         let terms = text.dictionary().num_terms();
         let mut fits = Bits::none(u32::try_from(terms).unwrap_or(u32::MAX));
@@ -313,7 +333,7 @@ impl Evaluation<'_> {
             if ord.is_multiple_of(BLOCK) {
                 self.watch.check()?;
             }
-            if std::str::from_utf8(stream.key()).is_ok_and(|term| pattern.fits(term)) {
+            if std::str::from_utf8(stream.key()).is_ok_and(&wanted) {
                 fits.insert(ord);
                 any = true;
             }
@@ -415,6 +435,16 @@ impl Reader<'_> {
             (self.decode(), other.decode()),
             (Decode::Number, Decode::Number) | (Decode::Signed, Decode::Signed) | (Decode::Bool, Decode::Bool)
         )
+    }
+}
+
+/// Whether an address that was kept as text compares so.
+fn address_fits(term: &str, operator: Operator, literal: &Literal) -> bool {
+    let Ok(address) = term.parse().map(ip_to_u128) else { return false };
+    match literal {
+        Literal::Ip(wanted) => operator.holds(address.cmp(wanted)),
+        Literal::Net(first, last) => (*first..=*last).contains(&address) == (operator == Operator::Equal),
+        _ => false,
     }
 }
 

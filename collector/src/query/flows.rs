@@ -10,8 +10,7 @@ use std::sync::Arc;
 use tantivy::columnar::MonotonicallyMappableToU64;
 
 use super::cursor::Cursor;
-use super::evaluate::{EndColumn, Selection, compare_cells, subject_codes};
-use super::filter::ast::Subject;
+use super::evaluate::{EndColumn, Selection, compare_cells};
 use super::filter::{Filter, nearest};
 use super::scan::{BLOCK, first_codes};
 use super::table::{TableColumn, TableRow};
@@ -362,9 +361,4 @@ fn cell_of(open: &OpenSegment, column: ColumnId, doc: u32) -> Result<Option<Cell
         Some(Cell::Number(value)) if column.column().kind == ColumnKind::Mac => Some(Cell::Mac(value)),
         cell => cell,
     })
-}
-
-/// Whether a subject has any value in a segment, for completion.
-pub(super) fn has_values(open: &OpenSegment, subject: &Subject) -> bool {
-    subject_codes(open, subject).iter().any(|codes| codes.column.values.num_vals() > 0)
 }

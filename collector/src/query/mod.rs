@@ -9,6 +9,7 @@ pub mod filter;
 pub mod flows;
 mod ranges;
 mod scan;
+mod seen;
 pub mod table;
 pub mod time;
 mod watch;

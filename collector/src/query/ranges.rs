@@ -21,11 +21,6 @@ impl Ranges {
         }
     }
 
-    /// Whether no code fits.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Whether a code fits.
     #[inline]
     pub fn contains(&self, code: u64) -> bool {

@@ -4,8 +4,9 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, TryRecvError};
 use tantivy::Index;
 use tantivy::directory::MmapDirectory;
 use tantivy::indexer::merge_indices;
@@ -16,24 +17,34 @@ use super::segment::Segment;
 use super::state::{Shared, count, directory_octets};
 use crate::limits;
 
-/// Merges whenever it is woken and there is something to merge, until the channel closes.
+/// Merges and removes whenever it is woken, until the channel closes.
 pub(super) fn run(shared: &Shared, wake: &Receiver<()>) {
     while wake.recv().is_ok() {
+        retain(shared);
         while let Some((partition, window)) = plan(shared) {
             if let Err(error) = merge(shared, partition, &window) {
                 count(&shared.counters.merge_errors, 1);
                 shared.fail(error);
                 break;
             }
-            if is_closed(wake) {
-                return;
+            // Retention goes first, and nobody waits for a merge when the store closes.
+            retain(shared);
+            if let Err(TryRecvError::Disconnected) = wake.try_recv() {
+                break;
             }
         }
     }
+    retain(shared);
 }
 
-fn is_closed(wake: &Receiver<()>) -> bool {
-    matches!(wake.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
+fn retain(shared: &Shared) {
+    let now_ns = shared.retain_ns.swap(i64::MIN, Ordering::AcqRel);
+    if now_ns == i64::MIN {
+        return;
+    }
+    if let Err(error) = shared.retain(now_ns) {
+        shared.fail(error);
+    }
 }
 
 /// The next segments to merge: the cheapest neighbours of the first partition that has too many.

@@ -49,6 +49,8 @@ pub(super) struct Shared {
     pub writer_taken: AtomicBool,
     pub committed_ns: AtomicI64,
     pub next_id: AtomicU64,
+    /// The time at which retention is to look, `i64::MIN` for not at all.
+    pub retain_ns: AtomicI64,
     state: Mutex<State>,
     snapshot: RwLock<Arc<Snapshot>>,
     error: Mutex<Option<StoreError>>,
@@ -79,6 +81,7 @@ impl Shared {
             writer_taken: AtomicBool::new(false),
             committed_ns: AtomicI64::new(i64::MIN),
             next_id,
+            retain_ns: AtomicI64::new(i64::MIN),
             state: Mutex::new(State { manifest, segments: HashMap::new() }),
             snapshot: RwLock::default(),
             error: Mutex::new(None),

@@ -23,6 +23,8 @@ use crate::normalize::row::Row;
 
 const NS_PER_S: i64 = 1_000_000_000;
 const NS_PER_MS: i64 = 1_000_000;
+/// How long a commit waits when the segment before is still being written.
+const RETRY_NS: i64 = 50 * NS_PER_MS;
 /// How often retention looks at the partitions.
 const RETENTION_NS: i64 = 30 * NS_PER_S;
 
@@ -34,6 +36,7 @@ pub struct StoreWriter {
     partition: Option<PartitionMeta>,
     filling: Option<Box<Filling>>,
     jobs: Option<Sender<Job>>,
+    wake: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
     retention_ns: i64,
 }
@@ -52,12 +55,13 @@ struct Filling {
     meta: SegmentMeta,
     other: HashSet<Arc<str>>,
     since_ns: i64,
+    /// Not handed over before this, because the segment before was still being written.
+    retry_ns: i64,
 }
 
 enum Job {
     Write(Box<Filling>, i64),
     Seal(u64),
-    Retain(i64),
     Reply(Sender<()>),
 }
 
@@ -65,17 +69,18 @@ impl StoreWriter {
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, StoreError> {
         let (jobs, received) = bounded(limits::SEGMENTS_IN_FLIGHT);
         let (wake, woken) = bounded(1);
+        let wake_after_writes = wake.clone();
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(StoreError::io(&shared.dir))
         };
         let for_jobs = Arc::clone(&shared);
         let for_merges = Arc::clone(&shared);
         let threads = vec![
-            spawn("store-write", Box::new(move || write_jobs(&for_jobs, &received, &wake)))?,
+            spawn("store-write", Box::new(move || write_jobs(&for_jobs, &received, &wake_after_writes)))?,
             spawn("store-merge", Box::new(move || merge::run(&for_merges, &woken)))?,
         ];
         let partition = shared.lock().manifest.partitions.last().filter(|last| !last.sealed).cloned();
-        Ok(Self { shared, partition, filling: None, jobs: Some(jobs), threads, retention_ns: i64::MIN })
+        Ok(Self { shared, partition, filling: None, jobs: Some(jobs), wake: Some(wake), threads, retention_ns: i64::MIN })
     }
 
     /// Adds a row that arrived at `now_ns`; commits when enough have gathered.
@@ -132,8 +137,13 @@ impl StoreWriter {
         if self.poll_timeout().is_some_and(|due_ns| now_ns >= due_ns) {
             self.try_hand_over(now_ns);
         }
-        if now_ns.saturating_sub(self.retention_ns) >= RETENTION_NS && self.try_send(Job::Retain(now_ns)).is_none() {
+        if now_ns.saturating_sub(self.retention_ns) >= RETENTION_NS {
             self.retention_ns = now_ns;
+            self.shared.retain_ns.store(now_ns, Ordering::Release);
+            if let Some(wake) = &self.wake {
+                // A wake-up that is already waiting is enough.
+                let _ = wake.try_send(());
+            }
         }
         self.report()
     }
@@ -141,7 +151,7 @@ impl StoreWriter {
     /// When rows are waiting to be committed: by when [`StoreWriter::handle_timeout`] should be called.
     pub fn poll_timeout(&self) -> Option<i64> {
         let wait_ns = i64::try_from(self.shared.config.commit_ms).unwrap_or(i64::MAX).saturating_mul(NS_PER_MS);
-        self.filling.as_ref().map(|filling| filling.since_ns.saturating_add(wait_ns))
+        self.filling.as_ref().map(|filling| filling.since_ns.saturating_add(wait_ns).max(filling.retry_ns))
     }
 
     /// Rows added and not yet handed over to be written.
@@ -195,6 +205,9 @@ impl StoreWriter {
         let Some(filling) = self.filling.take() else { return };
         if let Some(Job::Write(filling, _)) = self.try_send(Job::Write(filling, now_ns)) {
             // The segment before is still being written: this one goes on filling.
+            let retry_ns = now_ns.saturating_add(RETRY_NS);
+            let mut filling = filling;
+            filling.retry_ns = retry_ns;
             self.filling = Some(filling);
         }
     }
@@ -224,6 +237,7 @@ impl StoreWriter {
 
     fn stop(&mut self) {
         self.jobs = None;
+        self.wake = None;
         for thread in self.threads.drain(..) {
             // A panic was reported when it happened.
             let _ = thread.join();
@@ -278,7 +292,7 @@ fn start_segment(
         other: Vec::new(),
     };
     let partition = PartitionMeta { segments: Vec::new(), ..partition.clone() };
-    Ok(Box::new(Filling { writer, path, partition, meta, other: HashSet::new(), since_ns: now_ns }))
+    Ok(Box::new(Filling { writer, path, partition, meta, other: HashSet::new(), since_ns: now_ns, retry_ns: i64::MIN }))
 }
 
 fn fresh_partition(shared: &Shared, now_ns: i64) -> PartitionMeta {
@@ -346,11 +360,6 @@ fn write_jobs(shared: &Shared, jobs: &Receiver<Job>, wake: &Sender<()>) {
                     }
                 });
                 if let Err(error) = sealed {
-                    shared.fail(error);
-                }
-            }
-            Job::Retain(now_ns) => {
-                if let Err(error) = shared.retain(now_ns) {
                     shared.fail(error);
                 }
             }

@@ -25,7 +25,7 @@ enum Sum {
     Flows(u64),
     Sum(i128, f64),
     Avg(i128, f64, u64),
-    Extreme(Option<Cell>, bool),
+    Extreme(Option<Cell>),
     Unique(u64),
     All(Vec<f64>, Vec<i128>),
 }
@@ -201,8 +201,7 @@ fn empty(kind: &MetricKind) -> Sum {
         MetricKind::Flows | MetricKind::FlowRate => Sum::Flows(0),
         MetricKind::Sum(_) | MetricKind::Rate(..) => Sum::Sum(0, 0.0),
         MetricKind::Avg(_) => Sum::Avg(0, 0.0, 0),
-        MetricKind::Min(_) => Sum::Extreme(None, false),
-        MetricKind::Max(_) => Sum::Extreme(None, true),
+        MetricKind::Min(_) | MetricKind::Max(_) => Sum::Extreme(None),
         MetricKind::Unique(_) => Sum::Unique(0),
         MetricKind::Quantile(..) => Sum::All(Vec::new(), Vec::new()),
     }
@@ -246,7 +245,7 @@ fn take_in(
             for (group, code) in codes.iter().enumerate() {
                 let (Some(cell), Some(code), Some(reader)) = (cell_of(group), code, reader) else { continue };
                 let value = reader.cell(*code)?;
-                if let Some(Sum::Extreme(slot, _)) = sums.get_mut(cell as usize) {
+                if let Some(Sum::Extreme(slot)) = sums.get_mut(cell as usize) {
                     let wanted = if *largest { Ordering::Greater } else { Ordering::Less };
                     if slot.as_ref().is_none_or(|held| compare_cells(&value, held) == Some(wanted)) {
                         *slot = Some(value);
@@ -324,7 +323,7 @@ fn value(kind: &MetricKind, shown: ColumnKind, sum: &Sum, seconds: f64) -> Optio
             let mean = (*whole as f64 + floats) / *count as f64;
             if shown == ColumnKind::Duration { Cell::Signed(mean.round() as i64) } else { Cell::Float(mean) }
         }
-        (_, Sum::Extreme(cell, _)) => cell.clone()?,
+        (_, Sum::Extreme(cell)) => cell.clone()?,
         (MetricKind::Quantile(_, share), Sum::All(floats, whole)) => {
             if floats.is_empty() {
                 return whole.get(rank(*share, whole.len())?).map(|value| whole_cell(shown, *value));

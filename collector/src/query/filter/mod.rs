@@ -10,6 +10,7 @@ mod flags;
 mod lexer;
 mod parser;
 pub mod pattern;
+pub mod pieces;
 pub mod short;
 mod value;
 
