@@ -13,3 +13,6 @@ pub mod quantity;
 pub mod query;
 pub mod run;
 pub mod store;
+
+#[cfg(test)]
+mod test_messages;

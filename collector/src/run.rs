@@ -76,6 +76,10 @@ pub struct Shared {
     pub started: Instant,
     /// Odd while the indexing thread hands rows of one batch to the store, and one more with each batch.
     pub handing_over: AtomicU64,
+    /// Rows that were never given to the store, because giving it the one before panicked.
+    pub rows_not_added: AtomicU64,
+    /// Rows that the store panicked over.
+    pub rows_at_fault: AtomicU64,
     /// What the indexing thread could not do last, if it could not.
     pub trouble: Mutex<Option<String>>,
 }
@@ -171,6 +175,8 @@ impl Collector {
             stopping: AtomicBool::new(false),
             started: Instant::now(),
             handing_over: AtomicU64::new(0),
+            rows_not_added: AtomicU64::new(0),
+            rows_at_fault: AtomicU64::new(0),
             trouble: Mutex::new(None),
         });
         take_up_templates(&shared);

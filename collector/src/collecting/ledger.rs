@@ -1,6 +1,6 @@
 //! The ledger: what came from each exporter and what became of it. Its sums balance at every moment.
 //!
-//! Datagrams: `received = messages + refused by kind`. Records: `received = rows + not stored by reason`.
+//! Datagrams: `received = messages + refused by kind`. Records: each became a row, or panicked and is counted.
 //! Sets that came before their template: `waited = replayed + waiting + given up by reason`.
 
 use std::collections::BTreeMap;
@@ -83,6 +83,8 @@ pub struct Account {
     pub too_many_sessions: u64,
     /// Datagrams refused because their Message header is not sound; the kinds are in `errors`.
     pub refused: u64,
+    /// Messages given up because decoding them panicked: our bug, and each is counted.
+    pub internal_faults: u64,
     /// Faults by kind: refused headers, and faults within Messages that cost no more than their Set.
     pub errors: ErrorCounters,
     /// Data Records of flows.
@@ -114,13 +116,18 @@ pub struct Account {
 impl Account {
     /// Every datagram is a Message or refused.
     pub fn is_balanced(&self) -> bool {
-        self.datagrams == self.messages + self.unsupported_version + self.too_many_sessions + self.refused
-            && self.records == self.rows
+        let refused = self.unsupported_version + self.too_many_sessions + self.refused + self.internal_faults;
+        // A record whose row was not made has its Message among the faults.
+        self.datagrams == self.messages + refused && self.records - self.rows <= self.internal_faults
     }
 
     /// Errors by the name of their kind.
     pub fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let own = [("unsupported_version", self.unsupported_version), ("too_many_sessions", self.too_many_sessions)];
+        let own = [
+            ("unsupported_version", self.unsupported_version),
+            ("too_many_sessions", self.too_many_sessions),
+            ("internal_fault", self.internal_faults),
+        ];
         self.errors.iter().map(|(kind, count)| (kind.as_str(), count)).chain(own).filter(|(_, count)| *count > 0)
     }
 
@@ -131,6 +138,7 @@ impl Account {
         self.unsupported_version += other.unsupported_version;
         self.too_many_sessions += other.too_many_sessions;
         self.refused += other.refused;
+        self.internal_faults += other.internal_faults;
         self.records += other.records;
         self.options_records += other.options_records;
         self.rows += other.rows;

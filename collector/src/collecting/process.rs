@@ -1,6 +1,7 @@
 //! Datagrams and Messages in, rows out: finds the session, decodes, normalises, and keeps the ledger.
 
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use flowgauge_ie_registry::Registry;
@@ -134,15 +135,20 @@ impl CollectingProcess {
             rows,
             judged: false,
         };
-        let result = collecting.handle_message(now_ns, bytes, &mut self.registry, &mut |event| handling.event(event));
+        let registry = &mut self.registry;
+        // A panic is our bug, never bad input. It costs the rest of this Message, counted, and nobody else's.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            collecting.handle_message(now_ns, bytes, registry, &mut |event| handling.event(event))
+        }));
         let judged = handling.judged;
         let account = handling.account;
         match result {
-            Ok(()) => account.messages += 1,
-            Err(error) => {
+            Ok(Ok(())) => account.messages += 1,
+            Ok(Err(error)) => {
                 account.refused += 1;
                 account.errors.count(error.kind);
             }
+            Err(_) => account.internal_faults += 1,
         }
         if judged && let Some((_, now)) = collecting.sequences().find(|(of, _)| *of == domain) {
             let before = sequences.entry(domain).or_default();
@@ -361,14 +367,13 @@ impl Handling<'_> {
             sampling: None,
             text: TextContext { registry, scope },
         };
-        let before = self.rows.len();
         for record in records.by_ref() {
+            self.account.records += 1;
             let mut row = plan.row(&record, &received, self.counters);
             self.name_interfaces(&mut row, header.domain);
             self.rows.push(row);
+            self.account.rows += 1;
         }
-        self.account.rows += (self.rows.len() - before) as u64;
-        self.account.records += records.count_so_far() as u64;
     }
 
     fn name_interfaces(&self, row: &mut Row, domain: u32) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{ListenerCounters, Shared};
 use crate::collecting::Totals;
@@ -23,6 +23,8 @@ pub struct Accounts {
     pub kernel_drops: u64,
     /// Datagrams dropped because the queue was full.
     pub queue_drops: u64,
+    /// Rows never given to the store, and rows it panicked over.
+    pub rows_faulted: (u64, u64),
     /// No row was between decoding and the store while this was taken.
     pub at_rest: bool,
 }
@@ -44,8 +46,10 @@ pub fn accounts(shared: &Shared) -> Accounts {
     let before = shared.handing_over.load(Ordering::Acquire);
     let store = shared.store.counters();
     let totals = shared.process().totals();
+    let faulted = |count: &AtomicU64| count.load(Ordering::Acquire);
+    let rows_faulted = (faulted(&shared.rows_not_added), faulted(&shared.rows_at_fault));
     let at_rest = before.is_multiple_of(2) && before == shared.handing_over.load(Ordering::Acquire);
-    Accounts { totals, store, status: shared.store.status(), read, kernel_drops, queue_drops, at_rest }
+    Accounts { totals, store, status: shared.store.status(), read, kernel_drops, queue_drops, rows_faulted, at_rest }
 }
 
 impl Accounts {
@@ -56,12 +60,16 @@ impl Accounts {
 
     /// Records that are decoded and not yet committed.
     pub fn waiting(&self) -> u64 {
-        self.totals.sum.records.saturating_sub(self.store.rows_committed + self.store.rows_lost)
+        let lost = self.lost().values().sum::<u64>();
+        self.totals.sum.records.saturating_sub(self.store.rows_committed + lost)
     }
 
     /// Records that were received and not stored, by reason.
     pub fn lost(&self) -> BTreeMap<&'static str, u64> {
-        [("store_error", self.store.rows_lost)].into_iter().filter(|(_, count)| *count > 0).collect()
+        let not_made = self.totals.sum.records - self.totals.sum.rows;
+        let faulted = self.rows_faulted.0 + self.rows_faulted.1 + not_made;
+        let reasons = [("store_error", self.store.rows_lost), ("internal_fault", faulted)];
+        reasons.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
     /// What never became a record, by reason: of datagrams, of Sets, and (by sequence number) of records.
@@ -74,6 +82,7 @@ impl Accounts {
             ("datagrams_of_unsupported_version", sum.unsupported_version),
             ("datagrams_beyond_session_limit", sum.too_many_sessions),
             ("datagrams_not_decodable", sum.refused),
+            ("messages_given_up_by_internal_fault", sum.internal_faults),
             ("sets_without_template", sum.sets_expired + sum.sets_abandoned),
             ("sets_beyond_waiting_limit", sum.sets_overflowed),
         ]
@@ -84,9 +93,9 @@ impl Accounts {
 
     /// Whether `received = stored + waiting + each reason` holds, here and in every account.
     pub fn balanced(&self) -> bool {
-        let (records, handed_over) = (self.totals.sum.records, self.store.rows_added);
+        let (records, handed_over) = (self.totals.sum.rows, self.store.rows_added + self.rows_faulted.0);
         let rows_balance = if self.at_rest { records == handed_over } else { records >= handed_over };
-        let stored_balances = handed_over >= self.store.rows_committed + self.store.rows_lost;
+        let stored_balances = self.store.rows_added >= self.store.rows_committed + self.store.rows_lost;
         self.totals.balanced && rows_balance && stored_balances
     }
 }

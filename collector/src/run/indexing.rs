@@ -1,5 +1,6 @@
 //! The indexing thread: takes batches off the queue, decodes them, and writes rows. It ends when the queue is closed and empty.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -67,20 +68,39 @@ impl Indexing {
             let key = SessionKey { listener: batch.listener, peer, connection: batch.connection };
             // Held for one datagram only, so that /status never waits for the store.
             self.shared.process().handle(batch.received_ns, key, bytes, &mut self.rows);
-            let mut trouble = Ok(());
-            for row in self.rows.drain(..) {
-                if let Err(error) = self.writer.add(batch.received_ns, row) {
-                    trouble = Err(error);
-                }
-            }
-            if trouble.is_err() {
-                self.note(trouble);
-            }
+            self.store(batch.received_ns);
         }
         if batch.closed {
             self.shared.process().handle_closed(batch.listener, batch.connection);
         }
         self.shared.handing_over.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Hands the rows to the store. A panic there is our bug: its rows are counted, and the next Message is stored.
+    fn store(&mut self, now_ns: i64) {
+        let (count, added_before) = (self.rows.len() as u64, self.shared.store.counters().rows_added);
+        if count == 0 {
+            return;
+        }
+        let mut trouble = Ok(());
+        let stored = catch_unwind(AssertUnwindSafe(|| {
+            for row in self.rows.drain(..) {
+                if let Err(error) = self.writer.add(now_ns, row) {
+                    trouble = Err(error);
+                }
+            }
+        }));
+        if stored.is_err() {
+            self.rows.clear();
+            // The store counts a row as added before it looks at it, the one at fault included.
+            let added = self.shared.store.counters().rows_added - added_before;
+            self.shared.rows_not_added.fetch_add(count - added, Ordering::AcqRel);
+            self.shared.rows_at_fault.fetch_add(1, Ordering::AcqRel);
+            tracing::error!("internal fault: {} records could not be stored; please report it", count - added + 1);
+        }
+        if trouble.is_err() {
+            self.note(trouble);
+        }
     }
 
     fn look_after_timeouts(&mut self) {
