@@ -24,10 +24,19 @@ fn kinds() -> Vec<Kind> {
         frame
     };
     vec![
-        ("ipv4_tcp", frame(&|out| v4().tcp(40000, 443, 7, 1024).ack(9).write(out, &long))),
+        (
+            "ipv4_tcp",
+            frame(&|out| v4().tcp(40000, 443, 7, 1024).ack(9).write(out, &long)),
+        ),
         ("ipv4_udp", frame(&|out| v4().udp(40000, 53).write(out, &short))),
-        ("ipv6_tcp", frame(&|out| v6().tcp(40000, 443, 7, 1024).ack(9).write(out, &long))),
-        ("vlan_ipv4_tcp", frame(&|out| tagged().tcp(40000, 443, 7, 1024).ack(9).write(out, &long))),
+        (
+            "ipv6_tcp",
+            frame(&|out| v6().tcp(40000, 443, 7, 1024).ack(9).write(out, &long)),
+        ),
+        (
+            "vlan_ipv4_tcp",
+            frame(&|out| tagged().tcp(40000, 443, 7, 1024).ack(9).write(out, &long)),
+        ),
     ]
 }
 
@@ -38,11 +47,15 @@ fn headers(criterion: &mut Criterion) {
     let mixed: Vec<&[u8]> = (0..4096)
         .filter_map(|_| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            kinds.get((state >> 60) as usize % kinds.len()).map(|(_, frame)| frame.as_slice())
+            kinds
+                .get((state >> 60) as usize % kinds.len())
+                .map(|(_, frame)| frame.as_slice())
         })
         .collect();
-    let mut sets: Vec<(&str, Vec<&[u8]>)> =
-        kinds.iter().map(|(name, frame)| (*name, vec![frame.as_slice(); 4096])).collect();
+    let mut sets: Vec<(&str, Vec<&[u8]>)> = kinds
+        .iter()
+        .map(|(name, frame)| (*name, vec![frame.as_slice(); 4096]))
+        .collect();
     sets.push(("mixed", mixed));
     for (name, frames) in &sets {
         let mut group = criterion.benchmark_group(format!("packet_headers/{name}"));

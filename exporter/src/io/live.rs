@@ -100,9 +100,12 @@ impl LiveCapture {
         let capture = activate(config).map_err(|error| cannot_open(name, &error))?;
         let mut capture = capture.setnonblock().map_err(|error| cannot_open(name, &error))?;
         if let Some(filter) = &config.filter {
-            capture
-                .filter(filter, true)
-                .map_err(|error| CaptureError(format!("{name}: filter '{filter}': {error}; see pcap-filter(7)")))?;
+            capture.filter(filter, true).map_err(|error| {
+                CaptureError(format!(
+                    "{name}: filter '{filter}': {}; see pcap-filter(7)",
+                    said(&error)
+                ))
+            })?;
         }
         let link_type = LinkType(u16::try_from(capture.get_datalink().0).unwrap_or(u16::MAX));
         let interface = match config.interface_id {
@@ -130,7 +133,7 @@ impl LiveCapture {
         let now = self
             .capture
             .stats()
-            .map_err(|error| CaptureError(format!("{}: {error}", self.name)))?;
+            .map_err(|error| CaptureError(format!("{}: {}", self.name, said(&error))))?;
         self.statistics.update([now.dropped, now.if_dropped]);
         Ok(())
     }
@@ -165,7 +168,7 @@ impl FrameSource for LiveCapture {
                 Ok(Next::Quiet)
             }
             Err(pcap::Error::NoMorePackets) => Ok(Next::End),
-            Err(error) => Err(CaptureError(format!("{}: {error}", self.name))),
+            Err(error) => Err(CaptureError(format!("{}: {}", self.name, said(&error)))),
         }
     }
 
@@ -214,9 +217,17 @@ fn interface_index(name: &str) -> u32 {
     index.ok().and_then(|index| index.trim().parse().ok()).unwrap_or(0)
 }
 
+/// What libpcap said, without the crate's words around it.
+pub(crate) fn said(error: &pcap::Error) -> String {
+    match error {
+        pcap::Error::PcapError(text) => text.replace('\n', " "),
+        other => other.to_string(),
+    }
+}
+
 /// One line that says what to do.
 fn cannot_open(name: &str, error: &pcap::Error) -> CaptureError {
-    let said = error.to_string();
+    let said = said(error);
     let denied = ["permission", "not permitted", "CAP_NET_RAW"]
         .iter()
         .any(|word| said.contains(word));
@@ -254,7 +265,7 @@ pub struct Interface {
 /// # Errors
 /// What the system said.
 pub fn interfaces() -> Result<Vec<Interface>, CaptureError> {
-    let devices = Device::list().map_err(|error| CaptureError(format!("cannot list interfaces: {error}")))?;
+    let devices = Device::list().map_err(|error| CaptureError(format!("cannot list interfaces: {}", said(&error))))?;
     Ok(devices
         .into_iter()
         .map(|device| Interface {

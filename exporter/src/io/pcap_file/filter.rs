@@ -4,6 +4,7 @@ use flowgauge_templates::packet::LinkType;
 use pcap::{BpfProgram, Capture, Linktype};
 
 use crate::capture::CaptureError;
+use crate::io::live::said;
 
 /// A filter expression in the words of tcpdump.
 pub(super) struct FrameFilter {
@@ -41,8 +42,10 @@ impl FrameFilter {
     fn compile(&mut self, link_type: LinkType) -> Result<&BpfProgram, CaptureError> {
         let fault = |error: pcap::Error| {
             CaptureError(format!(
-                "filter '{}' for link type {}: {error}; see pcap-filter(7)",
-                self.expression, link_type.0
+                "filter '{}' for link type {}: {}; see pcap-filter(7)",
+                self.expression,
+                link_type.0,
+                said(&error)
             ))
         };
         let program = Capture::dead(Linktype(dlt(link_type)))
