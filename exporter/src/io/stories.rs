@@ -82,7 +82,10 @@ impl Collector {
                     Event::Records { template, records, .. } if !template.is_options() => {
                         *flows += records.count() as u64
                     }
-                    Event::Sequence { outcome: SequenceOutcome::First | SequenceOutcome::InOrder, .. } => {}
+                    Event::Sequence {
+                        outcome: SequenceOutcome::First | SequenceOutcome::InOrder,
+                        ..
+                    } => {}
                     Event::Sequence { .. } => *gaps += 1,
                     Event::Error(error) => panic!("{error:?}"),
                     _ => {}
