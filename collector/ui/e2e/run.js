@@ -22,6 +22,17 @@ if (options.url === undefined) {
 const base = options.url.replace(/\/$/, '');
 if (options.screenshots !== undefined) mkdirSync(options.screenshots, { recursive: true });
 
+const status = await fetch(`${base}/api/v1/status`).then(
+  (answer) => answer.json(),
+  (error) => error,
+);
+if (!(status.store?.rows > 0)) {
+  console.error(
+    `e2e: ${base} is no collector with flows (${status.message ?? JSON.stringify(status.store)}); start one and export to it`,
+  );
+  process.exit(2);
+}
+
 const browser = await launch();
 let failed = 0;
 for (const [name, story] of Object.entries(STORIES)) {

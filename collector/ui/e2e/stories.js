@@ -113,7 +113,7 @@ export const STORIES = {
     );
     assert.ok(stats.interval_ns > 0);
     const tallest = buckets.reduce((most, bucket) => Math.max(most, bucket.flows), 0);
-    await page.getByRole('radio', { name: 'Flows' }).click();
+    await page.getByRole('group', { name: 'Measure by' }).getByRole('button', { name: 'Flows' }).click();
     await settled(page);
     assert.equal((await addressBar(page)).get('by'), 'flows');
     const label = await page.locator(HISTOGRAM).getAttribute('aria-label');
@@ -221,6 +221,7 @@ export const STORIES = {
         .locator(`[data-facet="${field}"] .item`)
         .evaluateAll((items) => items.map((item) => item.title));
       assert.equal(titles.length, answer.rows.length, field);
+      assert.ok(answer.rows[0]['total.octets'] > 0, `${field} has octets`);
       answer.rows.forEach((row, index) =>
         assert.ok(
           titles[index].includes(`: ${grouped(row['total.octets'])} octets`),
@@ -389,7 +390,7 @@ export const STORIES = {
     );
     await page.goto(`${base}/?from=all`);
     await page.getByRole('alert').waitFor();
-    assert.match(await page.getByRole('alert').innerText(), /the store cannot be read[\s\S]*log/);
+    assert.match(await page.getByRole('alert').innerText(), /The store cannot be read\.[\s\S]*log/);
     await page.unroute(/\/api\/v1\/(flows|aggregate)/);
     await page.getByRole('button', { name: 'Try again' }).click();
     await rows(page).first().waitFor();

@@ -92,7 +92,14 @@ export class Discover {
   async show(change: Partial<PageState>): Promise<void> {
     const next = { ...this.state, ...change };
     const text = stateText(next);
-    if (text !== location.search) history.pushState(null, '', `${location.pathname}${text}`);
+    if (text !== location.search) {
+      // Reading on from one flow to the next is one step of Back, not many.
+      const onward =
+        this.state.flow !== null &&
+        next.flow !== null &&
+        stateText({ ...next, flow: null }) === stateText({ ...this.state, flow: null });
+      history[onward ? 'replaceState' : 'pushState'](null, '', `${location.pathname}${text}`);
+    }
     await this.#become(next);
   }
 
