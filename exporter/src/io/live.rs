@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::{Duration, Instant};
 
 use flowgauge_templates::packet::LinkType;
 use pcap::{Active, Capture, Device, IfFlags, Precision};
@@ -51,6 +52,10 @@ pub struct LiveCapture {
     link_type: LinkType,
     quiet_ms: i32,
     descriptor: RawFd,
+    /// Whether the last look found nothing, so that there is time for the kernel's statistics.
+    was_quiet: bool,
+    /// When these were read last.
+    looked: Instant,
     frames: u64,
     statistics: Statistics,
 }
@@ -64,6 +69,12 @@ const PRECISION: Precision = if cfg!(target_os = "linux") {
 
 /// ns of the unit that libpcap then counts fractions of a second in.
 const FRACTION_NS: i64 = if cfg!(target_os = "linux") { 1 } else { 1000 };
+
+/// How often the kernel is asked what it dropped.
+const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A busy interface looks at the time once in so many frames.
+const FRAMES_BETWEEN_LOOKS: u64 = 65_536;
 
 /// The kernel's counters are 32 bits wide and wrap: what was added since the last look is what counts.
 #[derive(Clone, Copy, Debug, Default)]
@@ -119,13 +130,14 @@ impl LiveCapture {
             interface,
             link_type,
             quiet_ms: i32::try_from(config.quiet_ms).unwrap_or(i32::MAX),
+            was_quiet: false,
+            looked: Instant::now(),
             frames: 0,
             statistics: Statistics::default(),
         })
     }
 
-    /// Asks the kernel what it received and dropped; call it every second or so, and before reading
-    /// [`FrameSource::counters`].
+    /// Asks the kernel what it dropped. Capturing does so every second; at its end this gives the final count.
     ///
     /// # Errors
     /// What libpcap says.
@@ -134,6 +146,7 @@ impl LiveCapture {
             .capture
             .stats()
             .map_err(|error| CaptureError(format!("{}: {}", self.name, said(&error))))?;
+        self.looked = Instant::now();
         self.statistics.update([now.dropped, now.if_dropped]);
         Ok(())
     }
@@ -148,6 +161,12 @@ impl FrameSource for LiveCapture {
     /// Frames as long as the ring has any, without a system call; then one wait, and [`Next::Quiet`] behind it.
     fn next_frame(&mut self) -> Result<Next<'_>, CaptureError> {
         let (descriptor, quiet_ms) = (self.descriptor, self.quiet_ms);
+        if self.was_quiet || self.frames % FRAMES_BETWEEN_LOOKS == 0 {
+            self.was_quiet = false;
+            if self.looked.elapsed() >= STATISTICS_INTERVAL {
+                self.update_counters()?;
+            }
+        }
         match self.capture.next_packet() {
             Ok(packet) => {
                 self.frames += 1;
@@ -164,6 +183,7 @@ impl FrameSource for LiveCapture {
                 }))
             }
             Err(pcap::Error::TimeoutExpired) => {
+                self.was_quiet = true;
                 wait_readable(descriptor, quiet_ms);
                 Ok(Next::Quiet)
             }
