@@ -161,7 +161,7 @@ impl FrameSource for LiveCapture {
     /// Frames as long as the ring has any, without a system call; then one wait, and [`Next::Quiet`] behind it.
     fn next_frame(&mut self) -> Result<Next<'_>, CaptureError> {
         let (descriptor, quiet_ms) = (self.descriptor, self.quiet_ms);
-        if self.was_quiet || self.frames % FRAMES_BETWEEN_LOOKS == 0 {
+        if self.was_quiet || self.frames.is_multiple_of(FRAMES_BETWEEN_LOOKS) {
             self.was_quiet = false;
             if self.looked.elapsed() >= STATISTICS_INTERVAL {
                 self.update_counters()?;
