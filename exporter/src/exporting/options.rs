@@ -79,11 +79,8 @@ pub(super) struct FlowOptions {
 impl FlowOptions {
     /// Takes up the templates; each is announced before its first record.
     pub(super) fn new(session: &mut ExportingSession) -> Result<Self, ExportingError> {
-        let mut type_fields = TYPE_RECORD_FIELDS.to_vec();
-        // libfixbuf takes a template for one of type records only if a description is in it; it may be empty.
-        type_fields.push(FieldSpecifier::variable(ids::INFORMATION_ELEMENT_DESCRIPTION));
         Ok(Self {
-            types: session.add_options_template(TYPE_RECORD_SCOPE, &type_fields)?,
+            types: session.add_options_template(TYPE_RECORD_SCOPE, &TYPE_RECORD_FIELDS)?,
             flow_keys: session.add_options_template(1, &FLOW_KEY_FIELDS)?,
         })
     }
@@ -96,10 +93,7 @@ impl FlowOptions {
             .map(|field| field.element)
             .filter(|element| element.pen != 0 && element.pen != REVERSE_PEN);
         for element in enterprise.filter_map(|id| Registry::builtin().element(id)) {
-            session.record(now_ns, self.types, |w| {
-                write_type_record(element, w);
-                w.variable(&[]);
-            })?;
+            session.record(now_ns, self.types, |w| write_type_record(element, w))?;
         }
         Ok(())
     }

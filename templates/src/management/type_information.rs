@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use flowgauge_ie_registry::ids::{
-    INFORMATION_ELEMENT_DATA_TYPE as DATA_TYPE, INFORMATION_ELEMENT_ID, INFORMATION_ELEMENT_NAME as NAME,
-    INFORMATION_ELEMENT_RANGE_BEGIN as RANGE_BEGIN, INFORMATION_ELEMENT_RANGE_END as RANGE_END,
-    INFORMATION_ELEMENT_SEMANTICS as SEMANTICS, INFORMATION_ELEMENT_UNITS as UNITS, PRIVATE_ENTERPRISE_NUMBER,
+    INFORMATION_ELEMENT_DATA_TYPE as DATA_TYPE, INFORMATION_ELEMENT_DESCRIPTION as DESCRIPTION, INFORMATION_ELEMENT_ID,
+    INFORMATION_ELEMENT_NAME as NAME, INFORMATION_ELEMENT_RANGE_BEGIN as RANGE_BEGIN,
+    INFORMATION_ELEMENT_RANGE_END as RANGE_END, INFORMATION_ELEMENT_SEMANTICS as SEMANTICS,
+    INFORMATION_ELEMENT_UNITS as UNITS, PRIVATE_ENTERPRISE_NUMBER,
 };
 use flowgauge_ie_registry::{Added, DataType, Element, ElementId, Registry, Semantics, Units};
 
@@ -13,7 +14,7 @@ use crate::ipfix::value::unsigned;
 use crate::ipfix::{DataRecord, FieldSpecifier, RecordWriter, Template, Value};
 
 /// The fields of the type records that we send, the first two of them scope (RFC 5610 section 3.9).
-pub const TYPE_RECORD_FIELDS: [FieldSpecifier; 8] = [
+pub const TYPE_RECORD_FIELDS: [FieldSpecifier; 9] = [
     FieldSpecifier::new(PRIVATE_ENTERPRISE_NUMBER, 4),
     FieldSpecifier::new(INFORMATION_ELEMENT_ID, 2),
     FieldSpecifier::new(DATA_TYPE, 1),
@@ -22,6 +23,8 @@ pub const TYPE_RECORD_FIELDS: [FieldSpecifier; 8] = [
     FieldSpecifier::new(RANGE_BEGIN, 8),
     FieldSpecifier::new(RANGE_END, 8),
     FieldSpecifier::variable(NAME),
+    // Always empty here, and there all the same: libfixbuf passes over type records without it.
+    FieldSpecifier::variable(DESCRIPTION),
 ];
 
 /// How many of [`TYPE_RECORD_FIELDS`] are scope.
@@ -38,6 +41,7 @@ pub fn write_type_record(element: &Element, out: &mut RecordWriter<'_>) {
     out.u64(begin);
     out.u64(end);
     out.variable(element.name.as_bytes());
+    out.variable(b"");
 }
 
 /// What a Set of type records brought.
