@@ -394,7 +394,7 @@ export const STORIES = {
     await page.unroute(/\/api\/v1\/(flows|aggregate)/);
     await page.getByRole('button', { name: 'Try again' }).click();
     await rows(page).first().waitFor();
-    assert.equal(await page.getByRole('alert').count(), 0);
+    await page.getByRole('alert').waitFor({ state: 'detached' });
     await page.route(/\/api\/v1\/flows/, (route) => route.abort());
     await page.getByRole('button', { name: 'Search again' }).click();
     await page.getByText('The collector does not answer.').first().waitFor();
