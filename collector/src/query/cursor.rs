@@ -1,6 +1,7 @@
 //! Where a page ended: the last row's value and number, as text for the next request.
 
 use serde::{Deserialize, Serialize};
+use tantivy::columnar::MonotonicallyMappableToU64;
 
 use super::QueryError;
 use super::filter::ast::{Literal, Operator};
@@ -106,8 +107,17 @@ impl Cursor {
             let read = |operator| {
                 ranges(decode, operator, &literal).map_err(|error| QueryError::Store { detail: error.to_string() })
             };
-            beyond = read(further)?;
-            same = read(Operator::Equal)?;
+            if let (Cell::Float(value), Decode::Float) = (value, decode) {
+                // In the order of codes, where NaN and both zeros have their places.
+                let code = value.to_u64();
+                let (below, above) = (code.checked_sub(1).map(|last| (0, last)), code.checked_add(1));
+                let further = if self.descending { below } else { above.map(|first| (first, u64::MAX)) };
+                beyond = Ranges(further.into_iter().collect());
+                same = Ranges(vec![(code, code)]);
+            } else {
+                beyond = read(further)?;
+                same = read(Operator::Equal)?;
+            }
         }
         Ok(Behind { beyond, same, row: self.row, has_value: self.value.is_some() })
     }

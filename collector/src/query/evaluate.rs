@@ -468,6 +468,32 @@ pub fn compare_cells(left: &Cell, right: &Cell) -> Option<Ordering> {
     }
 }
 
+/// An order of all values, for sorting: as [`compare_cells`] where that knows one, NaN outside of all numbers.
+pub fn total_order(left: &Cell, right: &Cell) -> Ordering {
+    use Cell::{Bool, Float, Ip, Mac, Number, Signed, Text};
+    let float = |cell: &Cell| match cell {
+        Number(value) | Mac(value) => Some(*value as f64),
+        Signed(value) => Some(*value as f64),
+        Float(value) => Some(*value),
+        _ => None,
+    };
+    let rank = |cell: &Cell| match cell {
+        Bool(_) => 0,
+        Signed(_) => 1,
+        Number(_) | Mac(_) => 2,
+        Float(_) => 3,
+        Ip(_) => 4,
+        Text(_) => 5,
+    };
+    match (float(left), float(right)) {
+        // Whole numbers that are the same as floating-point numbers are told apart behind that, so that the order of
+        // three numbers never turns in a circle.
+        (Some(a), Some(b)) if rank(left) != rank(right) => a.total_cmp(&b).then(rank(left).cmp(&rank(right))),
+        (Some(a), Some(b)) if rank(left) == rank(&Float(0.0)) => a.total_cmp(&b),
+        _ => compare_cells(left, right).unwrap_or_else(|| rank(left).cmp(&rank(right))),
+    }
+}
+
 /// Parts in the order that leaves most to the cheap ones.
 fn by_cost(parts: &[Node]) -> Vec<&Node> {
     let mut parts: Vec<&Node> = parts.iter().collect();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tantivy::columnar::MonotonicallyMappableToU64;
 
 use super::cursor::Cursor;
-use super::evaluate::{EndColumn, Selection, compare_cells};
+use super::evaluate::{EndColumn, Selection, total_order};
 use super::filter::{Filter, nearest};
 use super::scan::{BLOCK, first_codes};
 use super::table::{TableColumn, TableRow};
@@ -180,7 +180,7 @@ impl Order {
     fn compare(self, left: (&Option<Cell>, u64), right: (&Option<Cell>, u64)) -> Ordering {
         let values = match (left.0, right.0) {
             (Some(left), Some(right)) => {
-                let order = compare_cells(left, right).unwrap_or(Ordering::Equal);
+                let order = total_order(left, right);
                 if self.descending { order.reverse() } else { order }
             }
             (left, right) => left.is_none().cmp(&right.is_none()),

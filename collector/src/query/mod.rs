@@ -88,3 +88,6 @@ pub struct QueryStats {
     /// End of the time asked about or found, nanoseconds.
     pub to_ns: Option<i64>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -253,6 +253,9 @@ impl Grouping {
     fn start(&mut self, docs: usize) {
         self.block.clear();
         self.block.resize(docs * self.width, 0);
+        for bucket in self.block.iter_mut().step_by(self.width) {
+            *bucket = 0i64.to_u64();
+        }
     }
 
     fn take_buckets(&mut self, starts: &[Option<u64>], plan: &Plan) {

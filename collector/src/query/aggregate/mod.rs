@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 use std::sync::atomic::{AtomicUsize, Ordering as Memory};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::evaluate::{Selection, compare_cells};
+use super::evaluate::{Selection, total_order};
 use super::filter::Filter;
 use super::filter::ast::Subject;
 use super::table::{TableColumn, TableRow};
@@ -160,7 +160,7 @@ fn ranked(total: &Total, plan: &Plan) -> Vec<usize> {
     let mut keyed: Vec<(Option<Cell>, usize)> = (0..total.groups()).map(|group| (key(group), group)).collect();
     let by_key = |left: &(Option<Cell>, usize), right: &(Option<Cell>, usize)| match (&left.0, &right.0) {
         (Some(a), Some(b)) => {
-            let order = compare_cells(a, b).unwrap_or(Ordering::Equal);
+            let order = total_order(a, b);
             if plan.descending { order.reverse() } else { order }
         }
         // Groups without the value come last.
@@ -182,7 +182,7 @@ fn ranked(total: &Total, plan: &Plan) -> Vec<usize> {
 
 fn compare_keys(left: &[Option<Cell>], right: &[Option<Cell>]) -> Ordering {
     let compared = left.iter().zip(right).map(|pair| match pair {
-        (Some(a), Some(b)) => compare_cells(a, b).unwrap_or(Ordering::Equal),
+        (Some(a), Some(b)) => total_order(a, b),
         (a, b) => a.is_none().cmp(&b.is_none()),
     });
     compared.fold(Ordering::Equal, Ordering::then)

@@ -82,8 +82,15 @@ pub fn parse_with(text: &str, context: Context<'_>) -> Result<Option<Filter>, Fi
 /// The nearest of some names, if one is near enough to be meant.
 pub fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
     let word = crate::normalize::row::cut(word, 64).to_ascii_lowercase();
+    let likeness = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        // Two letters exchanged in a short word are a long way for the other measure.
+        let is_slip = word.len() > 2 && strsim::damerau_levenshtein(&word, &name) == 1;
+        let likeness = strsim::jaro_winkler(&word, &name);
+        if is_slip { 1.0 + likeness } else { likeness }
+    };
     names
-        .map(|name| (strsim::jaro_winkler(&word, &name.to_ascii_lowercase()), name))
+        .map(|name| (likeness(name), name))
         .filter(|(likeness, _)| *likeness >= 0.75)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, name)| name.to_owned())

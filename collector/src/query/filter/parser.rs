@@ -42,6 +42,8 @@ pub(super) struct Parser<'t, 'c> {
 
 type Parsed<T> = Result<T, FilterError>;
 
+/// Values an error names.
+const SHOWN_VALUES: usize = 16;
 /// What may stand behind a name.
 const BEHIND_NAME: [&str; 9] = ["=", "!=", "<", "<=", ">", ">=", "in", "~", "exists"];
 
@@ -346,6 +348,8 @@ impl<'t, 'c> Parser<'t, 'c> {
             let mut fault = self.fault(&detail, &[]);
             fault.nearest = super::nearest(&word, expected.iter().map(String::as_str));
             fault.expected = expected;
+            // Enough to see what kind of value it is.
+            fault.expected.truncate(SHOWN_VALUES);
             fault
         })?;
         self.advance()?;

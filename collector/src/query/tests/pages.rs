@@ -1,0 +1,189 @@
+//! Pages that follow each other while rows arrive, in every order; time limits; completion.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use super::rows::{COLUMNS, PlainRow, S, T0, row, stored};
+use crate::normalize::columns::id;
+use crate::normalize::row::{Cell, Row};
+use crate::query::aggregate::{AggregateRequest, aggregate};
+use crate::query::{FlowsRequest, Limits, QueryError, complete, flow, flows};
+use crate::store::{Snapshot, Store, StoreConfig};
+
+fn all_pages(snapshot: &Snapshot, order: &str, limit: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut cursor = None;
+    loop {
+        let request = FlowsRequest { order: Some(order.into()), limit, cursor, ..FlowsRequest::default() };
+        let table = flows(snapshot, &request).unwrap();
+        assert!(table.rows.len() <= limit);
+        ids.extend(table.rows.into_iter().map(|row| row.id));
+        cursor = table.next;
+        if cursor.is_none() {
+            return ids;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pages_have_every_row_once_in_every_order(
+        rows in proptest::collection::vec(row(), 1..60),
+        limit in 1..20usize,
+    ) {
+        let (_dir, snapshot) = stored(&rows, 25);
+        for column in COLUMNS {
+            for sign in ["", "-"] {
+                let order = format!("{sign}{}", column.column().name);
+                let whole = all_pages(&snapshot, &order, 1_000);
+                prop_assert_eq!(whole.len(), rows.len());
+                prop_assert_eq!(&all_pages(&snapshot, &order, limit), &whole, "{}", order);
+                let values: Vec<Option<&Cell>> = whole
+                    .iter()
+                    .map(|id| rows[usize::from_str_radix(id, 16).unwrap()].cells.get(&column))
+                    .collect();
+                let sorted = values.windows(2).all(|pair| match pair {
+                    // NaN has a place, but not one that matters.
+                    [Some(a), Some(b)] => super::super::evaluate::compare_cells(a, b).is_none_or(|order| {
+                        if sign.is_empty() { order.is_le() } else { order.is_ge() }
+                    }),
+                    [a, b] => a.is_some() || b.is_none(),
+                    _ => unreachable!(),
+                });
+                prop_assert!(sorted, "{}", order);
+            }
+        }
+    }
+}
+
+fn simple(at: i64) -> Row {
+    let mut row = Row::new();
+    row.set_signed(id::START, T0 + at);
+    row.set_signed(id::DURATION, 0);
+    row
+}
+
+#[test]
+fn a_cursor_goes_on_where_it_was_while_rows_arrive() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), StoreConfig { memory_octets: 4 << 20, ..StoreConfig::default() }).unwrap();
+    let mut writer = store.writer().unwrap();
+    let starts = |table: &crate::query::Table| -> Vec<i64> {
+        table.rows.iter().map(|row| match row.cells[0] { Some(Cell::Signed(ns)) => ns - T0, _ => panic!() }).collect()
+    };
+    let mut request = FlowsRequest { limit: 4, ..FlowsRequest::default() };
+    for at in 0..10 {
+        writer.add(T0, simple(at)).unwrap();
+        writer.commit(T0).unwrap();
+    }
+    let first = flows(&store.snapshot(), &request).unwrap();
+    assert_eq!(starts(&first), vec![9, 8, 7, 6]);
+    // Newer rows, one that belongs into the middle, and merges.
+    for at in (10..50).chain([6, 3]) {
+        writer.add(T0, simple(at)).unwrap();
+        writer.commit(T0).unwrap();
+    }
+    writer.close(T0).unwrap();
+    request.cursor = first.next;
+    let second = flows(&store.snapshot(), &request).unwrap();
+    // The later row with the same start stands before the cursor, as everything that came later does.
+    assert_eq!(starts(&second), vec![5, 4, 3, 3]);
+    let id = &second.rows[0].id;
+    assert_eq!(starts(&flow(&store.snapshot(), id).unwrap()), vec![5]);
+    assert_eq!(flow(&store.snapshot(), "ffffff").unwrap().rows.len(), 0);
+    assert!(flow(&store.snapshot(), "nothing").is_err());
+    for wrong in ["", "zz", "00", "ä", "7b7d"] {
+        let request = FlowsRequest { cursor: Some(wrong.into()), ..FlowsRequest::default() };
+        let error = flows(&store.snapshot(), &request).unwrap_err();
+        assert!(matches!(error, QueryError::Request { parameter: "cursor", .. }), "{wrong}: {error:?}");
+    }
+    request.order = Some("octets".into());
+    assert!(matches!(flows(&store.snapshot(), &request), Err(QueryError::Request { parameter: "cursor", .. })));
+    request.order = Some("octtets".into());
+    let Err(QueryError::Request { parameter: "order", nearest, .. }) = flows(&store.snapshot(), &request) else { panic!() };
+    assert_eq!(nearest.as_deref(), Some("octets"));
+}
+
+#[test]
+fn fields_are_those_asked_for() {
+    let mut plain = PlainRow::default();
+    plain.cells.insert(id::START, Cell::Signed(T0));
+    plain.cells.insert(id::DURATION, Cell::Signed(S));
+    plain.cells.insert(id::END, Cell::Signed(T0 + S));
+    plain.other.insert("32473.77", Cell::Text("00".into()));
+    let (_dir, snapshot) = stored(&[plain], 1);
+    let fields = ["32473.77", "end", "octets", "nothing"].map(str::to_owned).to_vec();
+    let table = flows(&snapshot, &FlowsRequest { fields, ..FlowsRequest::default() }).unwrap();
+    let row = crate::query::row_to_json(&table.columns, &table.rows[0]);
+    let json = serde_json::json!({"_id": "0", "end": "2026-01-01T00:00:01Z", "32473.77": "00"});
+    assert_eq!(serde_json::Value::Object(row), json);
+}
+
+#[test]
+fn a_query_ends_in_time_and_when_it_is_told_to() {
+    let (_dir, snapshot) = stored(&[PlainRow { cells: simple_cells(), ..PlainRow::default() }], 1);
+    let late = Limits { deadline: Some(Instant::now()), cancelled: None };
+    let error = flows(&snapshot, &FlowsRequest { limits: late.clone(), ..FlowsRequest::default() }).unwrap_err();
+    assert!(matches!(error, QueryError::Timeout { .. }), "{error:?}");
+    let error = aggregate(&snapshot, &AggregateRequest { limits: late, ..AggregateRequest::default() }).unwrap_err();
+    assert!(matches!(error, QueryError::Timeout { .. }), "{error:?}");
+    let gone = Limits { deadline: None, cancelled: Some(Arc::new(AtomicBool::new(true))) };
+    let error = aggregate(&snapshot, &AggregateRequest { limits: gone, ..AggregateRequest::default() }).unwrap_err();
+    assert_eq!(error, QueryError::Cancelled);
+}
+
+fn simple_cells() -> std::collections::BTreeMap<crate::normalize::columns::ColumnId, Cell> {
+    [(id::START, Cell::Signed(T0)), (id::DURATION, Cell::Signed(0))].into_iter().collect()
+}
+
+#[test]
+fn completion_knows_what_can_come_next() {
+    let mut plain = PlainRow { cells: simple_cells(), ..PlainRow::default() };
+    plain.cells.insert(id::DNS_QNAME, Cell::Text("www.example.com".into()));
+    plain.cells.insert(id::SRC_IP, Cell::Ip(crate::normalize::row::ipv4_to_u128([10, 1, 2, 3])));
+    plain.cells.insert(id::DST_PORT, Cell::Number(53));
+    plain.other.insert("ciscoFirewallEvent", Cell::Number(2));
+    let (_dir, snapshot) = stored(&[plain], 1);
+    let items = |text: &str| {
+        let completion = complete(&snapshot, text, text.len());
+        let items: Vec<_> = completion.items.into_iter().map(|item| (item.text, item.kind)).collect();
+        (completion.from, completion.to, items)
+    };
+    let has = |text: &str, item: &str, kind: &str| {
+        let (_, _, items) = items(text);
+        assert!(items.iter().any(|(text, found)| text == item && *found == kind), "{text} -> {item}: {items:?}");
+    };
+    has("", "src.ip", "column");
+    has("src", "src.ip", "column");
+    has("src", "src", "keyword");
+    has("not (po", "port", "keyword");
+    has("cisco", "ciscoFirewallEvent", "column");
+    has("qname", "dns.qname", "column");
+    has("src.ip ", "in", "operator");
+    has("dns.qname ", "~", "operator");
+    has("dns.qname = ww", "www.example.com", "value");
+    has("dns.qname = \"ww", "www.example.com", "value");
+    has("src.ip = 10.1.", "10.1.2.3", "value");
+    has("host ", "10.1.2.3", "value");
+    has("dst.port in (80, 5", "53", "value");
+    has("dns.rcode = nx", "NXDOMAIN", "value");
+    has("proto = t", "tcp", "value");
+    has("src.ip = 10.1.2.3 ", "and", "keyword");
+    has("tcp ", "or", "keyword");
+    has("src ", "port", "keyword");
+    has("port in (53) ", "and", "keyword");
+    let (from, to, _) = items("src.ip = 10.1");
+    assert_eq!((from, to), (9, 13));
+    let completion = complete(&snapshot, "src.xip = 1", 5);
+    assert_eq!((completion.from, completion.to), (0, 7));
+    for text in ["ää", "((((", "\"", "= = =", "src.ip in (", "a & b"] {
+        for at in 0..=text.len() + 1 {
+            complete(&snapshot, text, at);
+        }
+    }
+}
