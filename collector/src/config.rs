@@ -144,7 +144,9 @@ fn duration(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    u64::try_from(parse_duration(text)?).map(Duration::from_nanos).map_err(|_| format!("{text:?} is negative"))
+    u64::try_from(parse_duration(text)?)
+        .map(Duration::from_nanos)
+        .map_err(|_| format!("{text:?} is negative"))
 }
 
 fn shown(duration: Duration) -> String {
@@ -156,7 +158,9 @@ fn octets(text: &str) -> Result<usize, String> {
 }
 
 fn count(text: &str) -> Result<u64, String> {
-    text.replace('_', "").parse().map_err(|_| format!("{text:?} is not a whole number"))
+    text.replace('_', "")
+        .parse()
+        .map_err(|_| format!("{text:?} is not a whole number"))
 }
 
 macro_rules! key {
@@ -190,35 +194,84 @@ pub static KEYS: &[Key] = &[
             Ok(())
         },
         |config| config.listeners.iter().map(ListenAddress::to_string).collect::<Vec<_>>().join(",")),
-    key!("listen", "receive_buffer", "receive-buffer", "SIZE",
+    key!(
+        "listen",
+        "receive_buffer",
+        "receive-buffer",
+        "SIZE",
         "Receive buffer asked of the kernel for each UDP socket",
-        |config, text| { config.receive_buffer_octets = octets(text)?.min(1 << 30); Ok(()) },
-        |config| octets_text(config.receive_buffer_octets as u64)),
-    key!("listen", "queue", "queue", "SIZE",
+        |config, text| {
+            config.receive_buffer_octets = octets(text)?.min(1 << 30);
+            Ok(())
+        },
+        |config| octets_text(config.receive_buffer_octets as u64)
+    ),
+    key!(
+        "listen",
+        "queue",
+        "queue",
+        "SIZE",
         "What may wait between receiving and indexing; beyond it datagrams are dropped and counted, streams wait",
-        |config, text| { config.queue_octets = octets(text)?; Ok(()) },
-        |config| octets_text(config.queue_octets as u64)),
-    key!("listen", "tcp_connections", "tcp-connections", "N",
+        |config, text| {
+            config.queue_octets = octets(text)?;
+            Ok(())
+        },
+        |config| octets_text(config.queue_octets as u64)
+    ),
+    key!(
+        "listen",
+        "tcp_connections",
+        "tcp-connections",
+        "N",
         "Connections open at one time, each listener",
-        |config, text| { config.tcp_connections = count(text)?; Ok(()) },
-        |config| config.tcp_connections.to_string()),
-    key!("listen", "tcp_idle", "tcp-idle", "D",
+        |config, text| {
+            config.tcp_connections = count(text)?;
+            Ok(())
+        },
+        |config| config.tcp_connections.to_string()
+    ),
+    key!(
+        "listen",
+        "tcp_idle",
+        "tcp-idle",
+        "D",
         "Close connections that bring nothing for this long; 0 keeps them",
-        |config, text| { config.tcp_idle = duration(text)?; Ok(()) },
-        |config| shown(config.tcp_idle)),
-    key!("http", "address", "http", "ADDRESS:PORT",
+        |config, text| {
+            config.tcp_idle = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.tcp_idle)
+    ),
+    key!(
+        "http",
+        "address",
+        "http",
+        "ADDRESS:PORT",
         "Where the page, the API and /metrics are served; loopback unless told otherwise",
         |config, text| {
             config.http = parse_host_port(text)
                 .ok_or_else(|| format!("{text:?} is not ADDRESS:PORT; write it like 127.0.0.1:8080"))?;
             Ok(())
         },
-        |config| config.http.to_string()),
-    key!("http", "query_timeout", "query-timeout", "D",
+        |config| config.http.to_string()
+    ),
+    key!(
+        "http",
+        "query_timeout",
+        "query-timeout",
+        "D",
         "How long one query over HTTP may take",
-        |config, text| { config.query_timeout = duration(text)?; Ok(()) },
-        |config| shown(config.query_timeout)),
-    key!("store", "directory", "data", "DIR",
+        |config, text| {
+            config.query_timeout = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.query_timeout)
+    ),
+    key!(
+        "store",
+        "directory",
+        "data",
+        "DIR",
         "Where data is kept",
         |config, text| {
             if text.is_empty() {
@@ -227,55 +280,153 @@ pub static KEYS: &[Key] = &[
             config.data = PathBuf::from(text);
             Ok(())
         },
-        |config| config.data.display().to_string()),
-    key!("store", "partition", "partition", "D",
+        |config| config.data.display().to_string()
+    ),
+    key!(
+        "store",
+        "partition",
+        "partition",
+        "D",
         "Arrival time one partition covers; retention removes whole partitions",
         |config, text| {
             config.store.partition_s = duration(text)?.as_secs();
-            if config.store.partition_s == 0 { Err("a partition covers at least 1s".to_owned()) } else { Ok(()) }
+            if config.store.partition_s == 0 {
+                Err("a partition covers at least 1s".to_owned())
+            } else {
+                Ok(())
+            }
         },
-        |config| shown(Duration::from_secs(config.store.partition_s))),
-    key!("store", "partition_size", "partition-size", "SIZE",
+        |config| shown(Duration::from_secs(config.store.partition_s))
+    ),
+    key!(
+        "store",
+        "partition_size",
+        "partition-size",
+        "SIZE",
         "Size after which a partition is sealed before its time is over",
-        |config, text| { config.store.partition_octets = parse_octets(text)?; Ok(()) },
-        |config| octets_text(config.store.partition_octets)),
-    key!("store", "commit", "commit", "D",
+        |config, text| {
+            config.store.partition_octets = parse_octets(text)?;
+            Ok(())
+        },
+        |config| octets_text(config.store.partition_octets)
+    ),
+    key!(
+        "store",
+        "commit",
+        "commit",
+        "D",
         "Records are durable and searchable at the latest after this time",
-        |config, text| { config.store.commit_ms = duration(text)?.as_millis() as u64; Ok(()) },
-        |config| shown(Duration::from_millis(config.store.commit_ms))),
-    key!("store", "commit_rows", "commit-rows", "N",
+        |config, text| {
+            config.store.commit_ms = duration(text)?.as_millis() as u64;
+            Ok(())
+        },
+        |config| shown(Duration::from_millis(config.store.commit_ms))
+    ),
+    key!(
+        "store",
+        "commit_rows",
+        "commit-rows",
+        "N",
         "Records that are committed before their time is over",
-        |config, text| { config.store.commit_rows = count(text)?.max(1); Ok(()) },
-        |config| config.store.commit_rows.to_string()),
-    key!("store", "memory", "memory", "SIZE",
+        |config, text| {
+            config.store.commit_rows = count(text)?.max(1);
+            Ok(())
+        },
+        |config| config.store.commit_rows.to_string()
+    ),
+    key!(
+        "store",
+        "memory",
+        "memory",
+        "SIZE",
         "Memory that records not yet committed may take",
-        |config, text| { config.store.memory_octets = octets(text)?; Ok(()) },
-        |config| octets_text(config.store.memory_octets as u64)),
-    key!("store", "keep", "keep", "D",
+        |config, text| {
+            config.store.memory_octets = octets(text)?;
+            Ok(())
+        },
+        |config| octets_text(config.store.memory_octets as u64)
+    ),
+    key!(
+        "store",
+        "keep",
+        "keep",
+        "D",
         "Remove partitions that ended this long ago; 0 keeps them",
-        |config, text| { config.store.retention_s = duration(text)?.as_secs(); Ok(()) },
-        |config| shown(Duration::from_secs(config.store.retention_s))),
-    key!("store", "keep_size", "keep-size", "SIZE",
+        |config, text| {
+            config.store.retention_s = duration(text)?.as_secs();
+            Ok(())
+        },
+        |config| shown(Duration::from_secs(config.store.retention_s))
+    ),
+    key!(
+        "store",
+        "keep_size",
+        "keep-size",
+        "SIZE",
         "Remove the oldest partitions when all take more than this; 0 keeps them",
-        |config, text| { config.store.retention_octets = parse_octets(text)?; Ok(()) },
-        |config| octets_text(config.store.retention_octets)),
-    key!("templates", "lifetime", "template-lifetime", "D",
+        |config, text| {
+            config.store.retention_octets = parse_octets(text)?;
+            Ok(())
+        },
+        |config| octets_text(config.store.retention_octets)
+    ),
+    key!(
+        "templates",
+        "lifetime",
+        "template-lifetime",
+        "D",
         "How long a template that came over UDP stays without being repeated",
-        |config, text| { config.template_lifetime = duration(text)?; Ok(()) },
-        |config| shown(config.template_lifetime)),
-    key!("templates", "pending_age", "pending-age", "D",
+        |config, text| {
+            config.template_lifetime = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.template_lifetime)
+    ),
+    key!(
+        "templates",
+        "pending_age",
+        "pending-age",
+        "D",
         "How long records wait for a template that has not come yet",
-        |config, text| { config.pending_age = duration(text)?; Ok(()) },
-        |config| shown(config.pending_age)),
-    key!("templates", "save_interval", "template-save-interval", "D",
+        |config, text| {
+            config.pending_age = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.pending_age)
+    ),
+    key!(
+        "templates",
+        "save_interval",
+        "template-save-interval",
+        "D",
         "How often templates are saved for the next start, beside at the end",
-        |config, text| { config.template_save_interval = duration(text)?; Ok(()) },
-        |config| shown(config.template_save_interval)),
-    key!("elements", "file", "elements", "FILE",
+        |config, text| {
+            config.template_save_interval = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.template_save_interval)
+    ),
+    key!(
+        "elements",
+        "file",
+        "elements",
+        "FILE",
         "Your own information elements as CSV: pen,id,name,type,semantics,units,status",
-        |config, text| { config.elements_file = (!text.is_empty()).then(|| PathBuf::from(text)); Ok(()) },
-        |config| config.elements_file.as_ref().map(|path| path.display().to_string()).unwrap_or_default()),
-    key!("log", "level", "log-level", "LEVEL",
+        |config, text| {
+            config.elements_file = (!text.is_empty()).then(|| PathBuf::from(text));
+            Ok(())
+        },
+        |config| config
+            .elements_file
+            .as_ref()
+            .map(|path| path.display().to_string())
+            .unwrap_or_default()
+    ),
+    key!(
+        "log",
+        "level",
+        "log-level",
+        "LEVEL",
         "What is logged on standard error: error, warn, info, debug or trace",
         |config, text| {
             text.parse::<tracing_subscriber::filter::Targets>()
@@ -283,8 +434,13 @@ pub static KEYS: &[Key] = &[
             config.log_level = text.to_owned();
             Ok(())
         },
-        |config| config.log_level.clone()),
-    key!("log", "format", "log-format", "FORMAT",
+        |config| config.log_level.clone()
+    ),
+    key!(
+        "log",
+        "format",
+        "log-format",
+        "FORMAT",
         "How it is logged: text or json",
         |config, text| {
             config.log_format = match text {
@@ -294,7 +450,11 @@ pub static KEYS: &[Key] = &[
             };
             Ok(())
         },
-        |config| match config.log_format { LogFormat::Text => "text".to_owned(), LogFormat::Json => "json".to_owned() }),
+        |config| match config.log_format {
+            LogFormat::Text => "text".to_owned(),
+            LogFormat::Json => "json".to_owned(),
+        }
+    ),
 ];
 
 /// The key called `section.name`.
@@ -315,16 +475,22 @@ pub fn load(
     if let Some(path) = file {
         read_file(&mut config, path)?;
     }
-    let mut variables: Vec<_> = variables.into_iter().filter(|(name, _)| name.starts_with("FLOWGAUGE_")).collect();
+    let mut variables: Vec<_> = variables
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("FLOWGAUGE_"))
+        .collect();
     variables.sort();
     for (name, text) in variables {
         match KEYS.iter().find(|key| key.variable() == name) {
-            Some(key) => key.set(&mut config, &text).map_err(|why| Failure::usage(format!("{name}: {why}")))?,
+            Some(key) => key
+                .set(&mut config, &text)
+                .map_err(|why| Failure::usage(format!("{name}: {why}")))?,
             None => unknown_variable(&name)?,
         }
     }
     for (key, text) in flags {
-        key.set(&mut config, text).map_err(|why| Failure::usage(format!("--{}: {why}", key.flag)))?;
+        key.set(&mut config, text)
+            .map_err(|why| Failure::usage(format!("--{}: {why}", key.flag)))?;
     }
     Ok(config)
 }
@@ -336,7 +502,8 @@ fn unknown_variable(name: &str) -> Result<(), Failure> {
         return Ok(());
     }
     let names: Vec<String> = KEYS.iter().map(Key::variable).collect();
-    let near = nearest(name, names.iter().map(String::as_str)).map_or_else(String::new, |near| format!("; did you mean {near}?"));
+    let near = nearest(name, names.iter().map(String::as_str))
+        .map_or_else(String::new, |near| format!("; did you mean {near}?"));
     Err(Failure::usage(format!("environment: unknown variable {name}{near}")))
 }
 

@@ -19,12 +19,18 @@ pub struct Failure {
 impl Failure {
     /// Something went wrong while running (exit status 1).
     pub fn running(line: impl Into<String>) -> Failure {
-        Failure { status: STATUS_FAILED, line: line.into() }
+        Failure {
+            status: STATUS_FAILED,
+            line: line.into(),
+        }
     }
 
     /// The arguments or the configuration are wrong (exit status 2).
     pub fn usage(line: impl Into<String>) -> Failure {
-        Failure { status: STATUS_USAGE, line: line.into() }
+        Failure {
+            status: STATUS_USAGE,
+            line: line.into(),
+        }
     }
 
     /// A file or directory that could not be used: names it, says why, and what to do where that is known.
@@ -58,7 +64,12 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let word = word.to_ascii_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_ascii_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&word, &candidate.to_ascii_lowercase()),
+                candidate,
+            )
+        })
         .min_by_key(|(distance, candidate)| (*distance, candidate.len()))
         .filter(|(distance, candidate)| *distance <= word.len().max(candidate.len()).div_ceil(2))
         .map(|(_, candidate)| candidate)

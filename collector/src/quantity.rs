@@ -14,10 +14,10 @@ pub fn duration_text(ns: i64) -> String {
     if ns == 0 {
         return "0s".to_owned();
     }
-    UNITS
-        .iter()
-        .find(|(unit_ns, _)| ns % unit_ns == 0)
-        .map_or_else(|| format!("{ns}ns"), |(unit_ns, unit)| format!("{}{unit}", ns / unit_ns))
+    UNITS.iter().find(|(unit_ns, _)| ns % unit_ns == 0).map_or_else(
+        || format!("{ns}ns"),
+        |(unit_ns, unit)| format!("{}{unit}", ns / unit_ns),
+    )
 }
 
 /// Reads a size in octets such as `65536`, `64MiB`, `1GB`; `k M G T` alone are powers of 1000.
@@ -59,7 +59,15 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for ns in [0, 1, 1_500, 250_000_000, 15_000_000_000, 5_400_000_000_000, 86_400_000_000_000] {
+        for ns in [
+            0,
+            1,
+            1_500,
+            250_000_000,
+            15_000_000_000,
+            5_400_000_000_000,
+            86_400_000_000_000,
+        ] {
             assert_eq!(parse_duration(&duration_text(ns)), Ok(ns));
         }
         for octets in [0, 1, 1000, 1024, 65536, 64 << 20, 3 << 30] {

@@ -126,9 +126,14 @@ impl Collector {
     /// The first thing that did not work: what, where, what to do.
     pub fn start(config: Config) -> Result<Collector, Failure> {
         let registry = registry(&config)?;
-        let bound: Vec<_> = config.listeners.iter().map(|listen| Ok((*listen, listen.bind()?))).collect::<Result<_, Failure>>()?;
-        let http = std::net::TcpListener::bind(config.http)
-            .map_err(|error| crate::io::listener::bind_failure(&format!("http://{}", config.http), config.http, &error))?;
+        let bound: Vec<_> = config
+            .listeners
+            .iter()
+            .map(|listen| Ok((*listen, listen.bind()?)))
+            .collect::<Result<_, Failure>>()?;
+        let http = std::net::TcpListener::bind(config.http).map_err(|error| {
+            crate::io::listener::bind_failure(&format!("http://{}", config.http), config.http, &error)
+        })?;
         let store = Store::open(&config.data, config.store.clone()).map_err(|error| store_failure(&error))?;
         let writer = store.writer().map_err(|error| store_failure(&error))?;
         let process = CollectingProcess::new(
@@ -150,7 +155,11 @@ impl Collector {
             .map_err(|error| Failure::running(format!("cannot start threads: {error}")))?;
         let mut listeners = Vec::new();
         for (configured, socket) in &bound {
-            let address = socket.local_addr().ok().and_then(|address| address.as_socket()).unwrap_or(configured.address);
+            let address = socket
+                .local_addr()
+                .ok()
+                .and_then(|address| address.as_socket())
+                .unwrap_or(configured.address);
             let counters = match configured.transport {
                 Transport::Udp => {
                     let counters = Arc::new(UdpCounters::default());
@@ -163,7 +172,11 @@ impl Collector {
                 }
                 Transport::Tcp => ListenerCounters::Tcp(Arc::default()),
             };
-            listeners.push(ListenerStatus { configured: *configured, address, counters });
+            listeners.push(ListenerStatus {
+                configured: *configured,
+                address,
+                counters,
+            });
         }
         let shared = Arc::new(Shared {
             config,
@@ -202,20 +215,29 @@ impl Collector {
                         counters: Arc::clone(counters),
                         stop: Arc::clone(&collector.stop_datagrams),
                     };
-                    collector.receivers.push(thread(format!("udp-{}", status.address.port()), move || receiver.run())?);
+                    collector
+                        .receivers
+                        .push(thread(format!("udp-{}", status.address.port()), move || {
+                            receiver.run()
+                        })?);
                 }
                 ListenerCounters::Tcp(counters) => {
                     let _entered = runtime.enter();
                     let socket = socket
                         .set_nonblocking(true)
                         .and_then(|()| tokio::net::TcpListener::from_std(socket.into()))
-                        .map_err(|error| Failure::running(format!("cannot listen on {}: {error}", status.configured)))?;
+                        .map_err(|error| {
+                            Failure::running(format!("cannot listen on {}: {error}", status.configured))
+                        })?;
                     let receiver = TcpReceiver {
                         socket,
                         listener,
                         queue: Arc::clone(&shared.queue),
                         counters: Arc::clone(counters),
-                        limits: TcpLimits { connections: shared.config.tcp_connections, idle: shared.config.tcp_idle },
+                        limits: TcpLimits {
+                            connections: shared.config.tcp_connections,
+                            idle: shared.config.tcp_idle,
+                        },
                         connections: Arc::clone(&connections),
                         stop: stopped.clone(),
                     };
@@ -243,7 +265,11 @@ impl Collector {
 
     /// Where the first listener of a transport is bound.
     pub fn address(&self, transport: Transport) -> Option<SocketAddr> {
-        self.shared.listeners.iter().find(|listener| listener.configured.transport == transport).map(|listener| listener.address)
+        self.shared
+            .listeners
+            .iter()
+            .find(|listener| listener.configured.transport == transport)
+            .map(|listener| listener.address)
     }
 
     /// Reads sockets and queue empty, commits, and ends everything. Says what came and what became of it.

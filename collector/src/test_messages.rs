@@ -5,7 +5,17 @@ pub const EXPORT_TIME: u32 = 1_767_225_660;
 /// The template that [`flow`] fills.
 pub const TEMPLATE: u16 = 256;
 /// Element and length of each field of [`TEMPLATE`]: addresses, ports, protocol, octets, packets, start and end in ms.
-const FIELDS: [(u16, u16); 9] = [(8, 4), (12, 4), (7, 2), (11, 2), (4, 1), (1, 8), (2, 4), (152, 8), (153, 8)];
+const FIELDS: [(u16, u16); 9] = [
+    (8, 4),
+    (12, 4),
+    (7, 2),
+    (11, 2),
+    (4, 1),
+    (1, 8),
+    (2, 4),
+    (152, 8),
+    (153, 8),
+];
 
 /// A Message around Sets.
 pub fn message(domain: u32, sequence: u32, sets: &[Vec<u8>]) -> Vec<u8> {
@@ -70,5 +80,8 @@ pub fn flow(host: u8, octets: u64) -> Vec<u8> {
 
 /// A Data Set of [`TEMPLATE`] with one record per host, each of 100 octets.
 pub fn flow_set(hosts: impl IntoIterator<Item = u8>) -> Vec<u8> {
-    set(TEMPLATE, &hosts.into_iter().flat_map(|host| flow(host, 100)).collect::<Vec<u8>>())
+    set(
+        TEMPLATE,
+        &hosts.into_iter().flat_map(|host| flow(host, 100)).collect::<Vec<u8>>(),
+    )
 }

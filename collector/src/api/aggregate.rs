@@ -12,8 +12,9 @@ use crate::query::aggregate::Interval;
 use crate::query::{self, AggregateRequest, time};
 
 /// Parameters of [`aggregate`].
-pub const PARAMETERS: &[&str] =
-    &["filter", "from", "to", "group_by", "metrics", "interval", "limit", "order_by"];
+pub const PARAMETERS: &[&str] = &[
+    "filter", "from", "to", "group_by", "metrics", "interval", "limit", "order_by",
+];
 
 /// `auto`, or a duration.
 pub fn interval(text: &str) -> Result<Interval, String> {

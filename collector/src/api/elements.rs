@@ -13,7 +13,9 @@ use crate::normalize::columns::{COLUMNS, Column};
 /// One column as JSON.
 pub fn column_json(column: &Column) -> Value {
     let codes = column.codes.map(|codes| {
-        let labels = codes.iter().map(|(code, label)| (code.to_string(), Value::from(*label)));
+        let labels = codes
+            .iter()
+            .map(|(code, label)| (code.to_string(), Value::from(*label)));
         labels.collect::<Map<String, Value>>()
     });
     json!({
@@ -30,16 +32,23 @@ pub fn column_json(column: &Column) -> Value {
 /// The column table.
 pub async fn columns(parameters: Parameters) -> Result<Json<Value>, Problem> {
     parameters.only(&[])?;
-    Ok(Json(json!({ "columns": COLUMNS.iter().map(column_json).collect::<Vec<_>>() })))
+    Ok(Json(
+        json!({ "columns": COLUMNS.iter().map(column_json).collect::<Vec<_>>() }),
+    ))
 }
 
 /// One element as JSON.
 pub fn element_json(element: &Element) -> Value {
     let codes = element.codes.map(|list| {
-        let labels = list.entries.iter().map(|(code, label)| (code.to_string(), Value::from(*label)));
+        let labels = list
+            .entries
+            .iter()
+            .map(|(code, label)| (code.to_string(), Value::from(*label)));
         labels.collect::<Map<String, Value>>()
     });
-    let column = COLUMNS.iter().find(|column| column.elements.contains(&element.name.as_ref()));
+    let column = COLUMNS
+        .iter()
+        .find(|column| column.elements.contains(&element.name.as_ref()));
     json!({
         "name": element.name,
         "pen": element.id.pen,
@@ -63,9 +72,7 @@ pub async fn elements(State(api): State<Api>, parameters: Parameters) -> Result<
     let elements: Vec<Value> = process
         .registry()
         .iter()
-        .filter(|element| {
-            element.name.to_ascii_lowercase().contains(&wanted) || element.id.to_string() == wanted
-        })
+        .filter(|element| element.name.to_ascii_lowercase().contains(&wanted) || element.id.to_string() == wanted)
         .map(element_json)
         .collect();
     Ok(Json(json!({ "elements": elements })))

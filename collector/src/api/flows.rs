@@ -10,6 +10,7 @@ use super::Api;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::render::{Form, render, rows_json};
+use crate::normalize::row::cut;
 use crate::query::{self, FlowsRequest};
 
 /// Parameters of [`list`].
@@ -38,13 +39,21 @@ pub async fn list(State(api): State<Api>, parameters: Parameters, headers: Heade
 }
 
 /// One flow with every element.
-pub async fn one(State(api): State<Api>, Path(id): Path<String>, parameters: Parameters) -> Result<Json<Value>, Problem> {
+pub async fn one(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    parameters: Parameters,
+) -> Result<Json<Value>, Problem> {
     parameters.only(&[])?;
     let wanted = id.clone();
-    let table = api.query(move |shared, _| query::flow(&shared.store.snapshot(), &wanted)).await?;
+    let table = api
+        .query(move |shared, _| query::flow(&shared.store.snapshot(), &wanted))
+        .await?;
     match rows_json(&table).next() {
         Some(row) => Ok(Json(json!({ "row": row }))),
-        None => Err(Problem::not_found(format!("no flow has the id {id:?}; it may have been removed by retention"))),
+        None => Err(Problem::not_found(format!(
+            "no flow has the id {id:?}; it may have been removed by retention"
+        ))),
     }
 }
 
@@ -53,12 +62,16 @@ pub async fn complete(State(api): State<Api>, parameters: Parameters) -> Result<
     parameters.only(&["text", "at"])?;
     let text = parameters.text("text").unwrap_or_default().to_owned();
     // A place within a character is that character's start.
-    let at = text.floor_char_boundary(parameters.number("at")?.unwrap_or(text.len()));
-    let completion = api.query(move |shared, _| Ok(query::complete(&shared.store.snapshot(), &text, at))).await?;
+    let at = cut(&text, parameters.number("at")?.unwrap_or(text.len())).len();
+    let completion = api
+        .query(move |shared, _| Ok(query::complete(&shared.store.snapshot(), &text, at)))
+        .await?;
     let items: Vec<Value> = completion
         .items
         .iter()
         .map(|item| json!({ "text": item.text, "kind": item.kind, "help": item.help }))
         .collect();
-    Ok(Json(json!({ "from": completion.from, "to": completion.to, "items": items })))
+    Ok(Json(
+        json!({ "from": completion.from, "to": completion.to, "items": items }),
+    ))
 }

@@ -78,7 +78,9 @@ async fn follow(mut api: Api, filter: String, sender: mpsc::Sender<Event>) {
         if committed == now_committed {
             continue;
         }
-        let Some(rows) = arrived_since(&api, &filter, since_ns).await else { continue };
+        let Some(rows) = arrived_since(&api, &filter, since_ns).await else {
+            continue;
+        };
         if rows.len() < LIVE_ROWS_PER_SECOND {
             committed = now_committed;
         }
@@ -87,7 +89,12 @@ async fn follow(mut api: Api, filter: String, sender: mpsc::Sender<Event>) {
                 since_ns = received_ns;
                 seen.clear();
             }
-            if seen.insert(id.clone()) && sender.send(Event::default().event("flow").id(id).data(row.to_string())).await.is_err() {
+            if seen.insert(id.clone())
+                && sender
+                    .send(Event::default().event("flow").id(id).data(row.to_string()))
+                    .await
+                    .is_err()
+            {
                 return;
             }
         }
@@ -97,12 +104,22 @@ async fn follow(mut api: Api, filter: String, sender: mpsc::Sender<Event>) {
 /// Rows that arrived at `since_ns` or later, oldest first, each with its id and arrival.
 async fn arrived_since(api: &Api, filter_text: &str, since_ns: i64) -> Option<Vec<(String, i64, Value)>> {
     let arrival = format!("received >= \"{}\"", time::format_time(since_ns));
-    let text = if filter_text.is_empty() { arrival } else { format!("({filter_text}) and {arrival}") };
+    let text = if filter_text.is_empty() {
+        arrival
+    } else {
+        format!("({filter_text}) and {arrival}")
+    };
     let filter = filter::parse(&text, now_ns()).ok()?;
     let table = api
         .query(move |shared, limits| {
             let order = Some("received".to_owned());
-            let request = FlowsRequest { filter, order, limit: LIVE_ROWS_PER_SECOND, limits, ..FlowsRequest::default() };
+            let request = FlowsRequest {
+                filter,
+                order,
+                limit: LIVE_ROWS_PER_SECOND,
+                limits,
+                ..FlowsRequest::default()
+            };
             query::flows(&shared.store.snapshot(), &request)
         })
         .await

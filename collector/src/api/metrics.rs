@@ -46,9 +46,19 @@ pub fn text(shared: &Shared) -> String {
     let mut out = Exposition::default();
     out.family("flowgauge_collector_info", "gauge", "Version of the collector.");
     out.sample("flowgauge_collector_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    out.single("flowgauge_collector_uptime_seconds", "gauge", "Time since the start.", shared.started.elapsed().as_secs());
+    out.single(
+        "flowgauge_collector_uptime_seconds",
+        "gauge",
+        "Time since the start.",
+        shared.started.elapsed().as_secs(),
+    );
     let ready = u64::from(shared.ready.load(Ordering::Acquire));
-    out.single("flowgauge_collector_ready", "gauge", "1 when every listener is bound and the store is open.", ready);
+    out.single(
+        "flowgauge_collector_ready",
+        "gauge",
+        "1 when every listener is bound and the store is open.",
+        ready,
+    );
     out.single(
         "flowgauge_collector_log_lines_suppressed_total",
         "counter",
@@ -65,44 +75,82 @@ pub fn text(shared: &Shared) -> String {
 fn listeners(out: &mut Exposition, shared: &Shared) {
     type Pick = fn(&ListenerCounters) -> Option<u64>;
     let families: [(&str, &str, &str, Pick); 9] = [
-        ("datagrams_total", "counter", "Datagrams read from the kernel.", |counters| match counters {
-            ListenerCounters::Udp(udp) => Some(udp.datagrams.load(Ordering::Relaxed)),
-            ListenerCounters::Tcp(_) => None,
-        }),
-        ("messages_total", "counter", "Messages read from streams.", |counters| match counters {
-            ListenerCounters::Udp(_) => None,
-            ListenerCounters::Tcp(tcp) => Some(tcp.messages.load(Ordering::Relaxed)),
-        }),
+        (
+            "datagrams_total",
+            "counter",
+            "Datagrams read from the kernel.",
+            |counters| match counters {
+                ListenerCounters::Udp(udp) => Some(udp.datagrams.load(Ordering::Relaxed)),
+                ListenerCounters::Tcp(_) => None,
+            },
+        ),
+        (
+            "messages_total",
+            "counter",
+            "Messages read from streams.",
+            |counters| match counters {
+                ListenerCounters::Udp(_) => None,
+                ListenerCounters::Tcp(tcp) => Some(tcp.messages.load(Ordering::Relaxed)),
+            },
+        ),
         ("octets_total", "counter", "Octets read.", |counters| match counters {
             ListenerCounters::Udp(udp) => Some(udp.octets.load(Ordering::Relaxed)),
             ListenerCounters::Tcp(tcp) => Some(tcp.octets.load(Ordering::Relaxed)),
         }),
-        ("kernel_dropped_datagrams_total", "counter", "Datagrams the kernel dropped, its receive buffer being full.", |counters| {
-            match counters {
+        (
+            "kernel_dropped_datagrams_total",
+            "counter",
+            "Datagrams the kernel dropped, its receive buffer being full.",
+            |counters| match counters {
                 ListenerCounters::Udp(udp) => Some(udp.kernel_drops.load(Ordering::Relaxed)),
                 ListenerCounters::Tcp(_) => None,
-            }
-        }),
-        ("queue_dropped_datagrams_total", "counter", "Datagrams dropped, the queue being full.", |counters| match counters {
-            ListenerCounters::Udp(udp) => Some(udp.queue_drops.load(Ordering::Relaxed)),
-            ListenerCounters::Tcp(_) => None,
-        }),
-        ("read_errors_total", "counter", "Reads that failed.", |counters| match counters {
-            ListenerCounters::Udp(udp) => Some(udp.read_errors.load(Ordering::Relaxed)),
-            ListenerCounters::Tcp(_) => None,
-        }),
-        ("receive_buffer_octets", "gauge", "Receive buffer the kernel granted.", |counters| match counters {
-            ListenerCounters::Udp(udp) => Some(udp.receive_buffer_octets.load(Ordering::Relaxed)),
-            ListenerCounters::Tcp(_) => None,
-        }),
-        ("connections", "gauge", "Connections open now.", |counters| match counters {
-            ListenerCounters::Udp(_) => None,
-            ListenerCounters::Tcp(tcp) => Some(tcp.open.load(Ordering::Relaxed)),
-        }),
-        ("connections_total", "counter", "Connections accepted.", |counters| match counters {
-            ListenerCounters::Udp(_) => None,
-            ListenerCounters::Tcp(tcp) => Some(tcp.accepted.load(Ordering::Relaxed)),
-        }),
+            },
+        ),
+        (
+            "queue_dropped_datagrams_total",
+            "counter",
+            "Datagrams dropped, the queue being full.",
+            |counters| match counters {
+                ListenerCounters::Udp(udp) => Some(udp.queue_drops.load(Ordering::Relaxed)),
+                ListenerCounters::Tcp(_) => None,
+            },
+        ),
+        (
+            "read_errors_total",
+            "counter",
+            "Reads that failed.",
+            |counters| match counters {
+                ListenerCounters::Udp(udp) => Some(udp.read_errors.load(Ordering::Relaxed)),
+                ListenerCounters::Tcp(_) => None,
+            },
+        ),
+        (
+            "receive_buffer_octets",
+            "gauge",
+            "Receive buffer the kernel granted.",
+            |counters| match counters {
+                ListenerCounters::Udp(udp) => Some(udp.receive_buffer_octets.load(Ordering::Relaxed)),
+                ListenerCounters::Tcp(_) => None,
+            },
+        ),
+        (
+            "connections",
+            "gauge",
+            "Connections open now.",
+            |counters| match counters {
+                ListenerCounters::Udp(_) => None,
+                ListenerCounters::Tcp(tcp) => Some(tcp.open.load(Ordering::Relaxed)),
+            },
+        ),
+        (
+            "connections_total",
+            "counter",
+            "Connections accepted.",
+            |counters| match counters {
+                ListenerCounters::Udp(_) => None,
+                ListenerCounters::Tcp(tcp) => Some(tcp.accepted.load(Ordering::Relaxed)),
+            },
+        ),
     ];
     for (suffix, kind, help, pick) in families {
         let name = format!("flowgauge_collector_listener_{suffix}");
@@ -118,7 +166,10 @@ fn listeners(out: &mut Exposition, shared: &Shared) {
     for listener in &shared.listeners {
         if let ListenerCounters::Tcp(tcp) = &listener.counters {
             for reason in Ended::ALL {
-                let labels = [("listener", &*listener.configured.to_string()), ("reason", reason.as_str())];
+                let labels = [
+                    ("listener", &*listener.configured.to_string()),
+                    ("reason", reason.as_str()),
+                ];
                 out.sample(name, &labels, tcp.ended(reason));
             }
         }
@@ -127,32 +178,66 @@ fn listeners(out: &mut Exposition, shared: &Shared) {
 
 /// One series an account; those beyond the bound are summed under `exporter="other"`.
 fn exporters(out: &mut Exposition, shared: &Shared) {
-    let mut accounts: Vec<_> =
-        shared.process().ledger().iter().map(|(key, account)| (*key, account.clone())).collect();
+    let mut accounts: Vec<_> = shared
+        .process()
+        .ledger()
+        .iter()
+        .map(|(key, account)| (*key, account.clone()))
+        .collect();
     accounts.sort_by_key(|(key, account)| (std::cmp::Reverse(account.datagrams), *key));
     type Pick = fn(&crate::collecting::Account) -> u64;
     let families: [(&str, &str, Pick); 9] = [
-        ("datagrams_total", "Datagrams, or Messages of streams, received.", |account| account.datagrams),
+        (
+            "datagrams_total",
+            "Datagrams, or Messages of streams, received.",
+            |account| account.datagrams,
+        ),
         ("octets_total", "Octets received.", |account| account.octets),
-        ("messages_total", "Messages with a sound header.", |account| account.messages),
-        ("records_total", "Flow records received.", |account| account.records),
-        ("options_records_total", "Options records received.", |account| account.options_records),
-        ("sequence_lost_records_total", "Records missing by sequence number.", |account| account.sequence.lost),
-        ("sequence_reordered_messages_total", "Messages out of order.", |account| account.sequence.reordered),
-        ("sequence_duplicate_messages_total", "Messages received twice.", |account| account.sequence.duplicate),
-        ("sets_without_template_total", "Sets given up for want of a template.", |account| {
-            account.sets_expired + account.sets_overflowed + account.sets_abandoned
+        ("messages_total", "Messages with a sound header.", |account| {
+            account.messages
         }),
+        ("records_total", "Flow records received.", |account| account.records),
+        ("options_records_total", "Options records received.", |account| {
+            account.options_records
+        }),
+        (
+            "sequence_lost_records",
+            "Records missing by sequence number.",
+            |account| account.sequence.lost,
+        ),
+        (
+            "sequence_reordered_messages_total",
+            "Messages out of order.",
+            |account| account.sequence.reordered,
+        ),
+        (
+            "sequence_duplicate_messages_total",
+            "Messages received twice.",
+            |account| account.sequence.duplicate,
+        ),
+        (
+            "sets_without_template_total",
+            "Sets given up for want of a template.",
+            |account| account.sets_expired + account.sets_overflowed + account.sets_abandoned,
+        ),
     ];
     let (named, others) = accounts.split_at(accounts.len().min(ACCOUNTS_IN_METRICS));
     for (suffix, help, pick) in families {
         let name = format!("flowgauge_collector_exporter_{suffix}");
         // Late Messages take sequence losses back, so that one is no counter.
-        let kind = if suffix.starts_with("sequence_lost") { "gauge" } else { "counter" };
+        let kind = if !suffix.ends_with("_total") {
+            "gauge"
+        } else {
+            "counter"
+        };
         out.family(&name, kind, help);
         for (key, account) in named {
             let (address, domain) = (key.address.to_string(), key.domain.to_string());
-            let labels = [("exporter", &*address), ("domain", &*domain), ("protocol", key.protocol.as_str())];
+            let labels = [
+                ("exporter", &*address),
+                ("domain", &*domain),
+                ("protocol", key.protocol.as_str()),
+            ];
             out.sample(&name, &labels, pick(account));
         }
         if !others.is_empty() {
@@ -165,9 +250,24 @@ fn exporters(out: &mut Exposition, shared: &Shared) {
 fn ledger(out: &mut Exposition, shared: &Shared) {
     let accounts = accounts(shared);
     let sum = &accounts.totals.sum;
-    out.single("flowgauge_collector_records_received_total", "counter", "Flow records received.", sum.records);
-    out.single("flowgauge_collector_records_stored_total", "counter", "Flow records durable and searchable.", accounts.stored());
-    out.single("flowgauge_collector_records_waiting", "gauge", "Flow records decoded and not yet committed.", accounts.waiting());
+    out.single(
+        "flowgauge_collector_records_received_total",
+        "counter",
+        "Flow records received.",
+        sum.records,
+    );
+    out.single(
+        "flowgauge_collector_records_stored_total",
+        "counter",
+        "Flow records durable and searchable.",
+        accounts.stored(),
+    );
+    out.single(
+        "flowgauge_collector_records_waiting",
+        "gauge",
+        "Flow records decoded and not yet committed.",
+        accounts.waiting(),
+    );
     let name = "flowgauge_collector_records_lost_total";
     out.family(name, "counter", "Flow records received and not stored, by reason.");
     out.sample(name, &[("reason", "store_error")], accounts.store.rows_lost);
@@ -176,13 +276,27 @@ fn ledger(out: &mut Exposition, shared: &Shared) {
     for (kind, count) in &accounts.totals.errors {
         out.sample(name, &[("kind", kind)], *count);
     }
-    out.single("flowgauge_collector_sets_waiting", "gauge", "Sets waiting for their template.", accounts.totals.sets_waiting);
+    out.single(
+        "flowgauge_collector_sets_waiting",
+        "gauge",
+        "Sets waiting for their template.",
+        accounts.totals.sets_waiting,
+    );
     let balanced = u64::from(accounts.balanced());
-    out.single("flowgauge_collector_ledger_balanced", "gauge", "1 when every sum of the ledger holds.", balanced);
+    out.single(
+        "flowgauge_collector_ledger_balanced",
+        "gauge",
+        "1 when every sum of the ledger holds.",
+        balanced,
+    );
     let counters = shared.process().counters();
     let normalizing = &counters.normalizing;
     let name = "flowgauge_collector_normalizing_total";
-    out.family(name, "counter", "Rows and values that could not be taken as they were, by kind.");
+    out.family(
+        name,
+        "counter",
+        "Rows and values that could not be taken as they were, by kind.",
+    );
     for (kind, count) in [
         ("times_from_export", normalizing.times_from_export),
         ("times_reversed", normalizing.times_reversed),
@@ -193,16 +307,33 @@ fn ledger(out: &mut Exposition, shared: &Shared) {
         out.sample(name, &[("kind", kind)], count);
     }
     let sessions = shared.process().sessions() as u64;
-    out.single("flowgauge_collector_sessions", "gauge", "Transport sessions open.", sessions);
+    out.single(
+        "flowgauge_collector_sessions",
+        "gauge",
+        "Transport sessions open.",
+        sessions,
+    );
     let name = "flowgauge_collector_sessions_ended_total";
     out.family(name, "counter", "Transport sessions ended, by reason.");
-    for (reason, count) in
-        [("evicted", counters.sessions_evicted), ("idle", counters.sessions_idle), ("closed", counters.sessions_closed)]
-    {
+    for (reason, count) in [
+        ("evicted", counters.sessions_evicted),
+        ("idle", counters.sessions_idle),
+        ("closed", counters.sessions_closed),
+    ] {
         out.sample(name, &[("reason", reason)], count);
     }
-    out.single("flowgauge_collector_queue_octets", "gauge", "Octets between receiving and indexing.", shared.queue.octets());
-    out.single("flowgauge_collector_queue_limit_octets", "gauge", "Octets the queue may hold.", shared.queue.limit_octets());
+    out.single(
+        "flowgauge_collector_queue_octets",
+        "gauge",
+        "Octets between receiving and indexing.",
+        shared.queue.octets(),
+    );
+    out.single(
+        "flowgauge_collector_queue_limit_octets",
+        "gauge",
+        "Octets the queue may hold.",
+        shared.queue.limit_octets(),
+    );
 }
 
 fn store(out: &mut Exposition, shared: &Shared) {
@@ -213,13 +344,43 @@ fn store(out: &mut Exposition, shared: &Shared) {
         ("partitions", "gauge", "Partitions.", status.partitions),
         ("segments", "gauge", "Segments.", status.segments),
         ("commits_total", "counter", "Segments written.", counters.commits),
-        ("commit_errors_total", "counter", "Segments that could not be written.", counters.commit_errors),
+        (
+            "commit_errors_total",
+            "counter",
+            "Segments that could not be written.",
+            counters.commit_errors,
+        ),
         ("merges_total", "counter", "Merges done.", counters.merges),
-        ("merge_errors_total", "counter", "Merges that failed.", counters.merge_errors),
-        ("rows_removed_total", "counter", "Rows removed by retention.", counters.rows_removed),
-        ("octets_removed_total", "counter", "Octets removed by retention.", counters.octets_removed),
-        ("segments_damaged_total", "counter", "Segments that could not be opened.", counters.segments_damaged),
-        ("other_names_dropped_total", "counter", "Values of unknown columns dropped, names being too many.", counters.other_names_dropped),
+        (
+            "merge_errors_total",
+            "counter",
+            "Merges that failed.",
+            counters.merge_errors,
+        ),
+        (
+            "rows_removed_total",
+            "counter",
+            "Rows removed by retention.",
+            counters.rows_removed,
+        ),
+        (
+            "octets_removed_total",
+            "counter",
+            "Octets removed by retention.",
+            counters.octets_removed,
+        ),
+        (
+            "segments_damaged_total",
+            "counter",
+            "Segments that could not be opened.",
+            counters.segments_damaged,
+        ),
+        (
+            "other_names_dropped_total",
+            "counter",
+            "Values of unknown columns dropped, names being too many.",
+            counters.other_names_dropped,
+        ),
     ] {
         out.single(&format!("flowgauge_collector_store_{suffix}"), kind, help, value);
     }

@@ -33,9 +33,9 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 use tower_http::compression::CompressionLayer;
 
-use self::problem::Problem;
 pub use self::aggregate::interval as aggregate_interval;
 pub use self::elements::{column_json, element_json};
+use self::problem::Problem;
 pub use self::render::{answer_json, csv_line};
 pub use self::status::status_json;
 use crate::failure::Failure;
@@ -97,9 +97,14 @@ impl Api {
     ) -> Result<T, Problem> {
         let deadline = Instant::now() + self.shared.config.query_timeout;
         let permit = tokio::time::timeout_at(deadline.into(), Arc::clone(&self.queries).acquire_owned()).await;
-        let Ok(Ok(permit)) = permit else { return Err(Problem::busy()) };
+        let Ok(Ok(permit)) = permit else {
+            return Err(Problem::busy());
+        };
         let cancelled = Arc::new(AtomicBool::new(false));
-        let limits = Limits { deadline: Some(deadline), cancelled: Some(Arc::clone(&cancelled)) };
+        let limits = Limits {
+            deadline: Some(deadline),
+            cancelled: Some(Arc::clone(&cancelled)),
+        };
         // Dropped with this future: at the end, or when the client is gone.
         let _cancel = CancelOnDrop(cancelled);
         let shared = Arc::clone(&self.shared);
@@ -132,8 +137,13 @@ async fn harden(request: Request, next: Next) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -166,7 +176,12 @@ impl ApiServer {
                 tracing::error!(%error, "HTTP ended");
             }
         });
-        Ok(ApiServer { address, stop, serving, runtime: runtime.handle().clone() })
+        Ok(ApiServer {
+            address,
+            stop,
+            serving,
+            runtime: runtime.handle().clone(),
+        })
     }
 
     /// Where it is served.
@@ -177,7 +192,9 @@ impl ApiServer {
     /// Lets requests that run finish for a moment, then ends.
     pub fn stop(mut self) {
         let _ = self.stop.send(true);
-        let finished = self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(2), &mut self.serving).await });
+        let finished = self
+            .runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(2), &mut self.serving).await });
         if finished.is_err() {
             self.serving.abort();
         }

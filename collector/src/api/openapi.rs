@@ -21,11 +21,18 @@ fn schema_of(kind: ColumnKind) -> Value {
 
 fn flow_schema() -> Value {
     let mut properties = Map::new();
-    properties.insert("_id".to_owned(), json!({ "type": "string", "description": "opaque; see /api/v1/flows/{id}" }));
+    properties.insert(
+        "_id".to_owned(),
+        json!({ "type": "string", "description": "opaque; see /api/v1/flows/{id}" }),
+    );
     for column in COLUMNS {
         let mut schema = schema_of(column.kind);
         if let Some(object) = schema.as_object_mut() {
-            let unit = if column.unit.is_empty() { String::new() } else { format!(" ({})", column.unit) };
+            let unit = if column.unit.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", column.unit)
+            };
             object.insert("description".to_owned(), format!("{}{unit}", column.help).into());
         }
         properties.insert(column.name.to_owned(), schema);
@@ -40,16 +47,34 @@ fn flow_schema() -> Value {
 
 fn help_of(parameter: &str) -> (&'static str, &'static str) {
     match parameter {
-        "filter" => ("string", "Which flows, in the filter language: src.ip in 10.0.0.0/8 and dst.port in (53, 853)"),
-        "from" => ("string", "Flows that end at or after this time: RFC 3339, now-1h, -15m or epoch seconds"),
+        "filter" => (
+            "string",
+            "Which flows, in the filter language: src.ip in 10.0.0.0/8 and dst.port in (53, 853)",
+        ),
+        "from" => (
+            "string",
+            "Flows that end at or after this time: RFC 3339, now-1h, -15m or epoch seconds",
+        ),
         "to" => ("string", "Flows that start before this time"),
         "limit" => ("integer", "At most so many rows, or groups"),
         "cursor" => ("string", "next of the page before"),
-        "order" => ("string", "A column, with - before it for descending; -start unless told otherwise"),
-        "fields" => ("string", "Columns and element names to give, with commas; all unless told otherwise"),
-        "group_by" => ("string", "Columns or elements, with commas; addresses may have a prefix length: src.ip/24"),
-        "metrics" => ("string", "With commas: octets packets flows rev.octets rev.packets total.octets total.packets bps pps fps \
-                                 unique(F) p50(F) p90(F) p95(F) p99(F) min(F) max(F) avg(F) sum(F)"),
+        "order" => (
+            "string",
+            "A column, with - before it for descending; -start unless told otherwise",
+        ),
+        "fields" => (
+            "string",
+            "Columns and element names to give, with commas; all unless told otherwise",
+        ),
+        "group_by" => (
+            "string",
+            "Columns or elements, with commas; addresses may have a prefix length: src.ip/24",
+        ),
+        "metrics" => (
+            "string",
+            "With commas: octets packets flows rev.octets rev.packets total.octets total.packets bps pps fps \
+                                 unique(F) p50(F) p90(F) p95(F) p99(F) min(F) max(F) avg(F) sum(F)",
+        ),
         "interval" => ("string", "A series with buckets of this width: 10s, 1m, 1h or auto"),
         "order_by" => ("string", "A metric or group column, with - before it for descending"),
         "text" => ("string", "The filter as far as it is written"),
@@ -106,11 +131,16 @@ fn list_of(name: &str) -> Value {
 fn paths() -> Value {
     let text = json!({ "text/plain": { "schema": { "type": "string" } } });
     let object = || json_of(json!({ "type": "object" }));
-    let mut one = operation("One flow with every element", &[], json_of(json!({ "type": "object", "required": ["row"],
-        "properties": { "row": { "$ref": "#/components/schemas/Flow" } } })));
+    let mut one = operation(
+        "One flow with every element",
+        &[],
+        json_of(json!({ "type": "object", "required": ["row"],
+        "properties": { "row": { "$ref": "#/components/schemas/Flow" } } })),
+    );
     if let Some(parameters) = one.pointer_mut("/get/parameters") {
         let (kind, help) = help_of("id");
-        *parameters = json!([{ "name": "id", "in": "path", "required": true, "description": help, "schema": { "type": kind } }]);
+        *parameters =
+            json!([{ "name": "id", "in": "path", "required": true, "description": help, "schema": { "type": kind } }]);
     }
     json!({
         "/api/v1/flows": operation("Flows, a page at a time", flows::PARAMETERS, tables(&json!({ "$ref": "#/components/schemas/Flow" }))),

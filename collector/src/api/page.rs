@@ -20,7 +20,8 @@ const PLACEHOLDER: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charse
 pub async fn page(uri: Uri, headers: HeaderMap) -> Response {
     let path = uri.path().trim_start_matches('/');
     if path == "api" || path.starts_with("api/") {
-        return Problem::not_found(format!("there is no /{path}; /api/openapi.json lists what there is")).into_response();
+        return Problem::not_found(format!("there is no /{path}; /api/openapi.json lists what there is"))
+            .into_response();
     }
     if let Some(asset) = Assets::get(path).filter(|_| !path.is_empty()) {
         return serve(path, &asset, &headers);
@@ -31,23 +32,44 @@ pub async fn page(uri: Uri, headers: HeaderMap) -> Response {
     }
     match Assets::get("index.html") {
         Some(index) => serve("index.html", &index, &headers),
-        None => ([(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))], PLACEHOLDER).into_response(),
+        None => (
+            [(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/html; charset=utf-8"),
+            )],
+            PLACEHOLDER,
+        )
+            .into_response(),
     }
 }
 
 /// Vite puts a hash of the content into the names under `assets/`: those never change.
 fn serve(path: &str, asset: &rust_embed::EmbeddedFile, headers: &HeaderMap) -> Response {
-    let hash: String = asset.metadata.sha256_hash().iter().take(16).map(|octet| format!("{octet:02x}")).collect();
+    let hash: String = asset
+        .metadata
+        .sha256_hash()
+        .iter()
+        .take(16)
+        .map(|octet| format!("{octet:02x}"))
+        .collect();
     let tag = format!("\"{hash}\"");
-    let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|sent| sent.as_bytes() == tag.as_bytes());
+    let cache = if path.starts_with("assets/") {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|sent| sent.as_bytes() == tag.as_bytes());
     let mut response = if known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let kind = HeaderValue::from_static(content_type(path));
         ([(header::CONTENT_TYPE, kind)], asset.data.clone().into_owned()).into_response()
     };
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }

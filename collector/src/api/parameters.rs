@@ -41,7 +41,11 @@ impl Parameters {
 
     /// The text of a parameter; an empty one is as none.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, text)| text.as_str()).filter(|text| !text.is_empty())
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, text)| text.as_str())
+            .filter(|text| !text.is_empty())
     }
 
     /// A list with commas between its items. Commas within parentheses belong to the item.
@@ -63,7 +67,11 @@ impl Parameters {
                 }
             }
         }
-        items.iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()
+        items
+            .iter()
+            .map(|item| item.trim().to_owned())
+            .filter(|item| !item.is_empty())
+            .collect()
     }
 
     /// A whole number.
@@ -95,7 +103,10 @@ mod tests {
 
     #[test]
     fn lists_split_outside_parentheses() {
-        let parameters = Parameters(vec![("metrics".to_owned(), "octets, sum(a,b) ,,p99(dns.latency)".to_owned())]);
+        let parameters = Parameters(vec![(
+            "metrics".to_owned(),
+            "octets, sum(a,b) ,,p99(dns.latency)".to_owned(),
+        )]);
         assert_eq!(parameters.list("metrics"), ["octets", "sum(a,b)", "p99(dns.latency)"]);
         assert!(parameters.list("absent").is_empty());
     }

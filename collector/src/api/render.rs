@@ -21,7 +21,10 @@ pub enum Form {
 impl Form {
     /// The first form of the Accept header that is known; JSON otherwise.
     pub fn of(headers: &HeaderMap) -> Form {
-        let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let accepted = headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
         accepted
             .flat_map(|value| value.split(','))
             .find_map(|kind| match kind.split(';').next().unwrap_or_default().trim() {
@@ -70,23 +73,37 @@ pub fn answer_json(table: &Table) -> Json {
 
 /// The rows one a line.
 pub fn answer_ndjson(table: &Table) -> String {
-    rows_json(table).map(|row| Json::Object(row).to_string() + "\n").collect()
+    rows_json(table)
+        .map(|row| Json::Object(row).to_string() + "\n")
+        .collect()
 }
 
 /// The rows as CSV; elements no column takes get columns of their own behind the others.
 pub fn answer_csv(table: &Table) -> String {
-    let mut other: Vec<&str> = table.rows.iter().flat_map(|row| &row.other).map(|(name, _)| name.as_str()).collect();
+    let mut other: Vec<&str> = table
+        .rows
+        .iter()
+        .flat_map(|row| &row.other)
+        .map(|(name, _)| name.as_str())
+        .collect();
     other.sort_unstable();
     other.dedup();
-    let names = table.columns.iter().map(|column| column.name.as_str()).chain(other.iter().copied());
+    let names = table
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .chain(other.iter().copied());
     let mut text = csv_line(names.map(str::to_owned));
     for row in &table.rows {
         let cells = table.columns.iter().zip(&row.cells).map(|(column, cell)| {
-            cell.as_ref().map(|cell| cell_to_text(column.kind, cell)).unwrap_or_default()
+            cell.as_ref()
+                .map(|cell| cell_to_text(column.kind, cell))
+                .unwrap_or_default()
         });
         let others = other.iter().map(|name| {
             let cell = row.other.iter().find(|(known, _)| known == name);
-            cell.map(|(_, cell)| cell_to_text(crate::normalize::columns::ColumnKind::Text, cell)).unwrap_or_default()
+            cell.map(|(_, cell)| cell_to_text(crate::normalize::columns::ColumnKind::Text, cell))
+                .unwrap_or_default()
         });
         text.push_str(&csv_line(cells.chain(others)));
     }
@@ -96,7 +113,11 @@ pub fn answer_csv(table: &Table) -> String {
 /// One line of CSV with its line end.
 pub fn csv_line(cells: impl Iterator<Item = String>) -> String {
     let quoted = cells.map(|cell| {
-        if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+        if cell.contains(['"', ',', '\n', '\r']) {
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            cell
+        }
     });
     quoted.collect::<Vec<_>>().join(",") + "\r\n"
 }
@@ -125,13 +146,20 @@ mod tests {
     use crate::query::table::{TableColumn, TableRow};
 
     fn column(name: &str, kind: ColumnKind) -> TableColumn {
-        TableColumn { name: name.to_owned(), kind, unit: "" }
+        TableColumn {
+            name: name.to_owned(),
+            kind,
+            unit: "",
+        }
     }
 
     #[test]
     fn the_first_known_form_is_taken() {
         let of = |accept: &str| {
-            Form::of(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_str(accept).unwrap())]))
+            Form::of(&HeaderMap::from_iter([(
+                header::ACCEPT,
+                HeaderValue::from_str(accept).unwrap(),
+            )]))
         };
         assert_eq!(of("text/csv"), Form::Csv);
         assert_eq!(of("text/html, application/x-ndjson;q=0.9, */*"), Form::Ndjson);
@@ -149,7 +177,11 @@ mod tests {
                     cells: vec![Some(Cell::Signed(0)), Some(Cell::Number(7))],
                     other: vec![("note".to_owned(), Cell::Text("a \"b\", c".into()))],
                 },
-                TableRow { id: "y".to_owned(), cells: vec![Some(Cell::Signed(1_500_000_000)), None], other: vec![] },
+                TableRow {
+                    id: "y".to_owned(),
+                    cells: vec![Some(Cell::Signed(1_500_000_000)), None],
+                    other: vec![],
+                },
             ],
             ..Table::default()
         };
@@ -157,7 +189,12 @@ mod tests {
         let lines: Vec<_> = text.split("\r\n").collect();
         assert_eq!(
             lines,
-            ["start,octets,note", "1970-01-01T00:00:00Z,7,\"a \"\"b\"\", c\"", "1970-01-01T00:00:01.5Z,,", ""]
+            [
+                "start,octets,note",
+                "1970-01-01T00:00:00Z,7,\"a \"\"b\"\", c\"",
+                "1970-01-01T00:00:01.5Z,,",
+                ""
+            ]
         );
     }
 }

@@ -29,7 +29,9 @@ fn listener_json(listener: &ListenerStatus) -> Value {
             "receive_buffer_octets": counters.receive_buffer_octets.load(Ordering::Relaxed),
         }),
         ListenerCounters::Tcp(counters) => {
-            let ended = Ended::ALL.into_iter().map(|reason| (reason.as_str().to_owned(), counters.ended(reason).into()));
+            let ended = Ended::ALL
+                .into_iter()
+                .map(|reason| (reason.as_str().to_owned(), counters.ended(reason).into()));
             json!({
                 "address": address,
                 "transport": transport,

@@ -26,8 +26,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Receive, store and serve until a signal ends it
-    #[command(after_help = "SIGTERM and SIGINT read sockets and queue empty, commit, and print the accounts. SIGHUP reloads the \
-configuration.\n\nExamples:\n  flowgauge-collector run\n  flowgauge-collector run --config collector.toml --http 0.0.0.0:8080")]
+    #[command(
+        after_help = "SIGTERM and SIGINT read sockets and queue empty, commit, and print the accounts. SIGHUP reloads the \
+configuration.\n\nExamples:\n  flowgauge-collector run\n  flowgauge-collector run --config collector.toml --http 0.0.0.0:8080"
+    )]
     Run(RunArguments),
     /// Search and aggregate stored flows
     #[command(after_help = "Examples:
@@ -37,13 +39,17 @@ configuration.\n\nExamples:\n  flowgauge-collector run\n  flowgauge-collector ru
   flowgauge-collector query --data ./data 'host 10.0.0.1'")]
     Query(QueryArguments),
     /// Print every message, template and record of captures, IPFIX files and raw datagrams as NDJSON
-    #[command(after_help = "Files are told apart by their first octets. Faults are lines too, and decoding goes on behind them; \
+    #[command(
+        after_help = "Files are told apart by their first octets. Faults are lines too, and decoding goes on behind them; \
 the exit status is 1 when a file could not be read to its end.\n\nExamples:\n  flowgauge-collector decode capture.pcapng\n  \
-flowgauge-collector decode templates.dat data.dat")]
+flowgauge-collector decode templates.dat data.dat"
+    )]
     Decode(DecodeArguments),
     /// Send the datagrams of a capture or an IPFIX file again
-    #[command(after_help = "Examples:\n  flowgauge-collector replay capture.pcap --to udp://127.0.0.1:4739\n  \
-flowgauge-collector replay flows.ipfix --to tcp://127.0.0.1:4739 --speed 10")]
+    #[command(
+        after_help = "Examples:\n  flowgauge-collector replay capture.pcap --to udp://127.0.0.1:4739\n  \
+flowgauge-collector replay flows.ipfix --to tcp://127.0.0.1:4739 --speed 10"
+    )]
     Replay(ReplayArguments),
     /// List the columns that flows have
     Columns(ColumnsArguments),
@@ -101,7 +107,13 @@ impl Args for KeyFlags {
                 format!("{} [key: {}] [default: {default}]", key.help, key.path())
             };
             let action = if key.list { ArgAction::Append } else { ArgAction::Set };
-            command.arg(Arg::new(key.flag).long(key.flag).value_name(key.value).help(help).action(action))
+            command.arg(
+                Arg::new(key.flag)
+                    .long(key.flag)
+                    .value_name(key.value)
+                    .help(help)
+                    .action(action),
+            )
         })
     }
 
@@ -129,7 +141,13 @@ pub struct QueryArguments {
     /// Which flows; see the filter language. All unless given
     pub filter: Option<String>,
     /// Collector to ask
-    #[arg(long, value_name = "URL", env = "FLOWGAUGE_URL", default_value = "http://127.0.0.1:8080", conflicts_with = "data")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "FLOWGAUGE_URL",
+        default_value = "http://127.0.0.1:8080",
+        conflicts_with = "data"
+    )]
     pub url: String,
     /// Read a collector's data directory instead, whether or not one is running
     #[arg(long, value_name = "DIR")]

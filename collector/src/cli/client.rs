@@ -41,7 +41,10 @@ impl Client {
             .timeout_connect(Some(Duration::from_secs(5)))
             .timeout_global(Some(Duration::from_secs(300)))
             .build();
-        Ok(Client { agent: config.into(), base: url.trim_end_matches('/').to_owned() })
+        Ok(Client {
+            agent: config.into(),
+            base: url.trim_end_matches('/').to_owned(),
+        })
     }
 
     /// Asks for a document.
@@ -66,7 +69,10 @@ impl Client {
             Ok(json) => Ok(json),
             Err(_) => {
                 let status = answer.status();
-                Err(Failure::running(format!("{url}: answered {status} without JSON; is a flowgauge-collector there?")).into())
+                Err(Failure::running(format!(
+                    "{url}: answered {status} without JSON; is a flowgauge-collector there?"
+                ))
+                .into())
             }
         }
     }

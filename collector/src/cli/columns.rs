@@ -23,7 +23,11 @@ pub fn columns(json: bool, out: &mut Output) -> Result<(), Failure> {
     ]);
     for column in COLUMNS {
         let indexed = if column.indexed { "yes" } else { "" };
-        layout.row([column.name, column.kind.as_str(), column.unit, indexed, column.help].map(str::to_owned).to_vec());
+        layout.row(
+            [column.name, column.kind.as_str(), column.unit, indexed, column.help]
+                .map(str::to_owned)
+                .to_vec(),
+        );
     }
     out.bytes(layout.to_string().as_bytes())
 }
@@ -55,7 +59,9 @@ pub fn elements(arguments: &ElementsArguments, out: &mut Output) -> Result<(), F
         ("COLUMN", Align::Left),
     ]);
     for element in found {
-        let column = COLUMNS.iter().find(|column| column.elements.contains(&element.name.as_ref()));
+        let column = COLUMNS
+            .iter()
+            .find(|column| column.elements.contains(&element.name.as_ref()));
         layout.row(vec![
             element.id.to_string(),
             element.name.to_string(),
@@ -71,6 +77,9 @@ pub fn elements(arguments: &ElementsArguments, out: &mut Output) -> Result<(), F
 
 /// The built-in elements and those of a user's file.
 pub fn registry(file: Option<&std::path::Path>) -> Result<Registry, Failure> {
-    let config = crate::config::Config { elements_file: file.map(Into::into), ..crate::config::Config::default() };
+    let config = crate::config::Config {
+        elements_file: file.map(Into::into),
+        ..crate::config::Config::default()
+    };
     crate::run::registry(&config)
 }

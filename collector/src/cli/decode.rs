@@ -24,8 +24,11 @@ type Ends = (SocketAddr, SocketAddr, bool);
 
 /// Decodes every file, and fails at the end when one could not be read to its end.
 pub fn decode(arguments: &DecodeArguments, out: &mut Output) -> Result<(), Failure> {
-    let mut decoding =
-        Decoding { registry: registry(arguments.elements.as_deref())?, sessions: HashMap::new(), waiting: BTreeSet::new() };
+    let mut decoding = Decoding {
+        registry: registry(arguments.elements.as_deref())?,
+        sessions: HashMap::new(),
+        waiting: BTreeSet::new(),
+    };
     let mut failures = Vec::new();
     for path in &arguments.files {
         let result = read_input(path, &mut |item| decoding.item(item, out));
@@ -37,7 +40,9 @@ pub fn decode(arguments: &DecodeArguments, out: &mut Output) -> Result<(), Failu
     decoding.finish(out)?;
     out.finish()?;
     let Some(last) = failures.pop() else { return Ok(()) };
-    failures.iter().for_each(|failure| eprintln!("flowgauge-collector: {}", failure.line));
+    failures
+        .iter()
+        .for_each(|failure| eprintln!("flowgauge-collector: {}", failure.line));
     Err(last)
 }
 
@@ -63,7 +68,8 @@ impl Decoding {
             Some(Protocol::Ipfix) => self.ipfix(received, out),
             protocol => {
                 let name = protocol.unwrap_or(Protocol::Unknown).as_str();
-                let mut line = json!({ "kind": "error", "layer": "message", "offset": 0, "reason": "unsupported_version" });
+                let mut line =
+                    json!({ "kind": "error", "layer": "message", "offset": 0, "reason": "unsupported_version" });
                 add(&mut line, "protocol", name.into());
                 add_exporter(&mut line, received);
                 out.json(&line)
@@ -83,45 +89,68 @@ impl Decoding {
         });
         let waiting = &mut self.waiting;
         let mut lines: Vec<Json> = Vec::new();
-        let result = session.handle_message(received.time_ns, received.bytes, &mut self.registry, &mut |event| match event {
-            Event::Message(header) => {
-                let mut line = json!({
-                    "kind": "message",
-                    "protocol": "ipfix",
-                    "export_time": format_time(i64::from(header.export_time) * 1_000_000_000),
-                    "sequence": header.sequence,
-                    "domain": header.domain,
-                    "length": header.length,
-                });
-                add_exporter(&mut line, received);
-                lines.push(line);
-            }
-            Event::Template { domain, template, change } => lines.push(template_json(domain, template, change)),
-            Event::Withdrawn { domain, id } => {
-                lines.push(json!({ "kind": "template", "template": id, "domain": domain, "change": "withdrawn" }));
-            }
-            Event::Records { header, template, records, scope, registry, waited_ns } => {
-                if waited_ns.is_some() {
-                    waiting.remove(&(ends.0, ends.1, ends.2, header.domain, template.id()));
-                }
-                let kind = if template.is_options() { "options_record" } else { "record" };
-                let context = TextContext { registry, scope };
-                for record in records.by_ref() {
-                    let fields: Map<String, Json> = record_json(&record, context);
-                    lines.push(json!({
-                        "kind": kind,
-                        "template": template.id(),
-                        "domain": header.domain,
-                        "fields": fields,
-                    }));
-                }
-            }
-            Event::Pending { header, set_id, .. } => {
-                waiting.insert((ends.0, ends.1, ends.2, header.domain, set_id));
-            }
-            Event::Error(error) => lines.push(error_json(&error)),
-            Event::Sequence { .. } => {}
-        });
+        let result =
+            session.handle_message(
+                received.time_ns,
+                received.bytes,
+                &mut self.registry,
+                &mut |event| match event {
+                    Event::Message(header) => {
+                        let mut line = json!({
+                            "kind": "message",
+                            "protocol": "ipfix",
+                            "export_time": format_time(i64::from(header.export_time) * 1_000_000_000),
+                            "sequence": header.sequence,
+                            "domain": header.domain,
+                            "length": header.length,
+                        });
+                        add_exporter(&mut line, received);
+                        lines.push(line);
+                    }
+                    Event::Template {
+                        domain,
+                        template,
+                        change,
+                    } => lines.push(template_json(domain, template, change)),
+                    Event::Withdrawn { domain, id } => {
+                        lines.push(
+                            json!({ "kind": "template", "template": id, "domain": domain, "change": "withdrawn" }),
+                        );
+                    }
+                    Event::Records {
+                        header,
+                        template,
+                        records,
+                        scope,
+                        registry,
+                        waited_ns,
+                    } => {
+                        if waited_ns.is_some() {
+                            waiting.remove(&(ends.0, ends.1, ends.2, header.domain, template.id()));
+                        }
+                        let kind = if template.is_options() {
+                            "options_record"
+                        } else {
+                            "record"
+                        };
+                        let context = TextContext { registry, scope };
+                        for record in records.by_ref() {
+                            let fields: Map<String, Json> = record_json(&record, context);
+                            lines.push(json!({
+                                "kind": kind,
+                                "template": template.id(),
+                                "domain": header.domain,
+                                "fields": fields,
+                            }));
+                        }
+                    }
+                    Event::Pending { header, set_id, .. } => {
+                        waiting.insert((ends.0, ends.1, ends.2, header.domain, set_id));
+                    }
+                    Event::Error(error) => lines.push(error_json(&error)),
+                    Event::Sequence { .. } => {}
+                },
+            );
         if let Err(error) = result {
             let mut line = error_json(&error);
             add_exporter(&mut line, received);
@@ -166,7 +195,11 @@ fn template_json(domain: u32, template: &Template, change: TemplateChange) -> Js
         .fields()
         .iter()
         .map(|field| {
-            let length = if field.specifier.is_variable() { Json::from("variable") } else { field.specifier.length.into() };
+            let length = if field.specifier.is_variable() {
+                Json::from("variable")
+            } else {
+                field.specifier.length.into()
+            };
             json!({
                 "name": &*field.name,
                 "element": field.specifier.element.to_string(),

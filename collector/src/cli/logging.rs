@@ -62,14 +62,20 @@ pub fn start(config: &Config) -> LogLevel {
     let targets = config.log_level.parse::<Targets>().unwrap_or_default();
     let (level, handle) = reload::Layer::new(targets);
     let rate = RateLimit::default();
-    let limited = dynamic_filter_fn(move |metadata, _| !metadata.is_event() || rate.allows(metadata.callsite(), Instant::now()));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let limited =
+        dynamic_filter_fn(move |metadata, _| !metadata.is_event() || rate.allows(metadata.callsite(), Instant::now()));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     let lines = match config.log_format {
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
     // A second start in one process (tests) keeps the first.
-    let _ = tracing_subscriber::registry().with(level).with(lines.with_filter(limited)).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(level)
+        .with(lines.with_filter(limited))
+        .try_init();
     LogLevel(handle)
 }
 

@@ -71,14 +71,25 @@ fn dispatch(command: Command) -> Result<(), Failure> {
 
 /// clap explains itself over several lines; the first, its suggestion, and where to find more are what matters.
 fn one_line(error: &clap::Error) -> String {
-    if matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand) {
-        return "no command is given; use run, query, decode, replay, columns, elements or check (see --help)".to_owned();
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    ) {
+        return "no command is given; use run, query, decode, replay, columns, elements or check (see --help)"
+            .to_owned();
     }
     let text = error.to_string();
-    let missing = error.get(ContextKind::InvalidArg).filter(|_| error.kind() == ErrorKind::MissingRequiredArgument);
+    let missing = error
+        .get(ContextKind::InvalidArg)
+        .filter(|_| error.kind() == ErrorKind::MissingRequiredArgument);
     let mut line = match missing {
         Some(ContextValue::Strings(names)) => format!("{} is missing", names.join(" ")),
-        _ => text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+        _ => text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_start_matches("error: ")
+            .to_owned(),
     };
     if let Some(tip) = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")) {
         line.push_str("; ");

@@ -14,13 +14,19 @@ impl Output {
     /// Standard output, buffered.
     pub fn stdout() -> Output {
         let stdout: StdoutLock<'static> = std::io::stdout().lock();
-        Output { writer: Box::new(BufWriter::with_capacity(1 << 16, stdout)), gone: false }
+        Output {
+            writer: Box::new(BufWriter::with_capacity(1 << 16, stdout)),
+            gone: false,
+        }
     }
 
     /// Anything else, for tests.
     #[cfg(test)]
     pub fn to(writer: impl Write + 'static) -> Output {
-        Output { writer: Box::new(writer), gone: false }
+        Output {
+            writer: Box::new(writer),
+            gone: false,
+        }
     }
 
     /// The reader has gone: nothing more needs to be made.

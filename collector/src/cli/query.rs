@@ -11,13 +11,24 @@ use super::output::Output;
 use super::table::{Align, Layout, Shown};
 use crate::api::{aggregate_interval, answer_json, csv_line};
 use crate::failure::Failure;
+use crate::normalize::row::cut;
 use crate::query::{AggregateRequest, FilterError, FlowsRequest, QueryError, aggregate, filter, flows, time};
 use crate::run::{now_ns, store_failure};
 use crate::store::Store;
 
 /// Columns of a list of flows, where they are present.
 const LISTED: [&str; 12] = [
-    "start", "duration", "proto", "src.ip", "src.port", "dst.ip", "dst.port", "tcp.flags", "packets", "octets", "rev.packets",
+    "start",
+    "duration",
+    "proto",
+    "src.ip",
+    "src.port",
+    "dst.ip",
+    "dst.port",
+    "tcp.flags",
+    "packets",
+    "octets",
+    "rev.packets",
     "rev.octets",
 ];
 
@@ -44,7 +55,10 @@ struct Answer {
 
 impl Answer {
     fn rows(&self) -> &[Json] {
-        self.body.get("rows").and_then(Json::as_array).map_or(&[], Vec::as_slice)
+        self.body
+            .get("rows")
+            .and_then(Json::as_array)
+            .map_or(&[], Vec::as_slice)
     }
 
     fn stat(&self, name: &str) -> Option<&Json> {
@@ -82,16 +96,24 @@ fn online(arguments: &QueryArguments) -> Result<Answer, Failure> {
         add("group_by", joined(&arguments.top));
         add("metrics", Some(metrics(arguments).join(",")));
         add("interval", arguments.interval.clone());
-        add("order_by", metrics(arguments).first().map(|metric| format!("-{metric}")));
+        add(
+            "order_by",
+            metrics(arguments).first().map(|metric| format!("-{metric}")),
+        );
         "/api/v1/aggregate"
     } else {
         add("fields", joined(&arguments.fields));
         add("order", arguments.order.clone());
         "/api/v1/flows"
     };
-    let body = client.get(path, &parameters).map_err(|refusal| refused(arguments, refusal))?;
+    let body = client
+        .get(path, &parameters)
+        .map_err(|refusal| refused(arguments, refusal))?;
     // The footer's warning is a courtesy: an answer without it is still one.
-    let ledger = client.get("/api/v1/status", &[]).ok().and_then(|status| status.get("ledger").cloned());
+    let ledger = client
+        .get("/api/v1/status", &[])
+        .ok()
+        .and_then(|status| status.get("ledger").cloned());
     Ok(Answer { body, ledger })
 }
 
@@ -102,11 +124,29 @@ fn refused(arguments: &QueryArguments, refusal: Refusal) -> Failure {
     };
     let text = |name: &str| problem.get(name).and_then(Json::as_str).map(str::to_owned);
     let detail = text("detail").unwrap_or_else(|| "the collector refused without saying why".to_owned());
-    let number = |name: &str| problem.get(name).and_then(Json::as_u64).and_then(|number| usize::try_from(number).ok());
+    let number = |name: &str| {
+        problem
+            .get(name)
+            .and_then(Json::as_u64)
+            .and_then(|number| usize::try_from(number).ok())
+    };
     if let (Some(offset), Some(len)) = (number("offset"), number("length")) {
-        let items = problem.get("expected").and_then(Json::as_array).cloned().unwrap_or_default();
+        let items = problem
+            .get("expected")
+            .and_then(Json::as_array)
+            .cloned()
+            .unwrap_or_default();
         let expected = items.iter().filter_map(Json::as_str).map(str::to_owned).collect();
-        return filter_failure(arguments, &FilterError { offset, len, detail, expected, nearest: text("nearest") });
+        return filter_failure(
+            arguments,
+            &FilterError {
+                offset,
+                len,
+                detail,
+                expected,
+                nearest: text("nearest"),
+            },
+        );
     }
     let near = text("nearest").map_or_else(String::new, |near| format!("; did you mean {near}?"));
     match problem.get("status").and_then(Json::as_u64) {
@@ -118,16 +158,26 @@ fn refused(arguments: &QueryArguments, refusal: Refusal) -> Failure {
 /// The filter with a caret under the place.
 fn filter_failure(arguments: &QueryArguments, error: &FilterError) -> Failure {
     let text = arguments.filter.as_deref().unwrap_or_default();
-    let before = text.get(..text.floor_char_boundary(error.offset)).unwrap_or_default().chars().count();
-    let marked = text.get(error.offset..error.offset + error.len).map_or(1, |place| place.chars().count().max(1));
-    let shown: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
-    Failure::usage(format!("{error}\n  {shown}\n  {}{}", " ".repeat(before), "^".repeat(marked)))
+    let before = cut(text, error.offset).chars().count();
+    let marked = text
+        .get(error.offset..error.offset + error.len)
+        .map_or(1, |place| place.chars().count().max(1));
+    let shown: String = text
+        .chars()
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .collect();
+    Failure::usage(format!(
+        "{error}\n  {shown}\n  {}{}",
+        " ".repeat(before),
+        "^".repeat(marked)
+    ))
 }
 
 fn offline(arguments: &QueryArguments, directory: &Path) -> Result<Answer, Failure> {
     let now = now_ns();
     let moment = |flag: &str, text: &Option<String>| {
-        let read = |text: &String| time::parse_time(text, now).map_err(|why| Failure::usage(format!("--{flag}: {why}")));
+        let read =
+            |text: &String| time::parse_time(text, now).map_err(|why| Failure::usage(format!("--{flag}: {why}")));
         text.as_ref().map(read).transpose()
     };
     let filter_text = arguments.filter.as_deref().unwrap_or_default();
@@ -153,28 +203,57 @@ fn offline(arguments: &QueryArguments, directory: &Path) -> Result<Answer, Failu
         aggregate(&snapshot, &request)
     } else {
         let (order, fields) = (arguments.order.clone(), arguments.fields.clone());
-        flows(&snapshot, &FlowsRequest { filter, from_ns, to_ns, limit, order, fields, ..FlowsRequest::default() })
+        flows(
+            &snapshot,
+            &FlowsRequest {
+                filter,
+                from_ns,
+                to_ns,
+                limit,
+                order,
+                fields,
+                ..FlowsRequest::default()
+            },
+        )
     };
     let table = table.map_err(|error| match error {
-        QueryError::Request { nearest: Some(near), detail, .. } => Failure::usage(format!("{detail}; did you mean {near}?")),
+        QueryError::Request {
+            nearest: Some(near),
+            detail,
+            ..
+        } => Failure::usage(format!("{detail}; did you mean {near}?")),
         QueryError::Request { detail, .. } => Failure::usage(detail),
         other => Failure::running(other.to_string()),
     })?;
-    Ok(Answer { body: answer_json(&table), ledger: None })
+    Ok(Answer {
+        body: answer_json(&table),
+        ledger: None,
+    })
 }
 
 /// The columns of a printed answer: those asked for, or the listed ones that are present, or all of an aggregate.
 fn printed(arguments: &QueryArguments, answer: &Answer) -> Vec<String> {
     if is_aggregate(arguments) {
         let time = arguments.interval.iter().map(|_| "time".to_owned());
-        return time.chain(arguments.top.iter().cloned()).chain(metrics(arguments)).collect();
+        return time
+            .chain(arguments.top.iter().cloned())
+            .chain(metrics(arguments))
+            .collect();
     }
     if !arguments.fields.is_empty() {
         return arguments.fields.clone();
     }
     let present = |name: &&str| answer.rows().iter().any(|row| row.get(*name).is_some());
-    let columns: Vec<String> = LISTED.iter().filter(|name| present(name)).map(|name| (*name).to_owned()).collect();
-    if columns.is_empty() { LISTED.map(str::to_owned).to_vec() } else { columns }
+    let columns: Vec<String> = LISTED
+        .iter()
+        .filter(|name| present(name))
+        .map(|name| (*name).to_owned())
+        .collect();
+    if columns.is_empty() {
+        LISTED.map(str::to_owned).to_vec()
+    } else {
+        columns
+    }
 }
 
 fn csv(arguments: &QueryArguments, answer: &Answer, out: &mut Output) -> Result<(), Failure> {
@@ -203,17 +282,34 @@ fn csv(arguments: &QueryArguments, answer: &Answer, out: &mut Output) -> Result<
 
 fn table(arguments: &QueryArguments, answer: &Answer, out: &mut Output) -> Result<(), Failure> {
     let names = printed(arguments, answer);
-    let shown: Vec<Shown> = names.iter().map(|name| Shown::of(if name == "time" { "start" } else { name })).collect();
-    let head: Vec<(String, Align)> = names.iter().cloned().zip(shown.iter().map(|shown| shown.align())).collect();
+    let shown: Vec<Shown> = names
+        .iter()
+        .map(|name| Shown::of(if name == "time" { "start" } else { name }))
+        .collect();
+    let head: Vec<(String, Align)> = names
+        .iter()
+        .cloned()
+        .zip(shown.iter().map(|shown| shown.align()))
+        .collect();
     let mut layout = Layout::new(head);
     for row in answer.rows() {
-        layout.row(names.iter().zip(&shown).map(|(name, shown)| shown.cell(row.get(name))).collect());
+        layout.row(
+            names
+                .iter()
+                .zip(&shown)
+                .map(|(name, shown)| shown.cell(row.get(name)))
+                .collect(),
+        );
     }
     out.bytes(layout.to_string().as_bytes())?;
     out.line(&footer(answer))?;
     if let Some(warning) = answer.ledger.as_ref().and_then(loss_warning) {
         let red = std::io::stdout().is_terminal();
-        out.line(&if red { format!("\u{1b}[31m{warning}\u{1b}[0m") } else { warning })?;
+        out.line(&if red {
+            format!("\u{1b}[31m{warning}\u{1b}[0m")
+        } else {
+            warning
+        })?;
     }
     Ok(())
 }
@@ -221,7 +317,11 @@ fn table(arguments: &QueryArguments, answer: &Answer, out: &mut Output) -> Resul
 fn footer(answer: &Answer) -> String {
     let number = |name: &str| answer.stat(name).and_then(Json::as_u64).unwrap_or(0);
     let elapsed = answer.stat("elapsed_ms").and_then(Json::as_f64).unwrap_or(0.0);
-    let more = if answer.body.get("next").is_some_and(Json::is_string) { "; there are more, raise --limit" } else { "" };
+    let more = if answer.body.get("next").is_some_and(Json::is_string) {
+        "; there are more, raise --limit"
+    } else {
+        ""
+    };
     format!(
         "{} rows; {} of {} flows matched, {} partitions, {elapsed:.1} ms{more}",
         answer.rows().len(),
@@ -233,15 +333,26 @@ fn footer(answer: &Answer) -> String {
 
 /// One line when something was lost on the way into the store.
 fn loss_warning(ledger: &Json) -> Option<String> {
-    let reasons = ["lost", "missing"].into_iter().filter_map(|part| ledger.get(part)?.as_object()).flatten();
-    let parts: Vec<String> =
-        reasons.map(|(reason, count)| format!("{count} {}", reason.replace('_', " "))).collect();
+    let reasons = ["lost", "missing"]
+        .into_iter()
+        .filter_map(|part| ledger.get(part)?.as_object())
+        .flatten();
+    let parts: Vec<String> = reasons
+        .map(|(reason, count)| format!("{count} {}", reason.replace('_', " ")))
+        .collect();
     let unbalanced = ledger.get("balanced").and_then(Json::as_bool) == Some(false);
     if parts.is_empty() && !unbalanced {
         return None;
     }
-    let sum = if unbalanced { "; the ledger does not balance, please report it" } else { "" };
-    Some(format!("warning: not everything arrived: {}{sum} (see /api/v1/status)", parts.join(", ")))
+    let sum = if unbalanced {
+        "; the ledger does not balance, please report it"
+    } else {
+        ""
+    };
+    Some(format!(
+        "warning: not everything arrived: {}{sum} (see /api/v1/status)",
+        parts.join(", ")
+    ))
 }
 
 #[cfg(test)]
@@ -251,9 +362,19 @@ mod tests {
 
     #[test]
     fn a_loss_is_told_and_its_absence_is_not() {
-        assert_eq!(loss_warning(&json!({ "lost": {}, "missing": {}, "balanced": true })), None);
+        assert_eq!(
+            loss_warning(&json!({ "lost": {}, "missing": {}, "balanced": true })),
+            None
+        );
         let warning = loss_warning(&json!({ "lost": { "store_error": 3 }, "missing": {}, "balanced": true })).unwrap();
-        assert!(warning.starts_with("warning: not everything arrived: 3 store error"), "{warning}");
-        assert!(loss_warning(&json!({ "lost": {}, "balanced": false })).unwrap().contains("does not balance"));
+        assert!(
+            warning.starts_with("warning: not everything arrived: 3 store error"),
+            "{warning}"
+        );
+        assert!(
+            loss_warning(&json!({ "lost": {}, "balanced": false }))
+                .unwrap()
+                .contains("does not balance")
+        );
     }
 }

@@ -44,7 +44,10 @@ pub fn replay(arguments: &ReplayArguments) -> Result<(), Failure> {
             Ok(())
         })?;
     }
-    eprintln!("flowgauge-collector: sent {sent} datagrams, {octets} octets to {}; left out {left_out}", arguments.to);
+    eprintln!(
+        "flowgauge-collector: sent {sent} datagrams, {octets} octets to {}; left out {left_out}",
+        arguments.to
+    );
     Ok(())
 }
 
@@ -55,7 +58,9 @@ fn speed(text: &str) -> Result<Option<f64>, Failure> {
     }
     match text.trim_end_matches('x').parse::<f64>() {
         Ok(speed) if speed > 0.0 && speed.is_finite() => Ok(Some(speed)),
-        _ => Err(Failure::usage(format!("--speed: {text:?} is neither a factor such as 1, 0.5 or 10 nor max"))),
+        _ => Err(Failure::usage(format!(
+            "--speed: {text:?} is neither a factor such as 1, 0.5 or 10 nor max"
+        ))),
     }
 }
 
@@ -67,7 +72,9 @@ fn connect(text: &str) -> Result<Destination, Failure> {
     match scheme {
         "udp" => {
             let local = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-            UdpSocket::bind(local).map(|socket| Destination::Udp(socket, address)).map_err(failed)
+            UdpSocket::bind(local)
+                .map(|socket| Destination::Udp(socket, address))
+                .map_err(failed)
         }
         "tcp" => TcpStream::connect(address).map(Destination::Tcp).map_err(failed),
         _ => Err(wrong()),

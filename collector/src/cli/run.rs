@@ -41,7 +41,10 @@ pub fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let accounts = collector.stop();
     eprintln!("flowgauge-collector: {accounts}");
     if accounts.store.rows_lost > 0 {
-        return Err(Failure::running(format!("{} records could not be stored; see the log", accounts.store.rows_lost)));
+        return Err(Failure::running(format!(
+            "{} records could not be stored; see the log",
+            accounts.store.rows_lost
+        )));
     }
     Ok(())
 }
@@ -49,10 +52,19 @@ pub fn run(arguments: &RunArguments) -> Result<(), Failure> {
 fn announce(collector: &Collector) {
     let shared = collector.shared();
     for listener in &shared.listeners {
-        tracing::info!("listening on {}://{}", listener.configured.transport.as_str(), listener.address);
+        tracing::info!(
+            "listening on {}://{}",
+            listener.configured.transport.as_str(),
+            listener.address
+        );
     }
     let status = shared.store.status();
-    tracing::info!("store {}: {} rows, {} octets", shared.config.data.display(), status.rows, status.octets);
+    tracing::info!(
+        "store {}: {} rows, {} octets",
+        shared.config.data.display(),
+        status.rows,
+        status.octets
+    );
     tracing::info!("page and API on http://{}/", collector.http_address());
 }
 
@@ -76,7 +88,10 @@ fn reload(arguments: &RunArguments, shared: &Arc<Shared>, level: &LogLevel) {
         }
     }
     let mut waiting = Vec::new();
-    for key in KEYS.iter().filter(|key| !matches!(key.path().as_str(), "log.level" | "elements.file")) {
+    for key in KEYS
+        .iter()
+        .filter(|key| !matches!(key.path().as_str(), "log.level" | "elements.file"))
+    {
         if key.text(&config) != key.text(&shared.config) {
             waiting.push(key.path());
         }

@@ -25,7 +25,10 @@ pub struct Layout {
 impl Layout {
     /// A table without rows.
     pub fn new<S: Into<String>>(head: Vec<(S, Align)>) -> Layout {
-        Layout { head: head.into_iter().map(|(name, align)| (name.into(), align)).collect(), rows: Vec::new() }
+        Layout {
+            head: head.into_iter().map(|(name, align)| (name.into(), align)).collect(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row.
@@ -37,10 +40,19 @@ impl Layout {
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |at: usize, name: &str| {
-            let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
+            let cells = self
+                .rows
+                .iter()
+                .filter_map(|row| row.get(at))
+                .map(|cell| cell.chars().count());
             cells.chain([name.chars().count()]).max().unwrap_or(0)
         };
-        let widths: Vec<usize> = self.head.iter().enumerate().map(|(at, (name, _))| width(at, name)).collect();
+        let widths: Vec<usize> = self
+            .head
+            .iter()
+            .enumerate()
+            .map(|(at, (name, _))| width(at, name))
+            .collect();
         let head: Vec<String> = self.head.iter().map(|(name, _)| name.clone()).collect();
         for row in std::iter::once(&head).chain(&self.rows) {
             let mut line = String::new();
@@ -78,7 +90,9 @@ impl Shown {
         if let Some(found) = column(name.split('/').next().unwrap_or(name)) {
             return Shown::Column(found.column());
         }
-        let inner = name.split_once('(').and_then(|(function, rest)| Some((function, rest.strip_suffix(')')?)));
+        let inner = name
+            .split_once('(')
+            .and_then(|(function, rest)| Some((function, rest.strip_suffix(')')?)));
         match inner {
             Some(("unique", _)) => Shown::Plain,
             Some((_, field)) => Shown::of(field),
@@ -102,7 +116,9 @@ impl Shown {
 
     /// One cell.
     pub fn cell(self, value: Option<&Json>) -> String {
-        let Some(value) = value.filter(|value| !value.is_null()) else { return String::new() };
+        let Some(value) = value.filter(|value| !value.is_null()) else {
+            return String::new();
+        };
         match (self, value) {
             (_, Json::String(text)) => self.text(text),
             (Shown::Column(column), Json::Number(number)) => column_number(column, number),
@@ -117,7 +133,10 @@ impl Shown {
         match self {
             Shown::Column(column) if column.kind == ColumnKind::Time => time_to_milliseconds(text),
             // Exporters choose these octets: a terminal must not act on them.
-            _ => text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect(),
+            _ => text
+                .chars()
+                .map(|character| if character.is_control() { '\u{fffd}' } else { character })
+                .collect(),
         }
     }
 }
@@ -141,15 +160,30 @@ fn column_number(column: &Column, number: &serde_json::Number) -> String {
 
 /// The letters of the flags that are set, in the order people write them.
 fn tcp_flags(bits: u64) -> String {
-    const LETTERS: [(u64, char); 9] =
-        [(0x02, 'S'), (0x10, 'A'), (0x01, 'F'), (0x04, 'R'), (0x08, 'P'), (0x20, 'U'), (0x40, 'E'), (0x80, 'C'), (0x100, 'N')];
-    LETTERS.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, letter)| letter).collect()
+    const LETTERS: [(u64, char); 9] = [
+        (0x02, 'S'),
+        (0x10, 'A'),
+        (0x01, 'F'),
+        (0x04, 'R'),
+        (0x08, 'P'),
+        (0x20, 'U'),
+        (0x40, 'E'),
+        (0x80, 'C'),
+        (0x100, 'N'),
+    ];
+    LETTERS
+        .iter()
+        .filter(|(bit, _)| bits & bit != 0)
+        .map(|(_, letter)| letter)
+        .collect()
 }
 
 fn time_to_milliseconds(text: &str) -> String {
     match text.strip_suffix('Z').and_then(|text| text.split_once('.')) {
         Some((seconds, fraction)) => format!("{seconds}.{:0<3}Z", fraction.get(..3).unwrap_or(fraction)),
-        None => text.strip_suffix('Z').map_or_else(|| text.to_owned(), |text| format!("{text}.000Z")),
+        None => text
+            .strip_suffix('Z')
+            .map_or_else(|| text.to_owned(), |text| format!("{text}.000Z")),
     }
 }
 
@@ -200,7 +234,7 @@ mod tests {
     fn cells_have_units_and_labels() {
         let shown = |name: &str, value: Json| Shown::of(name).cell(Some(&value));
         assert_eq!(shown("proto", json!(6)), "tcp");
-        assert_eq!(shown("proto", json!(254)), "254");
+        assert_eq!(shown("proto", json!(200)), "200");
         assert_eq!(shown("octets", json!(1_234_567)), "1.23 MB");
         assert_eq!(shown("octets", json!(999)), "999 B");
         assert_eq!(shown("total.octets", json!(2_000_000_000u64)), "2 GB");
@@ -212,8 +246,14 @@ mod tests {
         assert_eq!(shown("unique(octets)", json!(5)), "5");
         assert_eq!(shown("tcp.flags", json!(0x12)), "SA");
         assert_eq!(shown("src.port", json!(123_456)), "123456");
-        assert_eq!(shown("start", json!("2026-01-01T00:00:22.23038Z")), "2026-01-01T00:00:22.230Z");
-        assert_eq!(shown("start", json!("2026-01-01T00:00:22Z")), "2026-01-01T00:00:22.000Z");
+        assert_eq!(
+            shown("start", json!("2026-01-01T00:00:22.23038Z")),
+            "2026-01-01T00:00:22.230Z"
+        );
+        assert_eq!(
+            shown("start", json!("2026-01-01T00:00:22Z")),
+            "2026-01-01T00:00:22.000Z"
+        );
         assert_eq!(shown("dns.qname", json!("a\u{1b}[2Jb")), "a\u{fffd}[2Jb");
     }
 

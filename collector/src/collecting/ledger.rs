@@ -53,7 +53,11 @@ impl SequenceTotals {
         grow(&mut self.reordered, late(before), late(after));
         grow(&mut self.duplicate, before.duplicate_messages, after.duplicate_messages);
         grow(&mut self.restarts, before.restarts, after.restarts);
-        grow(&mut self.unverified, before.unverified_messages, after.unverified_messages);
+        grow(
+            &mut self.unverified,
+            before.unverified_messages,
+            after.unverified_messages,
+        );
     }
 
     fn add(&mut self, other: &SequenceTotals) {
@@ -128,7 +132,11 @@ impl Account {
             ("too_many_sessions", self.too_many_sessions),
             ("internal_fault", self.internal_faults),
         ];
-        self.errors.iter().map(|(kind, count)| (kind.as_str(), count)).chain(own).filter(|(_, count)| *count > 0)
+        self.errors
+            .iter()
+            .map(|(kind, count)| (kind.as_str(), count))
+            .chain(own)
+            .filter(|(_, count)| *count > 0)
     }
 
     fn add(&mut self, other: &Account) {
@@ -178,7 +186,10 @@ pub struct Ledger {
 
 impl Default for Ledger {
     fn default() -> Ledger {
-        Ledger { accounts: HashMap::new(), overflowed: 0 }
+        Ledger {
+            accounts: HashMap::new(),
+            overflowed: 0,
+        }
     }
 }
 
@@ -190,9 +201,16 @@ impl Ledger {
             key
         } else {
             self.overflowed += 1;
-            AccountKey { address: IpAddr::from([0, 0, 0, 0]), protocol: key.protocol, domain: 0 }
+            AccountKey {
+                address: IpAddr::from([0, 0, 0, 0]),
+                protocol: key.protocol,
+                domain: 0,
+            }
         };
-        let account = self.accounts.entry(key).or_insert_with(|| Account { first_ns: now_ns, ..Account::default() });
+        let account = self.accounts.entry(key).or_insert_with(|| Account {
+            first_ns: now_ns,
+            ..Account::default()
+        });
         account.last_ns = now_ns;
         account
     }
@@ -208,7 +226,9 @@ impl Ledger {
         let mut errors = BTreeMap::new();
         for account in self.accounts.values() {
             sum.add(account);
-            account.errors().for_each(|(kind, count)| *errors.entry(kind).or_default() += count);
+            account
+                .errors()
+                .for_each(|(kind, count)| *errors.entry(kind).or_default() += count);
         }
         let sets_balanced = sum.sets_waited
             == sum.sets_replayed + sum.sets_overflowed + sum.sets_expired + sum.sets_abandoned + sets_waiting;

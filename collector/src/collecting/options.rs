@@ -24,7 +24,10 @@ pub(super) struct InterfaceNames {
 
 impl Default for InterfaceNames {
     fn default() -> InterfaceNames {
-        InterfaceNames { names: HashMap::new(), overflowed: 0 }
+        InterfaceNames {
+            names: HashMap::new(),
+            overflowed: 0,
+        }
     }
 }
 
@@ -32,7 +35,10 @@ impl InterfaceNames {
     /// Whether records of a template name interfaces.
     pub fn are_named_by(template: &Template) -> bool {
         let has = |wanted: &[ElementId]| {
-            template.fields().iter().any(|field| wanted.contains(&field.specifier.element))
+            template
+                .fields()
+                .iter()
+                .any(|field| wanted.contains(&field.specifier.element))
         };
         has(&[INGRESS_INTERFACE, EGRESS_INTERFACE]) && has(&[INTERFACE_NAME, INTERFACE_DESCRIPTION])
     }
@@ -48,7 +54,9 @@ impl InterfaceNames {
                 _ => {}
             }
         }
-        let Some(index) = index.and_then(|index| u32::try_from(index).ok()) else { return };
+        let Some(index) = index.and_then(|index| u32::try_from(index).ok()) else {
+            return;
+        };
         let Some(name) = name.or(description) else { return };
         let key = (exporter, domain, index);
         if self.names.get(&key).is_some_and(|known| **known == *name) {
@@ -71,5 +79,8 @@ impl InterfaceNames {
 }
 
 fn text(value: &Value<'_>) -> Option<String> {
-    value.to_text().map(|text| text.into_owned()).filter(|text| !text.is_empty())
+    value
+        .to_text()
+        .map(|text| text.into_owned())
+        .filter(|text| !text.is_empty())
 }

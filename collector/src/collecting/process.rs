@@ -93,12 +93,23 @@ impl CollectingProcess {
         let address = key.peer.ip();
         let transport = self.transport(key.listener);
         let protocol = protocol_of(bytes).unwrap_or(Protocol::Unknown);
-        let message = if protocol == Protocol::Ipfix { Message::parse(bytes).map(Some) } else { Ok(None) };
+        let message = if protocol == Protocol::Ipfix {
+            Message::parse(bytes).map(Some)
+        } else {
+            Ok(None)
+        };
         let domain = match &message {
             Ok(Some(message)) => message.header().domain,
             _ => 0,
         };
-        let account = self.ledger.account(AccountKey { address, protocol, domain }, now_ns);
+        let account = self.ledger.account(
+            AccountKey {
+                address,
+                protocol,
+                domain,
+            },
+            now_ns,
+        );
         account.transport = Some(transport);
         account.datagrams += 1;
         account.octets += bytes.len() as u64;
@@ -119,12 +130,27 @@ impl CollectingProcess {
             let collecting = CollectingSession::new(transport_kind(transport), self.config.collecting);
             self.sessions.insert(key, Session::new(collecting, now_ns));
         }
-        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
         // Making room may have closed sessions of the same account.
-        let account = self.ledger.account(AccountKey { address, protocol, domain }, now_ns);
+        let account = self.ledger.account(
+            AccountKey {
+                address,
+                protocol,
+                domain,
+            },
+            now_ns,
+        );
         session.last_seen_ns = now_ns;
         session.domain = domain;
-        let Session { collecting, plans, sequences, pending, .. } = session;
+        let Session {
+            collecting,
+            plans,
+            sequences,
+            pending,
+            ..
+        } = session;
         let mut handling = Handling {
             now_ns,
             address,
@@ -161,7 +187,11 @@ impl CollectingProcess {
     /// A stream ended: so does its session.
     pub fn handle_closed(&mut self, listener: u16, connection: u64) {
         // Streams are few beside sessions of datagrams, and end rarely.
-        let ended = self.sessions.keys().find(|key| key.listener == listener && key.connection == connection).copied();
+        let ended = self
+            .sessions
+            .keys()
+            .find(|key| key.listener == listener && key.connection == connection)
+            .copied();
         if let Some(key) = ended {
             self.counters.sessions_closed += 1;
             self.end(&key);
@@ -193,12 +223,20 @@ impl CollectingProcess {
 
     /// The ledger's sums.
     pub fn totals(&self) -> Totals {
-        self.ledger.totals(self.sessions.values().map(|session| session.collecting.pending_sets() as u64).sum())
+        self.ledger.totals(
+            self.sessions
+                .values()
+                .map(|session| session.collecting.pending_sets() as u64)
+                .sum(),
+        )
     }
 
     /// What has been done beside.
     pub fn counters(&self) -> ProcessCounters {
-        ProcessCounters { interface_names_overflowed: self.names.overflowed, ..self.counters }
+        ProcessCounters {
+            interface_names_overflowed: self.names.overflowed,
+            ..self.counters
+        }
     }
 
     /// Names and types: built in, the user's, and those learned from exporters (RFC 5610).
@@ -223,18 +261,25 @@ impl CollectingProcess {
     pub fn templates(&self) -> impl Iterator<Item = TemplateOf> + '_ {
         self.sessions.iter().flat_map(move |(key, session)| {
             let transport = self.transport(key.listener);
-            session.collecting.templates().map(move |(domain, template)| TemplateOf {
-                session: *key,
-                transport,
-                domain,
-                template: Arc::clone(template),
-            })
+            session
+                .collecting
+                .templates()
+                .map(move |(domain, template)| TemplateOf {
+                    session: *key,
+                    transport,
+                    domain,
+                    template: Arc::clone(template),
+                })
         })
     }
 
     /// The transport of a listener.
     pub fn transport(&self, listener: u16) -> Transport {
-        self.config.listeners.get(usize::from(listener)).copied().unwrap_or(Transport::Udp)
+        self.config
+            .listeners
+            .get(usize::from(listener))
+            .copied()
+            .unwrap_or(Transport::Udp)
     }
 
     /// Opens a UDP session with templates that an earlier run saved; says how many were taken up.
@@ -245,7 +290,11 @@ impl CollectingProcess {
         peer: SocketAddr,
         saved: &flowgauge_templates::management::SavedTemplates,
     ) -> usize {
-        let key = SessionKey { listener, peer, connection: 0 };
+        let key = SessionKey {
+            listener,
+            peer,
+            connection: 0,
+        };
         if self.sessions.len() >= SESSIONS || self.sessions.contains_key(&key) {
             return 0;
         }
@@ -270,11 +319,19 @@ impl CollectingProcess {
             .sessions
             .iter()
             .filter(|(key, _)| key.connection == 0)
-            .map(|(key, session)| (session.collecting.templates().next().is_some(), session.last_seen_ns, *key))
+            .map(|(key, session)| {
+                (
+                    session.collecting.templates().next().is_some(),
+                    session.last_seen_ns,
+                    *key,
+                )
+            })
             .collect();
         let count = SESSIONS_PER_EVICTION.min(candidates.len());
         if count > 0 && count < candidates.len() {
-            candidates.select_nth_unstable_by_key(count, |(has_templates, last_seen_ns, _)| (*has_templates, *last_seen_ns));
+            candidates.select_nth_unstable_by_key(count, |(has_templates, last_seen_ns, _)| {
+                (*has_templates, *last_seen_ns)
+            });
         }
         candidates.truncate(count);
         self.counters.sessions_evicted += count as u64;
@@ -282,7 +339,9 @@ impl CollectingProcess {
     }
 
     fn end(&mut self, key: &SessionKey) {
-        let Some(mut session) = self.sessions.remove(key) else { return };
+        let Some(mut session) = self.sessions.remove(key) else {
+            return;
+        };
         let abandoned = session.collecting.pending_sets() as u64;
         let account = self.ledger.account(account_key(key, &session), session.last_seen_ns);
         take_over_pending(&session.collecting, &mut session.pending, account);
@@ -291,7 +350,11 @@ impl CollectingProcess {
 }
 
 fn account_key(key: &SessionKey, session: &Session) -> AccountKey {
-    AccountKey { address: key.peer.ip(), protocol: Protocol::Ipfix, domain: session.domain }
+    AccountKey {
+        address: key.peer.ip(),
+        protocol: Protocol::Ipfix,
+        domain: session.domain,
+    }
 }
 
 fn transport_kind(transport: Transport) -> TransportKind {
@@ -330,7 +393,14 @@ impl Handling<'_> {
             Event::Message(_) | Event::Pending { .. } => {}
             Event::Template { .. } => self.account.templates += 1,
             Event::Withdrawn { domain, id } => self.plans.forget(domain, id),
-            Event::Records { header, template, records, scope, registry, .. } => {
+            Event::Records {
+                header,
+                template,
+                records,
+                scope,
+                registry,
+                ..
+            } => {
                 if template.is_options() {
                     self.options(header, template, records);
                 } else {
@@ -378,7 +448,9 @@ impl Handling<'_> {
 
     fn name_interfaces(&self, row: &mut Row, domain: u32) {
         for (index, name) in [(id::IN_IF, id::IN_IF_NAME), (id::OUT_IF, id::OUT_IF_NAME)] {
-            let known = row.number(index).and_then(|index| self.names.name(self.address, domain, index));
+            let known = row
+                .number(index)
+                .and_then(|index| self.names.name(self.address, domain, index));
             if let Some(known) = known {
                 row.set_text(name, known);
             }

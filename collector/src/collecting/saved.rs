@@ -41,12 +41,20 @@ pub fn save_templates(process: &CollectingProcess, listeners: &[ListenAddress], 
         .filter_map(|(key, session)| {
             let listener = listeners.get(usize::from(key.listener))?.to_string();
             let templates = session.collecting.save();
-            (!templates.templates.is_empty()).then_some(SavedSession { listener, peer: key.peer, templates })
+            (!templates.templates.is_empty()).then_some(SavedSession {
+                listener,
+                peer: key.peer,
+                templates,
+            })
         })
         .collect();
     sessions.sort_by_key(|session| (session.listener.clone(), session.peer));
     let failed = |error: std::io::Error| Failure::file("saved templates", path, &error);
-    let text = serde_json::to_vec(&SavedFile { version: VERSION, sessions }).map_err(|error| failed(error.into()))?;
+    let text = serde_json::to_vec(&SavedFile {
+        version: VERSION,
+        sessions,
+    })
+    .map_err(|error| failed(error.into()))?;
     let beside = path.with_extension("json.new");
     let written = std::fs::File::create(&beside)
         .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_data()))
@@ -71,7 +79,10 @@ pub fn load_templates(
         Err(error) => return Err(failed(error)),
     };
     let unusable = |why: String| {
-        Failure::running(format!("saved templates {}: {why}; remove it to start without", path.display()))
+        Failure::running(format!(
+            "saved templates {}: {why}; remove it to start without",
+            path.display()
+        ))
     };
     if octets > SAVED_TEMPLATES_OCTETS {
         return Err(unusable(format!("{octets} octets are too many")));
@@ -83,7 +94,9 @@ pub fn load_templates(
     }
     let mut loaded = 0;
     for session in &file.sessions {
-        let place = listeners.iter().position(|listener| listener.to_string() == session.listener);
+        let place = listeners
+            .iter()
+            .position(|listener| listener.to_string() == session.listener);
         if let Some(listener) = place.and_then(|place| u16::try_from(place).ok()) {
             loaded += process.open_saved(now_ns, listener, session.peer, &session.templates);
         }

@@ -67,7 +67,8 @@ impl Plans {
         }
         let plan = Arc::new(NormalizingPlan::compile(template));
         // Bounded as the session's templates are: one per domain and identifier, dropped when the template ends.
-        self.0.insert((domain, template.id()), (Arc::clone(template), Arc::clone(&plan)));
+        self.0
+            .insert((domain, template.id()), (Arc::clone(template), Arc::clone(&plan)));
         plan
     }
 

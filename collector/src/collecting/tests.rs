@@ -14,16 +14,27 @@ const NOW: i64 = 1_767_225_661_000_000_000;
 const S: i64 = 1_000_000_000;
 
 fn process() -> CollectingProcess {
-    let config = ProcessConfig { listeners: vec![Transport::Udp, Transport::Tcp], ..ProcessConfig::default() };
+    let config = ProcessConfig {
+        listeners: vec![Transport::Udp, Transport::Tcp],
+        ..ProcessConfig::default()
+    };
     CollectingProcess::new(config, Registry::new())
 }
 
 fn udp(peer: &str) -> SessionKey {
-    SessionKey { listener: 0, peer: peer.parse().unwrap(), connection: 0 }
+    SessionKey {
+        listener: 0,
+        peer: peer.parse().unwrap(),
+        connection: 0,
+    }
 }
 
 fn tcp(peer: &str, connection: u64) -> SessionKey {
-    SessionKey { listener: 1, peer: peer.parse().unwrap(), connection }
+    SessionKey {
+        listener: 1,
+        peer: peer.parse().unwrap(),
+        connection,
+    }
 }
 
 fn take(process: &mut CollectingProcess, now_ns: i64, key: SessionKey, bytes: &[u8]) -> Vec<Row> {
@@ -34,8 +45,17 @@ fn take(process: &mut CollectingProcess, now_ns: i64, key: SessionKey, bytes: &[
 }
 
 fn account(process: &CollectingProcess, address: &str, protocol: Protocol, domain: u32) -> Account {
-    let key = AccountKey { address: address.parse().unwrap(), protocol, domain };
-    process.ledger().iter().find(|(of, _)| **of == key).map(|(_, account)| account.clone()).unwrap()
+    let key = AccountKey {
+        address: address.parse().unwrap(),
+        protocol,
+        domain,
+    };
+    process
+        .ledger()
+        .iter()
+        .find(|(of, _)| **of == key)
+        .map(|(_, account)| account.clone())
+        .unwrap()
 }
 
 const A: &str = "198.51.100.1:5000";
@@ -48,7 +68,10 @@ fn a_message_becomes_rows_and_the_account_says_so() {
     let rows = take(&mut process, NOW, udp(A), &bytes);
     assert_eq!(rows.len(), 3);
     assert_eq!(rows[0].get(id::SRC_IP), Some(CellRef::Ip(ipv4_to_u128([10, 0, 0, 1]))));
-    assert_eq!(rows[0].get(id::EXPORTER_IP), Some(CellRef::Ip(ipv4_to_u128([198, 51, 100, 1]))));
+    assert_eq!(
+        rows[0].get(id::EXPORTER_IP),
+        Some(CellRef::Ip(ipv4_to_u128([198, 51, 100, 1])))
+    );
     assert_eq!(rows[2].number(id::OCTETS), Some(100));
     assert_eq!(rows[2].number(id::EXPORTER_DOMAIN), Some(7));
     let start_ns = (i64::from(EXPORT_TIME) - 10) * S + 3_000_000;
@@ -77,11 +100,22 @@ fn data_before_its_template_waits_and_the_ledger_shows_it() {
     let mut process = process();
     assert!(take(&mut process, NOW, udp(A), &message(1, 0, &[flow_set([1, 2])])).is_empty());
     let totals = process.totals();
-    assert_eq!((totals.sets_waiting, totals.sum.sets_waited, totals.sum.records), (1, 1, 0));
-    let rows = take(&mut process, NOW + S, udp(A), &message(1, 2, &[flow_template(), flow_set([3])]));
+    assert_eq!(
+        (totals.sets_waiting, totals.sum.sets_waited, totals.sum.records),
+        (1, 1, 0)
+    );
+    let rows = take(
+        &mut process,
+        NOW + S,
+        udp(A),
+        &message(1, 2, &[flow_template(), flow_set([3])]),
+    );
     assert_eq!(rows.len(), 3);
     let totals = process.totals();
-    assert_eq!((totals.sets_waiting, totals.sum.sets_replayed, totals.sum.records), (0, 1, 3));
+    assert_eq!(
+        (totals.sets_waiting, totals.sum.sets_replayed, totals.sum.records),
+        (0, 1, 3)
+    );
     assert_eq!(totals.sum.sequence.lost, 0);
 }
 
@@ -107,24 +141,56 @@ fn templates_of_two_exporters_and_two_ports_never_mix() {
     let mut process = process();
     take(&mut process, NOW, udp(A), &message(1, 0, &[flow_template()]));
     // The same identifier with other fields: elements 8 and 12 turned around.
-    take(&mut process, NOW, udp(B), &message(1, 0, &[template_set(TEMPLATE, &[(12, 4), (8, 4)])]));
-    let rows = take(&mut process, NOW, udp(B), &message(1, 0, &[set(TEMPLATE, &[10, 0, 0, 1, 10, 0, 0, 2])]));
+    take(
+        &mut process,
+        NOW,
+        udp(B),
+        &message(1, 0, &[template_set(TEMPLATE, &[(12, 4), (8, 4)])]),
+    );
+    let rows = take(
+        &mut process,
+        NOW,
+        udp(B),
+        &message(1, 0, &[set(TEMPLATE, &[10, 0, 0, 1, 10, 0, 0, 2])]),
+    );
     assert_eq!(rows[0].get(id::SRC_IP), Some(CellRef::Ip(ipv4_to_u128([10, 0, 0, 2]))));
-    assert_eq!(take(&mut process, NOW, udp(A), &message(1, 0, &[flow_set([5])])).len(), 1);
-    assert!(take(&mut process, NOW, udp("198.51.100.1:5001"), &message(1, 0, &[flow_set([5])])).is_empty());
-    assert!(take(&mut process, NOW, udp(A), &message(2, 0, &[flow_set([5])])).is_empty(), "another domain");
+    assert_eq!(
+        take(&mut process, NOW, udp(A), &message(1, 0, &[flow_set([5])])).len(),
+        1
+    );
+    assert!(
+        take(
+            &mut process,
+            NOW,
+            udp("198.51.100.1:5001"),
+            &message(1, 0, &[flow_set([5])])
+        )
+        .is_empty()
+    );
+    assert!(
+        take(&mut process, NOW, udp(A), &message(2, 0, &[flow_set([5])])).is_empty(),
+        "another domain"
+    );
 }
 
 #[test]
 fn gaps_late_and_double_messages_are_told_apart() {
     let mut process = process();
-    take(&mut process, NOW, udp(A), &message(1, 0, &[flow_template(), flow_set([1, 2])]));
+    take(
+        &mut process,
+        NOW,
+        udp(A),
+        &message(1, 0, &[flow_template(), flow_set([1, 2])]),
+    );
     take(&mut process, NOW, udp(A), &message(1, 5, &[flow_set([6])]));
     assert_eq!(account(&process, "198.51.100.1", Protocol::Ipfix, 1).sequence.lost, 3);
     take(&mut process, NOW, udp(A), &message(1, 2, &[flow_set([3, 4, 5])]));
     take(&mut process, NOW, udp(A), &message(1, 2, &[flow_set([3, 4, 5])]));
     let sequence = account(&process, "198.51.100.1", Protocol::Ipfix, 1).sequence;
-    assert_eq!((sequence.lost, sequence.gaps, sequence.reordered, sequence.duplicate), (0, 1, 1, 1));
+    assert_eq!(
+        (sequence.lost, sequence.gaps, sequence.reordered, sequence.duplicate),
+        (0, 1, 1, 1)
+    );
 }
 
 #[test]
@@ -142,7 +208,10 @@ fn other_versions_are_counted_and_open_no_session() {
         assert!(account(&process, "198.51.100.1", protocol, 0).unsupported_version >= 1);
     }
     let totals = process.totals();
-    assert_eq!((totals.sum.datagrams, totals.sum.unsupported_version, process.sessions()), (6, 6, 0));
+    assert_eq!(
+        (totals.sum.datagrams, totals.sum.unsupported_version, process.sessions()),
+        (6, 6, 0)
+    );
     assert_eq!(totals.errors.get("unsupported_version"), Some(&6));
 }
 
@@ -153,18 +222,57 @@ fn hostile_datagrams_are_counted_and_the_next_one_is_read() {
     let hostile: Vec<(&str, Vec<u8>, &str)> = vec![
         ("a Set of length 0", message(1, 0, &[vec![1, 0, 0, 0]]), "set_length"),
         ("a Set of length 3", message(1, 0, &[vec![1, 0, 0, 3]]), "set_length"),
-        ("a Set beyond the Message", message(1, 0, &[vec![1, 0, 0xff, 0xff]]), "set_length"),
-        ("a template of nothing", message(1, 0, &[zero_length_template, set(300, &[0; 64])]), "empty_template"),
-        ("a Message shorter than it says", message(1, 0, &[set(256, &[0; 40])])[..30].to_vec(), "message_length"),
-        ("a Message longer than it says", [message(1, 0, &[]), vec![0; 9]].concat(), "message_length"),
-        ("a length below the header", vec![0, 10, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "message_length"),
+        (
+            "a Set beyond the Message",
+            message(1, 0, &[vec![1, 0, 0xff, 0xff]]),
+            "set_length",
+        ),
+        (
+            "a template of nothing",
+            message(1, 0, &[zero_length_template, set(300, &[0; 64])]),
+            "empty_template",
+        ),
+        (
+            "a Message shorter than it says",
+            message(1, 0, &[set(256, &[0; 40])])[..30].to_vec(),
+            "message_length",
+        ),
+        (
+            "a Message longer than it says",
+            [message(1, 0, &[]), vec![0; 9]].concat(),
+            "message_length",
+        ),
+        (
+            "a length below the header",
+            vec![0, 10, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            "message_length",
+        ),
         ("two octets", vec![0, 10], "truncated"),
-        ("a template that claims 65535 fields", message(1, 0, &[set(2, &[1, 44, 0xff, 0xff, 0, 8, 0, 4])]), "truncated"),
-        ("a template with a protocol's id", message(1, 0, &[template_set(5, &[(8, 4)])]), "template_id"),
-        ("a withdrawal over UDP", message(1, 0, &[set(2, &[1, 0, 0, 0])]), "withdrawal_over_udp"),
+        (
+            "a template that claims 65535 fields",
+            message(1, 0, &[set(2, &[1, 44, 0xff, 0xff, 0, 8, 0, 4])]),
+            "truncated",
+        ),
+        (
+            "a template with a protocol's id",
+            message(1, 0, &[template_set(5, &[(8, 4)])]),
+            "template_id",
+        ),
+        (
+            "a withdrawal over UDP",
+            message(1, 0, &[set(2, &[1, 0, 0, 0])]),
+            "withdrawal_over_udp",
+        ),
         (
             "a variable length beyond the record",
-            message(1, 0, &[template_set(400, &[(82, 0xffff)]), set(400, &[255, 0xff, 0xff, 1, 2, 3])]),
+            message(
+                1,
+                0,
+                &[
+                    template_set(400, &[(82, 0xffff)]),
+                    set(400, &[255, 0xff, 0xff, 1, 2, 3]),
+                ],
+            ),
             "record_cut",
         ),
     ];
@@ -173,8 +281,16 @@ fn hostile_datagrams_are_counted_and_the_next_one_is_read() {
         take(&mut process, NOW, udp(A), &message(1, 0, &[flow_template()]));
         take(&mut process, NOW, udp(A), &bytes);
         let totals = process.totals();
-        assert!(totals.errors.get(kind).is_some_and(|count| *count > 0), "{what}: {:?}", totals.errors);
-        assert_eq!(take(&mut process, NOW, udp(A), &message(1, 0, &[flow_set([1])])).len(), 1, "{what}");
+        assert!(
+            totals.errors.get(kind).is_some_and(|count| *count > 0),
+            "{what}: {:?}",
+            totals.errors
+        );
+        assert_eq!(
+            take(&mut process, NOW, udp(A), &message(1, 0, &[flow_set([1])])).len(),
+            1,
+            "{what}"
+        );
     }
 }
 
@@ -184,7 +300,10 @@ fn interface_names_from_options_reach_later_flows() {
     let options = options_template_set(500, &[(10, 4), (82, 8)]);
     let named = set(500, &[&[0, 0, 0, 3][..], b"eth3\0\0\0\0"].concat());
     take(&mut process, NOW, udp(A), &message(1, 0, &[options, named]));
-    let flows = [template_set(501, &[(10, 4), (14, 4), (1, 8)]), set(501, &[0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 9])];
+    let flows = [
+        template_set(501, &[(10, 4), (14, 4), (1, 8)]),
+        set(501, &[0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 9]),
+    ];
     let rows = take(&mut process, NOW, udp(A), &message(1, 1, &flows));
     assert_eq!(rows[0].get(id::IN_IF_NAME), Some(CellRef::Text("eth3")));
     assert_eq!(rows[0].get(id::OUT_IF_NAME), None);
@@ -199,37 +318,68 @@ fn a_flood_of_senders_costs_the_flood() {
     let mut rows = Vec::new();
     for n in 0..limits::SESSIONS as u32 + 10 {
         let peer = SocketAddr::from((std::net::Ipv4Addr::from(0x0b00_0000 + n), 7));
-        let key = SessionKey { listener: 0, peer, connection: 0 };
+        let key = SessionKey {
+            listener: 0,
+            peer,
+            connection: 0,
+        };
         process.handle(NOW + 1 + i64::from(n), key, &message(1, 0, &[flow_set([1])]), &mut rows);
     }
     assert!(process.sessions() <= limits::SESSIONS);
-    assert_eq!(process.counters().sessions_evicted, limits::SESSIONS_PER_EVICTION as u64);
+    assert_eq!(
+        process.counters().sessions_evicted,
+        limits::SESSIONS_PER_EVICTION as u64
+    );
     let totals = process.totals();
     assert!(totals.balanced);
     assert_eq!(totals.sum.sets_abandoned, limits::SESSIONS_PER_EVICTION as u64);
     assert!(totals.accounts <= limits::ACCOUNTS as u64 + 1 && totals.accounts_overflowed > 0);
-    assert_eq!(take(&mut process, NOW, udp(A), &message(1, 0, &[flow_set([1])])).len(), 1, "it kept its template");
+    assert_eq!(
+        take(&mut process, NOW, udp(A), &message(1, 0, &[flow_set([1])])).len(),
+        1,
+        "it kept its template"
+    );
 }
 
 #[test]
 fn templates_survive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("templates.json");
-    let listeners: Vec<ListenAddress> = ["udp://0.0.0.0:4739", "tcp://0.0.0.0:4739"].map(|text| text.parse().unwrap()).to_vec();
+    let listeners: Vec<ListenAddress> = ["udp://0.0.0.0:4739", "tcp://0.0.0.0:4739"]
+        .map(|text| text.parse().unwrap())
+        .to_vec();
     let mut before = process();
     take(&mut before, NOW, udp(A), &message(1, 0, &[flow_template()]));
     take(&mut before, NOW, tcp(B, 1), &message(1, 0, &[flow_template()]));
     save_templates(&before, &listeners, &path).unwrap();
     let mut after = process();
-    assert_eq!(load_templates(&mut after, NOW + S, &listeners, &path), Ok(1), "streams bring their own again");
-    assert_eq!(take(&mut after, NOW + S, udp(A), &message(1, 9, &[flow_set([1])])).len(), 1);
+    assert_eq!(
+        load_templates(&mut after, NOW + S, &listeners, &path),
+        Ok(1),
+        "streams bring their own again"
+    );
+    assert_eq!(
+        take(&mut after, NOW + S, udp(A), &message(1, 9, &[flow_set([1])])).len(),
+        1
+    );
     let mut late = process();
     let far = NOW + 100 * i64::from(flowgauge_templates::limits::TEMPLATE_LIFETIME_S) * S;
     load_templates(&mut late, far, &listeners, &path).unwrap();
-    assert!(take(&mut late, far, udp(A), &message(1, 9, &[flow_set([1])])).is_empty(), "they grew too old");
-    assert_eq!(load_templates(&mut process(), NOW, &listeners, &dir.path().join("none")), Ok(0));
+    assert!(
+        take(&mut late, far, udp(A), &message(1, 9, &[flow_set([1])])).is_empty(),
+        "they grew too old"
+    );
+    assert_eq!(
+        load_templates(&mut process(), NOW, &listeners, &dir.path().join("none")),
+        Ok(0)
+    );
     std::fs::write(&path, "{\"version\":1,").unwrap();
-    assert!(load_templates(&mut process(), NOW, &listeners, &path).unwrap_err().line.contains("remove it"));
+    assert!(
+        load_templates(&mut process(), NOW, &listeners, &path)
+            .unwrap_err()
+            .line
+            .contains("remove it")
+    );
 }
 
 proptest::proptest! {

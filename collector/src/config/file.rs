@@ -40,9 +40,15 @@ pub fn read_text(config: &mut Config, name: &str, text: &str) -> Result<(), Fail
             let at = name.span().start;
             let name: &str = name.get_ref();
             let found = key(section, name).ok_or_else(|| wrong(at, unknown_key(section, name)))?;
-            let text = value_text(value.get_ref(), found.list)
-                .ok_or_else(|| wrong(at, format!("{}: a {} does not go here", found.path(), value.get_ref().type_str())))?;
-            found.set(config, &text).map_err(|why| wrong(value.span().start, format!("{}: {why}", found.path())))?;
+            let text = value_text(value.get_ref(), found.list).ok_or_else(|| {
+                wrong(
+                    at,
+                    format!("{}: a {} does not go here", found.path(), value.get_ref().type_str()),
+                )
+            })?;
+            found
+                .set(config, &text)
+                .map_err(|why| wrong(value.span().start, format!("{}: {why}", found.path())))?;
         }
     }
     Ok(())
@@ -66,7 +72,10 @@ fn unknown_section(section: &str) -> String {
     sections.dedup();
     match nearest(section, KEYS.iter().map(|key| key.section)) {
         Some(near) => format!("unknown section or key {section:?}; did you mean [{near}]?"),
-        None => format!("unknown section or key {section:?}; there are [{}]", sections.join("], [")),
+        None => format!(
+            "unknown section or key {section:?}; there are [{}]",
+            sections.join("], [")
+        ),
     }
 }
 

@@ -23,19 +23,38 @@ fn a_file_sets_what_it_names() {
 fn an_unknown_key_is_told_with_its_line_and_the_nearest_one() {
     let failure = read("[http]\n\nadress = \"x\"\n").unwrap_err();
     assert_eq!(failure.status, 2);
-    assert_eq!(failure.line, "collector.toml:3: unknown key http.adress; did you mean http.address?");
+    assert_eq!(
+        failure.line,
+        "collector.toml:3: unknown key http.adress; did you mean http.address?"
+    );
     let failure = read("[stor]\nkeep = \"1d\"\n").unwrap_err();
-    assert_eq!(failure.line, "collector.toml:1: unknown section or key \"stor\"; did you mean [store]?");
+    assert_eq!(
+        failure.line,
+        "collector.toml:1: unknown section or key \"stor\"; did you mean [store]?"
+    );
     let failure = read("# one\nhttp = 3\n").unwrap_err();
-    assert!(failure.line.starts_with("collector.toml:2: unknown section or key \"http\""), "{failure}");
+    assert!(
+        failure
+            .line
+            .starts_with("collector.toml:2: unknown section or key \"http\""),
+        "{failure}"
+    );
 }
 
 #[test]
 fn a_wrong_value_is_told_with_its_line() {
     let failure = read("[store]\ncommit = \"soon\"\n").unwrap_err();
-    assert!(failure.line.starts_with("collector.toml:2: store.commit: 'soon' is no duration"), "{failure}");
+    assert!(
+        failure
+            .line
+            .starts_with("collector.toml:2: store.commit: 'soon' is no duration"),
+        "{failure}"
+    );
     let failure = read("[store]\ncommit = {a = 1}\n").unwrap_err();
-    assert!(failure.line.starts_with("collector.toml:2: store.commit: a table"), "{failure}");
+    assert!(
+        failure.line.starts_with("collector.toml:2: store.commit: a table"),
+        "{failure}"
+    );
     let failure = read("[http]\naddress = \n").unwrap_err();
     assert!(failure.line.starts_with("collector.toml:2: "), "{failure}");
     assert!(!failure.line.contains('\n'));
@@ -45,7 +64,11 @@ fn a_wrong_value_is_told_with_its_line() {
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("c.toml");
-    std::fs::write(&path, "[http]\naddress = \"127.0.0.1:1\"\nquery_timeout = \"1s\"\n[log]\nlevel = \"warn\"\n").unwrap();
+    std::fs::write(
+        &path,
+        "[http]\naddress = \"127.0.0.1:1\"\nquery_timeout = \"1s\"\n[log]\nlevel = \"warn\"\n",
+    )
+    .unwrap();
     let variables = [
         ("FLOWGAUGE_HTTP_ADDRESS".to_owned(), "127.0.0.1:2".to_owned()),
         ("FLOWGAUGE_HTTP_QUERY_TIMEOUT".to_owned(), "2s".to_owned()),
@@ -63,10 +86,16 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 fn an_unknown_variable_in_a_known_section_is_a_slip() {
     let variables = [("FLOWGAUGE_HTTP_ADRESS".to_owned(), "x".to_owned())];
     let failure = load(None, variables, &[]).unwrap_err();
-    assert_eq!(failure.line, "environment: unknown variable FLOWGAUGE_HTTP_ADRESS; did you mean FLOWGAUGE_HTTP_ADDRESS?");
+    assert_eq!(
+        failure.line,
+        "environment: unknown variable FLOWGAUGE_HTTP_ADRESS; did you mean FLOWGAUGE_HTTP_ADDRESS?"
+    );
     let failure = load(Some(Path::new("/nonexistent/c.toml")), [], &[]).unwrap_err();
     assert_eq!(failure.status, 2);
-    assert!(failure.line.contains("/nonexistent/c.toml") && failure.line.contains("no such file"), "{failure}");
+    assert!(
+        failure.line.contains("/nonexistent/c.toml") && failure.line.contains("no such file"),
+        "{failure}"
+    );
 }
 
 #[test]

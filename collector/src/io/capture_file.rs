@@ -61,24 +61,47 @@ fn handle(
 ) -> Result<(), Failure> {
     let Some(network) = &headers.network else { return Ok(()) };
     let [from_port, to_port] = headers.ports;
-    let (from, to) = (SocketAddr::new(network.src(), from_port), SocketAddr::new(network.dst(), to_port));
+    let (from, to) = (
+        SocketAddr::new(network.src(), from_port),
+        SocketAddr::new(network.dst(), to_port),
+    );
     match headers.transport {
         Transport::Udp if network.protocol == protocol::UDP => {
             if protocol_of(headers.payload).is_none() {
                 return Ok(());
             }
             if network.fragment != Fragment::Whole {
-                return sink(Item::Fault(Fault { place, reason: "fragment" }));
+                return sink(Item::Fault(Fault {
+                    place,
+                    reason: "fragment",
+                }));
             }
             if (headers.payload.len() as u64) < u64::from(headers.payload_octets) {
-                return sink(Item::Fault(Fault { place, reason: "cut_by_snap_length" }));
+                return sink(Item::Fault(Fault {
+                    place,
+                    reason: "cut_by_snap_length",
+                }));
             }
-            let received = Received { time_ns, from, to, stream: false, bytes: headers.payload, place };
+            let received = Received {
+                time_ns,
+                from,
+                to,
+                stream: false,
+                bytes: headers.payload,
+                place,
+            };
             sink(Item::Received(received))
         }
         Transport::Tcp(tcp) => streams.handle_segment((from, to), &tcp, headers.payload, &mut |message| {
             let item = match message {
-                Ok(bytes) => Item::Received(Received { time_ns, from, to, stream: true, bytes, place }),
+                Ok(bytes) => Item::Received(Received {
+                    time_ns,
+                    from,
+                    to,
+                    stream: true,
+                    bytes,
+                    place,
+                }),
                 Err(reason) => Item::Fault(Fault { place, reason }),
             };
             sink(item)

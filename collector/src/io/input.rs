@@ -128,9 +128,19 @@ fn read_messages(
             }
         };
         let (message, behind) = rest.split_at(length);
-        let export_time = message.get(4..8).and_then(|octets| octets.try_into().ok()).map_or(0, u32::from_be_bytes);
+        let export_time = message
+            .get(4..8)
+            .and_then(|octets| octets.try_into().ok())
+            .map_or(0, u32::from_be_bytes);
         let time_ns = i64::from(export_time) * 1_000_000_000;
-        sink(Item::Received(Received { time_ns, from: UNKNOWN, to: UNKNOWN, stream: true, bytes: message, place }))?;
+        sink(Item::Received(Received {
+            time_ns,
+            from: UNKNOWN,
+            to: UNKNOWN,
+            stream: true,
+            bytes: message,
+            place,
+        }))?;
         rest = behind;
         if matches!(message_length(message), Ok(Some(length)) if length > message.len()) || message.len() < 4 {
             return Err(Failure::running(format!(

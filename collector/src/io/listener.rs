@@ -38,20 +38,28 @@ pub struct ListenAddress {
 }
 
 /// Where exporters find the collector unless told otherwise: IPFIX on UDP and TCP, NetFlow and sFlow on their usual ports.
-pub const DEFAULT_LISTENERS: [&str; 4] =
-    ["udp://[::]:4739", "tcp://[::]:4739", "udp://[::]:2055", "udp://[::]:6343"];
+pub const DEFAULT_LISTENERS: [&str; 4] = [
+    "udp://[::]:4739",
+    "tcp://[::]:4739",
+    "udp://[::]:2055",
+    "udp://[::]:6343",
+];
 
 impl FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<ListenAddress, String> {
         let form = "write it like udp://0.0.0.0:4739 or tcp://[::1]:4739";
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| format!("{text:?} is not a listener: {form}"))?;
+        let (scheme, rest) = text
+            .split_once("://")
+            .ok_or_else(|| format!("{text:?} is not a listener: {form}"))?;
         let transport = match scheme {
             "udp" => Transport::Udp,
             "tcp" => Transport::Tcp,
             "tls" | "sctp" | "dtls" => {
-                return Err(format!("{text:?}: {scheme} is not built into this version; use udp:// or tcp://"));
+                return Err(format!(
+                    "{text:?}: {scheme} is not built into this version; use udp:// or tcp://"
+                ));
             }
             _ => return Err(format!("{text:?}: unknown transport {scheme:?}; {form}")),
         };
@@ -131,7 +139,10 @@ pub fn bind_failure(what: &str, address: SocketAddr, error: &io::Error) -> Failu
             address.port()
         ),
         io::ErrorKind::AddrNotAvailable => {
-            format!("this machine has no address {}; use one of its own (ip addr) or 0.0.0.0", address.ip())
+            format!(
+                "this machine has no address {}; use one of its own (ip addr) or 0.0.0.0",
+                address.ip()
+            )
         }
         _ => error.to_string(),
     };
@@ -147,8 +158,14 @@ mod tests {
         for text in ["udp://0.0.0.0:4739", "tcp://[::1]:4739", "udp://127.0.0.1:0"] {
             assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
         }
-        assert_eq!("udp://*:2055".parse::<ListenAddress>().unwrap().to_string(), "udp://[::]:2055");
-        assert_eq!("udp://:2055".parse::<ListenAddress>().unwrap().to_string(), "udp://[::]:2055");
+        assert_eq!(
+            "udp://*:2055".parse::<ListenAddress>().unwrap().to_string(),
+            "udp://[::]:2055"
+        );
+        assert_eq!(
+            "udp://:2055".parse::<ListenAddress>().unwrap().to_string(),
+            "udp://[::]:2055"
+        );
         for default in DEFAULT_LISTENERS {
             default.parse::<ListenAddress>().unwrap();
         }
@@ -156,18 +173,46 @@ mod tests {
 
     #[test]
     fn a_wrong_listen_address_says_what_it_should_look_like() {
-        assert!("4739".parse::<ListenAddress>().unwrap_err().contains("udp://0.0.0.0:4739"));
-        assert!("udp://host".parse::<ListenAddress>().unwrap_err().contains("ADDRESS:PORT"));
-        assert!("tls://0.0.0.0:4740".parse::<ListenAddress>().unwrap_err().contains("not built"));
-        assert!("http://0.0.0.0:1".parse::<ListenAddress>().unwrap_err().contains("unknown transport"));
+        assert!(
+            "4739"
+                .parse::<ListenAddress>()
+                .unwrap_err()
+                .contains("udp://0.0.0.0:4739")
+        );
+        assert!(
+            "udp://host"
+                .parse::<ListenAddress>()
+                .unwrap_err()
+                .contains("ADDRESS:PORT")
+        );
+        assert!(
+            "tls://0.0.0.0:4740"
+                .parse::<ListenAddress>()
+                .unwrap_err()
+                .contains("not built")
+        );
+        assert!(
+            "http://0.0.0.0:1"
+                .parse::<ListenAddress>()
+                .unwrap_err()
+                .contains("unknown transport")
+        );
     }
 
     #[test]
     fn a_busy_port_is_named() {
         let held = "tcp://127.0.0.1:0".parse::<ListenAddress>().unwrap().bind().unwrap();
         let address = held.local_addr().unwrap().as_socket().unwrap();
-        let failure = ListenAddress { transport: Transport::Tcp, address }.bind().unwrap_err();
+        let failure = ListenAddress {
+            transport: Transport::Tcp,
+            address,
+        }
+        .bind()
+        .unwrap_err();
         assert_eq!(failure.status, 1);
-        assert!(failure.line.contains(&format!("port {} is in use", address.port())), "{failure}");
+        assert!(
+            failure.line.contains(&format!("port {} is in use", address.port())),
+            "{failure}"
+        );
     }
 }

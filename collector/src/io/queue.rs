@@ -46,7 +46,10 @@ impl Batch {
     pub fn push(&mut self, peer: SocketAddr, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         // A batch is at most one read (DATAGRAMS_PER_READ datagrams or STREAM_BUFFER_OCTETS), far below 4 GiB.
-        self.parts.push(Part { peer, end: self.bytes.len() as u32 });
+        self.parts.push(Part {
+            peer,
+            end: self.bytes.len() as u32,
+        });
     }
 
     /// Every part with its octets.
@@ -115,7 +118,14 @@ impl Queue {
     pub fn batch(&self, listener: u16, connection: u64, received_ns: i64) -> Batch {
         let emptied = self.lock().emptied.pop();
         let (bytes, parts) = emptied.map_or_else(Default::default, |batch| (batch.bytes, batch.parts));
-        Batch { listener, connection, received_ns, bytes, parts, closed: false }
+        Batch {
+            listener,
+            connection,
+            received_ns,
+            bytes,
+            parts,
+            closed: false,
+        }
     }
 
     /// Queues a batch, or gives it back when the queue is full.
@@ -178,7 +188,11 @@ impl Queue {
             if left.is_zero() {
                 return Popped::TimedOut;
             }
-            state = self.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .filled
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -234,7 +248,9 @@ mod tests {
     fn parts_come_out_as_they_went_in_and_buffers_are_used_again() {
         let queue = Queue::new(1 << 20);
         queue.try_push(batch_of(&queue, &[b"abc", b"", b"de"])).unwrap();
-        let Popped::Batch(batch) = queue.pop(Duration::ZERO) else { panic!() };
+        let Popped::Batch(batch) = queue.pop(Duration::ZERO) else {
+            panic!()
+        };
         let parts: Vec<_> = batch.iter().map(|(_, bytes)| bytes.to_vec()).collect();
         assert_eq!(parts, [b"abc".to_vec(), Vec::new(), b"de".to_vec()]);
         let place = batch.bytes.as_ptr();

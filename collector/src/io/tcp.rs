@@ -88,7 +88,9 @@ pub struct TcpCounters {
 impl TcpCounters {
     /// Connections ended for this reason.
     pub fn ended(&self, reason: Ended) -> u64 {
-        self.ended.get(reason as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+        self.ended
+            .get(reason as usize)
+            .map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
     fn end(&self, reason: Ended) {
@@ -203,8 +205,14 @@ impl Connection {
             Some(reason) => reason,
             None => self.drain().await,
         };
-        let reason = if reason == Ended::Closed && !self.buffer.is_empty() { Ended::Cut } else { reason };
-        self.counters.cut_octets.fetch_add(self.buffer.len() as u64, Ordering::Relaxed);
+        let reason = if reason == Ended::Closed && !self.buffer.is_empty() {
+            Ended::Cut
+        } else {
+            reason
+        };
+        self.counters
+            .cut_octets
+            .fetch_add(self.buffer.len() as u64, Ordering::Relaxed);
         let mut last = self.queue.batch(self.listener, self.id, crate::run::now_ns());
         last.closed = true;
         self.queue.push(last).await;
@@ -315,7 +323,14 @@ mod tests {
 
     /// A Message without Sets, with `sequence` to tell it by.
     fn message(sequence: u32) -> Vec<u8> {
-        [&10u16.to_be_bytes()[..], &16u16.to_be_bytes(), &[0; 4], &sequence.to_be_bytes(), &[0; 4]].concat()
+        [
+            &10u16.to_be_bytes()[..],
+            &16u16.to_be_bytes(),
+            &[0; 4],
+            &sequence.to_be_bytes(),
+            &[0; 4],
+        ]
+        .concat()
     }
 
     struct Running {
@@ -336,11 +351,20 @@ mod tests {
             listener: 1,
             queue: Arc::clone(&queue),
             counters: Arc::clone(&counters),
-            limits: TcpLimits { connections, idle: Duration::ZERO },
+            limits: TcpLimits {
+                connections,
+                idle: Duration::ZERO,
+            },
             connections: Arc::new(AtomicU64::new(0)),
             stop: stopped,
         };
-        Running { address, queue, counters, stop, task: tokio::spawn(receiver.run()) }
+        Running {
+            address,
+            queue,
+            counters,
+            stop,
+            task: tokio::spawn(receiver.run()),
+        }
     }
 
     impl Running {
@@ -390,12 +414,17 @@ mod tests {
             listener: 1,
             queue: Arc::clone(&queue),
             counters: Arc::clone(&counters),
-            limits: TcpLimits { connections: 8, idle: Duration::ZERO },
+            limits: TcpLimits {
+                connections: 8,
+                idle: Duration::ZERO,
+            },
             connections: Arc::new(AtomicU64::new(0)),
             stop: stopped,
         };
         receiver.run().await;
-        let Popped::Batch(batch) = queue.pop(Duration::ZERO) else { panic!() };
+        let Popped::Batch(batch) = queue.pop(Duration::ZERO) else {
+            panic!()
+        };
         assert_eq!(batch.bytes, message(7));
         assert_eq!(counters.ended(Ended::Closed), 1);
     }
@@ -404,11 +433,22 @@ mod tests {
     async fn garbage_cut_messages_and_too_many_peers_have_their_own_reasons() {
         let running = start(2).await;
         let mut garbage = TcpStream::connect(running.address).await.unwrap();
-        garbage.write_all(&[message(1), b"GET / HTTP/1.1\r\n\r\n".to_vec()].concat()).await.unwrap();
-        assert_eq!(garbage.read(&mut [0; 8]).await.unwrap_or(0), 0, "the collector closes it");
+        garbage
+            .write_all(&[message(1), b"GET / HTTP/1.1\r\n\r\n".to_vec()].concat())
+            .await
+            .unwrap();
+        assert_eq!(
+            garbage.read(&mut [0; 8]).await.unwrap_or(0),
+            0,
+            "the collector closes it"
+        );
         let mut short = TcpStream::connect(running.address).await.unwrap();
         short.write_all(&[0, 10, 0, 15]).await.unwrap();
-        assert_eq!(short.read(&mut [0; 8]).await.unwrap_or(0), 0, "a length below the header cannot be framed");
+        assert_eq!(
+            short.read(&mut [0; 8]).await.unwrap_or(0),
+            0,
+            "a length below the header cannot be framed"
+        );
         let mut cut = TcpStream::connect(running.address).await.unwrap();
         cut.write_all(&message(2)[..9]).await.unwrap();
         drop(cut);

@@ -52,7 +52,10 @@ impl TcpStreams {
         }
         let stream = self.streams.entry(ends).or_default();
         if syn {
-            *stream = Stream { next: Some(tcp.sequence.wrapping_add(1)), ..Stream::default() };
+            *stream = Stream {
+                next: Some(tcp.sequence.wrapping_add(1)),
+                ..Stream::default()
+            };
         }
         if stream.over || payload.is_empty() {
             return Ok(());
@@ -80,8 +83,11 @@ impl Stream {
         self.append(behind, payload);
         // Segments that came early follow as soon as they touch the end.
         while let Some(next) = self.next
-            && let Some(sequence) =
-                self.early.keys().copied().find(|sequence| next.wrapping_sub(*sequence) < 1 << 31)
+            && let Some(sequence) = self
+                .early
+                .keys()
+                .copied()
+                .find(|sequence| next.wrapping_sub(*sequence) < 1 << 31)
             && let Some(early) = self.early.remove(&sequence)
         {
             self.octets -= early.len();
@@ -121,7 +127,10 @@ impl Stream {
     }
 
     fn end(&mut self) {
-        *self = Stream { over: true, ..Stream::default() };
+        *self = Stream {
+            over: true,
+            ..Stream::default()
+        };
     }
 }
 
@@ -142,8 +151,18 @@ mod tests {
         let mut streams = TcpStreams::default();
         let (mut domains, mut faults) = (Vec::new(), Vec::new());
         for (sequence, payload) in parts {
-            let flags = if payload.is_empty() { TcpFlags::SYN } else { TcpFlags::ACK };
-            let tcp = Tcp { sequence: *sequence, acknowledgment: 0, flags, window: None, options: &[] };
+            let flags = if payload.is_empty() {
+                TcpFlags::SYN
+            } else {
+                TcpFlags::ACK
+            };
+            let tcp = Tcp {
+                sequence: *sequence,
+                acknowledgment: 0,
+                flags,
+                window: None,
+                options: &[],
+            };
             streams
                 .handle_segment(ends, &tcp, payload, &mut |item| {
                     match item {

@@ -42,7 +42,11 @@ pub fn prepare(socket: &Socket, receive_buffer_octets: usize, counters: &UdpCoun
     socket.set_read_timeout(Some(READ_TIMEOUT))?;
     socket.set_recv_buffer_size(receive_buffer_octets)?;
     // SO_RCVBUFFORCE passes net.core.rmem_max for those who may; others keep what SO_RCVBUF gave.
-    let _ = set_option(socket.as_raw_fd(), libc::SO_RCVBUFFORCE, receive_buffer_octets as libc::c_int);
+    let _ = set_option(
+        socket.as_raw_fd(),
+        libc::SO_RCVBUFFORCE,
+        receive_buffer_octets as libc::c_int,
+    );
     set_option(socket.as_raw_fd(), libc::SO_RXQ_OVFL, 1)?;
     // The kernel doubles what is asked for, to cover its own bookkeeping (socket(7)).
     let granted = socket.recv_buffer_size()? / 2;
@@ -66,7 +70,11 @@ fn set_option(socket: RawFd, option: libc::c_int, value: libc::c_int) -> io::Res
             mem::size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Reads a socket until `stop`, then what the kernel still holds.
@@ -130,8 +138,9 @@ impl UdpReceiver {
 
 /// Buffers for one `recvmmsg` call.
 ///
-/// Why not one `recv_from` a datagram: measured over loopback, a call a datagram costs 0.6 to 0.9 us and `recvmmsg` with 64
-/// a quarter of that, which is what decides whether bursts fit the kernel's buffer.
+/// Why unsafe: the drop counter of `SO_RXQ_OVFL` comes as a control message, which no safe call of std or socket2 hands out
+/// together with the sender. And it pays: draining 15 000 queued datagrams of 1400 octets over loopback took 940 to 1090 ns
+/// each with `recvfrom`, 740 to 860 ns with `recvmmsg` of 64, before the queue's lock and the clock, taken once a batch.
 struct BatchReader {
     slots: Vec<u8>,
     names: Vec<libc::sockaddr_storage>,
@@ -159,7 +168,10 @@ impl BatchReader {
 
     fn read(&mut self, socket: RawFd, flags: libc::c_int) -> io::Result<usize> {
         let slots = self.slots.chunks_exact_mut(DATAGRAM_OCTETS);
-        let places = slots.zip(&mut self.names).zip(&mut self.controls).zip(&mut self.vectors);
+        let places = slots
+            .zip(&mut self.names)
+            .zip(&mut self.controls)
+            .zip(&mut self.vectors);
         for (header, (((slot, name), control), vector)) in self.headers.iter_mut().zip(places) {
             vector.iov_base = slot.as_mut_ptr().cast();
             vector.iov_len = slot.len();
@@ -200,7 +212,7 @@ impl BatchReader {
     fn kernel_drops(&mut self, count: usize) -> Option<u64> {
         let header = self.headers.get(count.checked_sub(1)?)?;
         let control = self.controls.get(count - 1)?;
-        if (header.msg_hdr.msg_controllen as usize) < mem::size_of::<libc::cmsghdr>() + 4 {
+        if header.msg_hdr.msg_controllen < mem::size_of::<libc::cmsghdr>() + 4 {
             return None;
         }
         // cmsghdr on 64-bit Linux: length (8 octets), level and type (4 each), then the data.
@@ -252,12 +264,25 @@ mod tests {
     use std::net::UdpSocket;
 
     fn receiver(address: &str, queue_octets: usize) -> (UdpReceiver, SocketAddr) {
-        let socket = address.parse::<crate::io::listener::ListenAddress>().unwrap().bind().unwrap();
+        let socket = address
+            .parse::<crate::io::listener::ListenAddress>()
+            .unwrap()
+            .bind()
+            .unwrap();
         let counters = Arc::new(UdpCounters::default());
         prepare(&socket, 1 << 20, &counters).unwrap();
         let local = socket.local_addr().unwrap().as_socket().unwrap();
         let (queue, stop) = (Arc::new(Queue::new(queue_octets)), Arc::new(AtomicBool::new(false)));
-        (UdpReceiver { socket, listener: 3, queue, counters, stop }, local)
+        (
+            UdpReceiver {
+                socket,
+                listener: 3,
+                queue,
+                counters,
+                stop,
+            },
+            local,
+        )
     }
 
     #[test]
@@ -293,7 +318,9 @@ mod tests {
         v4.send_to(b"four", ("127.0.0.1", local.port())).unwrap();
         receiver.stop.store(true, Ordering::Release);
         receiver.run();
-        let Popped::Batch(batch) = queue.pop(Duration::ZERO) else { panic!() };
+        let Popped::Batch(batch) = queue.pop(Duration::ZERO) else {
+            panic!()
+        };
         assert_eq!(batch.iter().next().unwrap(), (v4.local_addr().unwrap(), &b"four"[..]));
     }
 

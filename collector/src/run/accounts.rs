@@ -49,7 +49,16 @@ pub fn accounts(shared: &Shared) -> Accounts {
     let faulted = |count: &AtomicU64| count.load(Ordering::Acquire);
     let rows_faulted = (faulted(&shared.rows_not_added), faulted(&shared.rows_at_fault));
     let at_rest = before.is_multiple_of(2) && before == shared.handing_over.load(Ordering::Acquire);
-    Accounts { totals, store, status: shared.store.status(), read, kernel_drops, queue_drops, rows_faulted, at_rest }
+    Accounts {
+        totals,
+        store,
+        status: shared.store.status(),
+        read,
+        kernel_drops,
+        queue_drops,
+        rows_faulted,
+        at_rest,
+    }
 }
 
 impl Accounts {
@@ -94,7 +103,11 @@ impl Accounts {
     /// Whether `received = stored + waiting + each reason` holds, here and in every account.
     pub fn balanced(&self) -> bool {
         let (records, handed_over) = (self.totals.sum.rows, self.store.rows_added + self.rows_faulted.0);
-        let rows_balance = if self.at_rest { records == handed_over } else { records >= handed_over };
+        let rows_balance = if self.at_rest {
+            records == handed_over
+        } else {
+            records >= handed_over
+        };
         let stored_balances = self.store.rows_added >= self.store.rows_committed + self.store.rows_lost;
         self.totals.balanced && rows_balance && stored_balances
     }

@@ -31,7 +31,14 @@ impl Indexing {
     pub fn new(shared: Arc<Shared>, writer: StoreWriter) -> Indexing {
         let now = Instant::now();
         let templates_due = now + shared.config.template_save_interval;
-        Indexing { shared, writer, rows: Vec::new(), sessions_due: now + SESSIONS_TICK, templates_due, last_trouble: None }
+        Indexing {
+            shared,
+            writer,
+            rows: Vec::new(),
+            sessions_due: now + SESSIONS_TICK,
+            templates_due,
+            last_trouble: None,
+        }
     }
 
     /// The thread's body.
@@ -65,9 +72,15 @@ impl Indexing {
     fn index(&mut self, batch: &Batch) {
         self.shared.handing_over.fetch_add(1, Ordering::AcqRel);
         for (peer, bytes) in batch.iter() {
-            let key = SessionKey { listener: batch.listener, peer, connection: batch.connection };
+            let key = SessionKey {
+                listener: batch.listener,
+                peer,
+                connection: batch.connection,
+            };
             // Held for one datagram only, so that /status never waits for the store.
-            self.shared.process().handle(batch.received_ns, key, bytes, &mut self.rows);
+            self.shared
+                .process()
+                .handle(batch.received_ns, key, bytes, &mut self.rows);
             self.store(batch.received_ns);
         }
         if batch.closed {
@@ -96,7 +109,10 @@ impl Indexing {
             let added = self.shared.store.counters().rows_added - added_before;
             self.shared.rows_not_added.fetch_add(count - added, Ordering::AcqRel);
             self.shared.rows_at_fault.fetch_add(1, Ordering::AcqRel);
-            tracing::error!("internal fault: {} records could not be stored; please report it", count - added + 1);
+            tracing::error!(
+                "internal fault: {} records could not be stored; please report it",
+                count - added + 1
+            );
         }
         if trouble.is_err() {
             self.note(trouble);
