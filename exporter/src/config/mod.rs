@@ -166,7 +166,11 @@ impl Config {
         let config = Self {
             capture: CaptureConfig {
                 source: source.unwrap_or(Source::Files(Vec::new())),
-                filter: reader.one("filter", |text| Ok(text.to_owned())),
+                filter: reader.one("filter", |text| {
+                    crate::io::pcap_file::check_filter(text)
+                        .map(|()| text.to_owned())
+                        .map_err(|fault| fault.to_string())
+                }),
             },
             metering: MeteringConfig {
                 idle_timeout: reader

@@ -21,6 +21,14 @@ mod tests;
 use filter::FrameFilter;
 use open::Input;
 
+/// Whether a filter expression makes sense, before anything is opened: on Ethernet, which knows nearly every word.
+///
+/// # Errors
+/// What libpcap says of it.
+pub fn check_filter(expression: &str) -> Result<(), crate::capture::CaptureError> {
+    FrameFilter::new(expression).map(|_| ())
+}
+
 /// Capture files in the order given; `-` is standard input, a folder is its captures sorted by name.
 pub struct PcapFiles {
     waiting: VecDeque<PathBuf>,
