@@ -67,7 +67,11 @@ fn the_arrows_run_one_way() {
 /// The names that a store never sees, since arrows run from it.
 #[test]
 fn the_store_does_not_know_who_asks() {
-    for path in sources("collector/src/store") {
+    // Its tests may look at it through a query.
+    for path in sources("collector/src/store")
+        .into_iter()
+        .filter(|path| !path.ends_with("tests.rs"))
+    {
         let source = std::fs::read_to_string(&path).unwrap();
         assert!(
             !source.contains("crate::query") && !source.contains("crate::api"),
