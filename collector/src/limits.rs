@@ -9,7 +9,7 @@ pub const OTHER_NAMES_PER_SEGMENT: usize = 2_048;
 /// Octets of the name of an other element.
 pub const OTHER_NAME_OCTETS: usize = 256;
 /// Rows whose buffers are kept for use by later rows of the same thread.
-pub const RECYCLED_ROWS: usize = 64;
+pub const RECYCLED_ROWS: usize = 2_048;
 /// Cells of one row a recycled buffer may hold before it is given back.
 pub const RECYCLED_ROW_CELLS: usize = 512;
 /// Octets of text a recycled row may hold before it is given back.

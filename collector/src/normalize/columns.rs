@@ -235,7 +235,17 @@ columns! {
         "destination port").indexed();
     PROTO = plain("proto", Number, &["protocolIdentifier"], "IP protocol").codes(codes::PROTOCOLS, "protocol");
     IP_VERSION = plain("ip.version", Number, &["ipVersion"], "4 or 6");
-    TOS = plain("tos", Number, &["ipClassOfService"], "type of service or traffic class octet");
+    TOS = plain("tos", Number, &["ipClassOfService"], "type of service or traffic class octet of the source");
+    REV_TOS = plain("rev.tos", Number, &["reverseIpClassOfService"],
+        "type of service or traffic class octet of the destination");
+    TTL_MIN = plain("ttl.min", Number, &["minimumTTL"], "smallest time to live seen from the source")
+        .put_together(Aggregation::Min);
+    TTL_MAX = plain("ttl.max", Number, &["maximumTTL"], "largest time to live seen from the source")
+        .put_together(Aggregation::Max);
+    REV_TTL_MIN = plain("rev.ttl.min", Number, &["reverseMinimumTTL"], "smallest time to live seen from the destination")
+        .put_together(Aggregation::Min);
+    REV_TTL_MAX = plain("rev.ttl.max", Number, &["reverseMaximumTTL"], "largest time to live seen from the destination")
+        .put_together(Aggregation::Max);
 
     OCTETS = plain("octets", Number, &["octetDeltaCount", "octetTotalCount", "initiatorOctets", "layer2OctetDeltaCount"],
         "octets from source to destination, scaled by the sampling in force").unit("octets").sum();
@@ -258,7 +268,8 @@ columns! {
     IN_IF_NAME = plain("in.if.name", Text, &[], "name of the interface the packets came in by");
     OUT_IF = plain("out.if", Number, &["egressInterface"], "index of the interface the packets went out by");
     OUT_IF_NAME = plain("out.if.name", Text, &[], "name of the interface the packets went out by");
-    VLAN = plain("vlan", Number, &["vlanId", "dot1qVlanId"], "VLAN id");
+    VLAN = plain("vlan", Number, &["vlanId", "dot1qVlanId"], "VLAN id, the outer one of two");
+    VLAN_INNER = plain("vlan.inner", Number, &["dot1qCustomerVlanId"], "VLAN id of the customer, the inner one of two");
     SRC_MAC = plain("src.mac", Mac, &["sourceMacAddress"], "source MAC address");
     DST_MAC = plain("dst.mac", Mac, &["destinationMacAddress"], "destination MAC address");
     SRC_AS = plain("src.as", Number, &["bgpSourceAsNumber"], "autonomous system of the source");
@@ -274,6 +285,11 @@ columns! {
 
     ICMP_TYPE = plain("icmp.type", Number, &["icmpTypeIPv4", "icmpTypeIPv6", "icmpTypeCodeIPv4", "icmpTypeCodeIPv6"], "ICMP type");
     ICMP_CODE = plain("icmp.code", Number, &["icmpCodeIPv4", "icmpCodeIPv6"], "ICMP code");
+    REV_ICMP_TYPE = plain("rev.icmp.type", Number, &[
+        "reverseIcmpTypeIPv4", "reverseIcmpTypeIPv6", "reverseIcmpTypeCodeIPv4", "reverseIcmpTypeCodeIPv6",
+    ], "ICMP type of the answer");
+    REV_ICMP_CODE = plain("rev.icmp.code", Number, &["reverseIcmpCodeIPv4", "reverseIcmpCodeIPv6"],
+        "ICMP code of the answer");
     APP_NAME = plain("app.name", Text, &["applicationName"], "application").indexed();
     DNS_QNAME = plain("dns.qname", Text, &["dnsQueryName", "dnsName"], "name asked for").indexed();
     DNS_QTYPE = plain("dns.qtype", Number, &["dnsQueryType", "dnsQRType"], "type asked for").codes(&[], "dns-type");

@@ -73,7 +73,7 @@ enum Step {
     /// A boolean made of a kind, which is kept too.
     Kind(ColumnId),
     /// Type and code in one number.
-    IcmpTypeCode,
+    IcmpTypeCode(ColumnId, ColumnId),
     Time(TimeSource),
     Sampling,
     SamplingInterval,
@@ -182,7 +182,12 @@ fn candidate(field: &PlanField) -> Option<Candidate> {
         "systemInitTimeMilliseconds" => return named("started", Step::Time(TimeSource::Started)),
         "samplingPacketInterval" => return named("sampling interval", Step::SamplingInterval),
         "samplingPacketSpace" => return named("sampling space", Step::SamplingSpace),
-        "icmpTypeCodeIPv4" | "icmpTypeCodeIPv6" => return named("icmp", Step::IcmpTypeCode),
+        "icmpTypeCodeIPv4" | "icmpTypeCodeIPv6" => {
+            return named("icmp", Step::IcmpTypeCode(id::ICMP_TYPE, id::ICMP_CODE));
+        }
+        "reverseIcmpTypeCodeIPv4" | "reverseIcmpTypeCodeIPv6" => {
+            return named("reverse icmp", Step::IcmpTypeCode(id::REV_ICMP_TYPE, id::REV_ICMP_CODE));
+        }
         "tcpBlackholeKind" => return named("tcp.blackholed", Step::Kind(id::TCP_BLACKHOLED)),
         _ => {}
     }
@@ -286,10 +291,10 @@ impl PlanStep {
                 row.set_bool(column, truth(self.field.data_type, octets)?);
                 self.keep(octets, row, received, counters)?;
             }
-            Step::IcmpTypeCode => {
+            Step::IcmpTypeCode(kind, code) => {
                 let both = unsigned(octets)?;
-                row.set_number(id::ICMP_TYPE, both >> 8 & 0xff);
-                row.set_number(id::ICMP_CODE, both & 0xff);
+                row.set_number(kind, both >> 8 & 0xff);
+                row.set_number(code, both & 0xff);
             }
             Step::Time(source) => times.take(source, self.field.data_type, octets)?,
             Step::Sampling => times.sampling = Some(unsigned(octets)?),

@@ -1,1 +1,366 @@
-//! Tests of normalising.
+//! Records of every kind of exporter as rows: times, sampling, addresses, what no column takes.
+
+use std::sync::Arc;
+
+use flowgauge_ie_registry::{DataType, ElementId, Registry};
+use flowgauge_templates::ipfix::{FieldSpecifier, Template};
+use flowgauge_templates::text::TextContext;
+use proptest::prelude::*;
+
+use super::columns::{COLUMNS, ColumnId, id};
+use super::plan::PlanField;
+use super::row::{CellRef, Row, ip_to_u128, ipv4_to_u128};
+use super::{NormalizingCounters, NormalizingPlan, Received};
+use crate::limits;
+
+const EXPORT: i64 = 1_767_225_600_000_000_000;
+const MS: i64 = 1_000_000;
+
+fn received() -> Received<'static> {
+    Received {
+        exporter: ipv4_to_u128([198, 51, 100, 1]),
+        domain: 7,
+        received_ns: EXPORT + 5 * MS + 123,
+        export_ns: EXPORT,
+        started_ns: None,
+        sampling: None,
+        text: TextContext { registry: Registry::builtin(), scope: &() },
+    }
+}
+
+/// Fields by name with their octets, through a real template.
+fn row_with(fields: &[(&str, &[u8])], received: &Received<'_>) -> (Row, NormalizingCounters) {
+    let registry = Registry::builtin();
+    let specifiers: Vec<_> = fields
+        .iter()
+        .map(|(name, octets)| {
+            let element = match name.split_once('.') {
+                Some((pen, id)) => ElementId::new(pen.parse().unwrap(), id.parse().unwrap()),
+                None => registry.by_name(name).unwrap_or_else(|| panic!("{name}")).id,
+            };
+            FieldSpecifier { element, length: octets.len() as u16 }
+        })
+        .collect();
+    let template = Template::compile(256, 0, &specifiers, registry);
+    let body: Vec<u8> = fields.iter().flat_map(|(_, octets)| octets.iter().copied()).collect();
+    let plan = NormalizingPlan::compile(&template);
+    let mut counters = NormalizingCounters::default();
+    let record = template.records(&body).next().unwrap();
+    let row = plan.row(&record, received, &mut counters);
+    assert_eq!(counters.rows, 1);
+    (row, counters)
+}
+
+fn row(fields: &[(&str, &[u8])]) -> Row {
+    row_with(fields, &received()).0
+}
+
+fn other(row: &Row) -> Vec<(String, String)> {
+    row.other()
+        .map(|(name, cell)| {
+            let text = match cell {
+                CellRef::Text(text) => text.to_owned(),
+                CellRef::Number(value) => value.to_string(),
+                other => format!("{other:?}"),
+            };
+            (name.to_string(), text)
+        })
+        .collect()
+}
+
+fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn a_biflow_fills_its_columns() {
+    let start = (EXPORT / MS - 2_000).to_be_bytes();
+    let end = (EXPORT / MS - 500).to_be_bytes();
+    let (row, counters) = row_with(
+        &[
+            ("flowStartMilliseconds", &start),
+            ("flowEndMilliseconds", &end),
+            ("sourceIPv4Address", &[10, 0, 0, 1]),
+            ("destinationIPv4Address", &[192, 0, 2, 1]),
+            ("sourceTransportPort", &[0x80, 0]),
+            ("destinationTransportPort", &[0, 53]),
+            ("protocolIdentifier", &[17]),
+            ("octetDeltaCount", &[1, 0]),
+            ("packetDeltaCount", &[2]),
+            ("reverseOctetDeltaCount", &[0, 0, 3]),
+            ("tcpControlBits", &[0x12]),
+            ("reverseTcpControlBits", &[0x01, 0x11]),
+            ("sourceMacAddress", &[0, 1, 2, 3, 4, 5]),
+            ("dnsQueryName", b"www.example.com\0\0"),
+            ("dnsResponseTimeMicroseconds", &[0, 0, 1, 0]),
+            ("tcpBufferbloat", &[1]),
+            ("tcpNonIdleThroughputBitsPerSecond", &1.5e6f64.to_be_bytes()),
+            ("paddingOctets", &[0, 0]),
+        ],
+        &received(),
+    );
+    let expected = [
+        (id::START, CellRef::Signed(EXPORT - 2_000 * MS)),
+        (id::DURATION, CellRef::Signed(1_500 * MS)),
+        (id::RECEIVED, CellRef::Signed(EXPORT + 5 * MS)),
+        (id::SRC_IP, CellRef::Ip(ipv4_to_u128([10, 0, 0, 1]))),
+        (id::DST_IP, CellRef::Ip(ipv4_to_u128([192, 0, 2, 1]))),
+        (id::SRC_PORT, CellRef::Number(0x8000)),
+        (id::DST_PORT, CellRef::Number(53)),
+        (id::PROTO, CellRef::Number(17)),
+        (id::IP_VERSION, CellRef::Number(4)),
+        (id::OCTETS, CellRef::Number(256)),
+        (id::PACKETS, CellRef::Number(2)),
+        (id::REV_OCTETS, CellRef::Number(3)),
+        (id::TCP_FLAGS, CellRef::Number(0x12)),
+        (id::REV_TCP_FLAGS, CellRef::Number(0x111)),
+        (id::EXPORTER_IP, CellRef::Ip(ipv4_to_u128([198, 51, 100, 1]))),
+        (id::EXPORTER_DOMAIN, CellRef::Number(7)),
+        (id::SRC_MAC, CellRef::Number(0x01_0203_0405)),
+        (id::DNS_QNAME, CellRef::Text("www.example.com")),
+        (id::DNS_LATENCY, CellRef::Signed(256_000)),
+        (id::TCP_NON_IDLE_BPS, CellRef::Float(1.5e6)),
+        (id::TCP_BUFFERBLOAT, CellRef::Bool(true)),
+    ];
+    // In the order of the table, nothing else.
+    assert_eq!(row.cells().collect::<Vec<_>>(), expected);
+    assert_eq!(other(&row), pairs(&[]));
+    assert_eq!(counters, NormalizingCounters { rows: 1, ..NormalizingCounters::default() });
+}
+
+fn times(fields: &[(&str, &[u8])], received: &Received<'_>) -> (i64, i64, NormalizingCounters) {
+    let (row, counters) = row_with(fields, received);
+    (row.signed(id::START).unwrap() - EXPORT, row.signed(id::DURATION).unwrap(), counters)
+}
+
+#[test]
+fn times_come_in_every_form() {
+    let up_first = ("flowStartSysUpTime", &[0, 0, 0x03, 0xe8][..]);
+    let up_last = ("flowEndSysUpTime", &[0, 0, 0x07, 0xd0][..]);
+    let booted = (EXPORT / MS - 10_000).to_be_bytes();
+    let plain = NormalizingCounters { rows: 1, ..NormalizingCounters::default() };
+
+    let (start, duration, counters) =
+        times(&[up_first, up_last, ("systemInitTimeMilliseconds", &booted)], &received());
+    assert_eq!((start, duration, counters), (-9_000 * MS, 1_000 * MS, plain));
+
+    // The start of the exporter came in an options record.
+    let known = Received { started_ns: Some(EXPORT - 5_000 * MS), ..received() };
+    let (start, duration, counters) = times(&[up_first, up_last], &known);
+    assert_eq!((start, duration, counters), (-4_000 * MS, 1_000 * MS, plain));
+
+    // Nobody told: the export time, and how long it was.
+    let (start, duration, counters) = times(&[up_first, up_last], &received());
+    assert_eq!((start, duration), (-1_000 * MS, 1_000 * MS));
+    assert_eq!(counters, NormalizingCounters { times_from_export: 1, ..plain });
+
+    let delta = [0, 0, 0x27, 0x10];
+    let (start, duration, counters) =
+        times(&[("flowStartDeltaMicroseconds", &delta), ("flowEndDeltaMicroseconds", &[0; 4])], &received());
+    assert_eq!((start, duration, counters), (-10 * MS, 10 * MS, plain));
+
+    let seconds = ((EXPORT / 1_000_000_000) as u32).to_be_bytes();
+    let (start, duration, counters) =
+        times(&[("flowEndSeconds", &seconds), ("flowDurationMilliseconds", &[0, 0, 0, 9])], &received());
+    assert_eq!((start, duration, counters), (-9 * MS, 9 * MS, plain));
+
+    let (start, duration, counters) = times(&[("protocolIdentifier", &[6])], &received());
+    assert_eq!((start, duration), (0, 0));
+    assert_eq!(counters, NormalizingCounters { times_from_export: 1, ..plain });
+
+    // The more exact one of two; the other one is kept.
+    let ms = (EXPORT / MS + 1).to_be_bytes();
+    let (row, counters) = row_with(
+        &[("flowStartSeconds", &seconds), ("flowStartMilliseconds", &ms), ("flowEndMilliseconds", &ms)],
+        &received(),
+    );
+    assert_eq!((row.signed(id::START), row.signed(id::DURATION)), (Some(EXPORT + MS), Some(0)));
+    assert_eq!(other(&row), pairs(&[("flowStartSeconds", "2026-01-01T00:00:00Z")]));
+    assert_eq!(counters, plain);
+
+    let early = (EXPORT / MS - 1).to_be_bytes();
+    let (_, duration, counters) = times(&[("flowStartMilliseconds", &ms), ("flowEndMilliseconds", &early)], &received());
+    assert_eq!(duration, -2 * MS);
+    assert_eq!(counters, NormalizingCounters { times_reversed: 1, ..plain });
+
+    // As far from now as the field can say.
+    let (row, _) = row_with(&[("flowStartMilliseconds", &[0xff; 8]), ("flowEndMilliseconds", &[0; 8])], &received());
+    assert!(row.signed(id::START).is_some());
+}
+
+#[test]
+fn sampling_multiplies_and_stays_known() {
+    let counted: [(&str, &[u8]); 2] = [("octetDeltaCount", &[100]), ("packetDeltaCount", &[3])];
+    let with = |more: &[(&'static str, &'static [u8])], received: &Received<'_>| {
+        let fields: Vec<_> = counted.iter().copied().chain(more.iter().copied()).collect();
+        let (row, counters) = row_with(&fields, received);
+        (row.number(id::OCTETS), row.number(id::PACKETS), row.number(id::SAMPLING), counters.rows_scaled)
+    };
+    let none = received();
+    let told = Received { sampling: Some(50), ..received() };
+    assert_eq!(with(&[], &none), (Some(100), Some(3), None, 0));
+    assert_eq!(with(&[("samplingInterval", &[0, 0, 0, 10])], &none), (Some(1_000), Some(30), Some(10), 1));
+    assert_eq!(with(&[("samplingPacketInterval", &[0, 0, 0, 8])], &none), (Some(800), Some(24), Some(8), 1));
+    let one_in_hundred: [(&'static str, &'static [u8]); 2] =
+        [("samplingPacketInterval", &[0, 0, 0, 1]), ("samplingPacketSpace", &[0, 0, 0, 99])];
+    assert_eq!(with(&one_in_hundred, &none), (Some(10_000), Some(300), Some(100), 1));
+    assert_eq!(with(&[], &told), (Some(5_000), Some(150), Some(50), 1));
+    assert_eq!(with(&[("samplingInterval", &[1])], &told), (Some(100), Some(3), Some(1), 0));
+    assert_eq!(with(&[("samplingInterval", &[0])], &none), (Some(100), Some(3), None, 0));
+    let (row, _) = row_with(&[("octetDeltaCount", &[0xff; 8]), ("samplingInterval", &[2])], &none);
+    assert_eq!(row.number(id::OCTETS), Some(u64::MAX), "it stops at the largest number");
+}
+
+#[test]
+fn one_of_two_address_families_is_empty() {
+    let v6 = "2001:db8::1".parse::<std::net::Ipv6Addr>().unwrap().octets();
+    for fields in [
+        [("sourceIPv4Address", &[0; 4][..]), ("sourceIPv6Address", &v6[..])],
+        [("sourceIPv6Address", &v6[..]), ("sourceIPv4Address", &[0; 4][..])],
+    ] {
+        let row = row(&fields);
+        assert_eq!(row.get(id::SRC_IP), Some(CellRef::Ip(ip_to_u128("2001:db8::1".parse().unwrap()))));
+        assert_eq!(row.number(id::IP_VERSION), Some(6));
+    }
+    let row = row(&[("sourceIPv4Address", &[0; 4]), ("sourceIPv6Address", &[0; 16])]);
+    assert_eq!(row.number(id::IP_VERSION), Some(4), "a source of 0.0.0.0 is one");
+}
+
+#[test]
+fn what_no_column_takes_is_kept_by_name() {
+    let (row, counters) = row_with(
+        &[
+            ("32473.9999", &[0x00, 0xff]),
+            ("forwardingStatus", &[0x40]),
+            ("ipNextHopIPv4Address", &[192, 0, 2, 254]),
+            ("octetDeltaCount", &[5]),
+            ("octetTotalCount", &[9]),
+            ("flowLabelIPv6", &[0, 0, 1, 2]),
+            ("postSourceMacAddress", &[1, 2, 3, 4, 5, 6]),
+            ("observationTimeMilliseconds", &[0, 0, 1, 0x9b, 0x76, 0xda, 0xd8, 0]),
+            ("mplsTopLabelStackSection", &[1, 2, 3]),
+            // A basicList of two ports (RFC 6313 section 4.5.1).
+            ("basicList", &[3, 0, 7, 0, 2, 0, 53, 1, 0xbb]),
+        ],
+        &received(),
+    );
+    assert_eq!(row.number(id::OCTETS), Some(5));
+    let kept = other(&row);
+    let kept: Vec<_> = kept.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(
+        kept,
+        [
+            ("32473.9999", "00ff"),
+            ("forwardingStatus", "64"),
+            ("ipNextHopIPv4Address", "192.0.2.254"),
+            ("octetTotalCount", "9"),
+            ("flowLabelIPv6", "258"),
+            ("postSourceMacAddress", "01:02:03:04:05:06"),
+            ("mplsTopLabelStackSection", "010203"),
+            ("basicList", "[{\"sourceTransportPort\":53},{\"sourceTransportPort\":443}]"),
+        ]
+    );
+    assert!(row.signed(id::START).is_some_and(|start| start != EXPORT), "the observation time is a start");
+    assert_eq!(counters.values_mistyped, 0);
+}
+
+#[test]
+fn octets_that_do_not_fit_are_kept_and_counted() {
+    let registry = Registry::builtin();
+    let field = |name: &str| PlanField {
+        name: Arc::from(name),
+        data_type: registry.by_name(name).map_or(DataType::OctetArray, |element| element.data_type),
+    };
+    let plan = NormalizingPlan::compile_fields(vec![
+        field("sourceIPv4Address"),
+        field("octetDeltaCount"),
+        field("flowStartMilliseconds"),
+        field("tcpBufferbloat"),
+    ]);
+    let mut counters = NormalizingCounters::default();
+    let octets: [&[u8]; 4] = [&[1, 2, 3], &[0; 9], &[1, 2], &[]];
+    let row = plan.row_of(octets.into_iter().enumerate(), &received(), &mut counters);
+    let kept = other(&row);
+    assert_eq!(kept[0], ("sourceIPv4Address".to_owned(), "010203".to_owned()));
+    // Two octets of a time are a reduced size of it.
+    assert_eq!((kept.len(), counters.values_mistyped), (3, 3), "{kept:?}");
+    assert!(row.get(id::SRC_IP).is_none() && row.get(id::OCTETS).is_none());
+}
+
+#[test]
+fn icmp_type_and_code_come_in_one_number_too() {
+    let row = row(&[("icmpTypeCodeIPv4", &[3, 1]), ("reverseIcmpTypeCodeIPv4", &[8, 0])]);
+    assert_eq!((row.number(id::ICMP_TYPE), row.number(id::ICMP_CODE)), (Some(3), Some(1)));
+    assert_eq!((row.number(id::REV_ICMP_TYPE), row.number(id::REV_ICMP_CODE)), (Some(8), Some(0)));
+    let row = super::tests::row(&[("icmpTypeIPv4", &[8]), ("icmpCodeIPv4", &[0]), ("icmpTypeCodeIPv4", &[8, 0])]);
+    assert_eq!((row.number(id::ICMP_TYPE), row.number(id::ICMP_CODE)), (Some(8), Some(0)));
+}
+
+#[test]
+fn a_kind_of_black_hole_is_one_and_is_kept() {
+    let row = row(&[("tcpBlackholeKind", &[2])]);
+    assert_eq!(row.get(id::TCP_BLACKHOLED), Some(CellRef::Bool(true)));
+    assert_eq!(other(&row), pairs(&[("tcpBlackholeKind", "2")]));
+}
+
+#[test]
+fn long_text_and_many_elements_are_cut_and_counted() {
+    let long = "ä".repeat(limits::TEXT_VALUE_OCTETS);
+    let (row, counters) = row_with(&[("dnsQueryName", long.as_bytes())], &received());
+    let Some(CellRef::Text(kept)) = row.get(id::DNS_QNAME) else { panic!() };
+    assert!(kept.len() <= limits::TEXT_VALUE_OCTETS && long.starts_with(kept));
+    assert_eq!(counters.values_cut, 1);
+
+    let fields = (0..limits::OTHER_ELEMENTS_PER_ROW + 3)
+        .map(|number| PlanField { name: Arc::from(format!("1.{number}")), data_type: DataType::OctetArray })
+        .collect();
+    let plan = NormalizingPlan::compile_fields(fields);
+    let mut counters = NormalizingCounters::default();
+    let octets = (0..limits::OTHER_ELEMENTS_PER_ROW + 3).map(|at| (at, &[1u8][..]));
+    let row = plan.row_of(octets, &received(), &mut counters);
+    assert_eq!((row.other().count(), counters.values_cut), (limits::OTHER_ELEMENTS_PER_ROW, 3));
+}
+
+#[test]
+fn rows_in_used_buffers_hold_nothing_of_the_row_before() {
+    for _ in 0..3 {
+        let row = row(&[("dnsQueryName", b"a.example"), ("32473.9999", &[1])]);
+        assert_eq!(row.other().count(), 1);
+        drop(row);
+        let row = super::tests::row(&[("protocolIdentifier", &[6])]);
+        assert_eq!(row.get(id::DNS_QNAME), None);
+        assert!(!row.has_other());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any octets in any fields make a row whose cells have their columns' kinds and order.
+    #[test]
+    fn any_octets_make_a_row(
+        fields in proptest::collection::vec((0..600usize, proptest::collection::vec(any::<u8>(), 0..20)), 0..40)
+    ) {
+        let elements: Vec<_> = Registry::builtin().iter().collect();
+        let plan_fields = fields.iter().map(|(at, _)| {
+            let element = elements[at * 7 % elements.len()];
+            PlanField { name: Arc::from(element.name.as_ref()), data_type: element.data_type }
+        });
+        let plan = NormalizingPlan::compile_fields(plan_fields.collect());
+        let mut counters = NormalizingCounters::default();
+        let octets = fields.iter().map(|(_, octets)| octets.as_slice()).enumerate();
+        let row = plan.row_of(octets, &received(), &mut counters);
+        let cells: Vec<(ColumnId, CellRef<'_>)> = row.cells().collect();
+        prop_assert!(cells.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        for (column, cell) in cells {
+            use super::columns::ColumnKind::{Bool, Duration, Float, Ip, Mac, Number, Text, Time};
+            let fits = matches!(
+                (COLUMNS[usize::from(column.0)].kind, cell),
+                (Time | Duration, CellRef::Signed(_)) | (Number | Mac, CellRef::Number(_)) | (Ip, CellRef::Ip(_))
+                    | (Float, CellRef::Float(_)) | (Bool, CellRef::Bool(_)) | (Text, CellRef::Text(_))
+            );
+            prop_assert!(fits, "{column:?} {cell:?}");
+        }
+        prop_assert_eq!(counters.rows, 1);
+    }
+}

@@ -232,7 +232,8 @@ fn partitions_go_when_all_are_too_large() {
 fn rows_are_committed_in_time_without_being_asked() {
     let dir = tempfile::tempdir().unwrap();
     let (store, mut writer) = open(&dir, config());
-    assert_eq!(writer.poll_timeout(), None);
+    writer.handle_timeout(T0).unwrap();
+    assert_eq!(writer.poll_timeout(), Some(T0 + 30 * S), "retention looks again");
     writer.add(T0, row(T0, 1)).unwrap();
     let due = writer.poll_timeout().unwrap();
     assert_eq!(due, T0 + S);

@@ -111,9 +111,14 @@ impl StoreWriter {
             count(&self.shared.counters.other_dropped, dropped as u64);
         }
         filling.note_times(&row);
-        if let Err(error) = filling.writer.add_document(row) {
-            count(&self.shared.counters.rows_lost, 1);
-            return Err(StoreError::tantivy(&filling.path)(error));
+        if let Err(error) = filling.add(row) {
+            // What tantivy holds of this segment may not fit together any more.
+            let rows = filling.meta.rows + 1;
+            let _ = fs::remove_dir_all(&filling.path);
+            self.filling = None;
+            count(&self.shared.counters.rows_lost, rows);
+            count(&self.shared.counters.commit_errors, 1);
+            return Err(error);
         }
         filling.meta.rows += 1;
         // Asking for the memory walks every column: not for every row.
@@ -134,7 +139,7 @@ impl StoreWriter {
         if self.partition.as_ref().is_some_and(|partition| now_ns >= partition.to_ns) {
             self.seal(now_ns)?;
         }
-        if self.poll_timeout().is_some_and(|due_ns| now_ns >= due_ns) {
+        if self.commit_due().is_some_and(|due_ns| now_ns >= due_ns) {
             self.try_hand_over(now_ns);
         }
         if now_ns.saturating_sub(self.retention_ns) >= RETENTION_NS {
@@ -148,8 +153,15 @@ impl StoreWriter {
         self.report()
     }
 
-    /// When rows are waiting to be committed: by when [`StoreWriter::handle_timeout`] should be called.
+    /// By when [`StoreWriter::handle_timeout`] should be called: to commit waiting rows, seal a partition, or remove
+    /// old ones.
     pub fn poll_timeout(&self) -> Option<i64> {
+        let seal_ns = self.partition.as_ref().map(|partition| partition.to_ns);
+        let retain_ns = Some(self.retention_ns.saturating_add(RETENTION_NS));
+        [self.commit_due(), seal_ns, retain_ns].into_iter().flatten().min()
+    }
+
+    fn commit_due(&self) -> Option<i64> {
         let wait_ns = i64::try_from(self.shared.config.commit_ms).unwrap_or(i64::MAX).saturating_mul(NS_PER_MS);
         self.filling.as_ref().map(|filling| filling.since_ns.saturating_add(wait_ns).max(filling.retry_ns))
     }
@@ -308,6 +320,15 @@ fn fresh_partition(shared: &Shared, now_ns: i64) -> PartitionMeta {
 }
 
 impl Filling {
+    /// tantivy asserts its own invariants; one bad row must not end the collector.
+    fn add(&mut self, row: Row) -> Result<(), StoreError> {
+        let added = catch_unwind(AssertUnwindSafe(|| self.writer.add_document(row)));
+        let added = added.unwrap_or_else(|_| {
+            Err(tantivy::TantivyError::InternalError("internal fault: a row could not be indexed".to_owned()))
+        });
+        added.map_err(StoreError::tantivy(&self.path))
+    }
+
     fn note_times(&mut self, row: &Row) {
         let start = row.signed(id::START).unwrap_or(0);
         let end = start.saturating_add(row.signed(id::DURATION).unwrap_or(0));
