@@ -20,9 +20,18 @@ const FLOWS_PER_SECOND: u64 = 100_000;
 
 /// The TCP biflow record of our exporter.
 fn fields() -> Vec<FieldSpecifier> {
-    let iana = |id, length| FieldSpecifier { element: ElementId::iana(id), length };
-    let reverse = |id, length| FieldSpecifier { element: ElementId::new(REVERSE_PEN, id), length };
-    let own = |id, length| FieldSpecifier { element: ElementId::new(FLOWGAUGE_PEN, id), length };
+    let iana = |id, length| FieldSpecifier {
+        element: ElementId::iana(id),
+        length,
+    };
+    let reverse = |id, length| FieldSpecifier {
+        element: ElementId::new(REVERSE_PEN, id),
+        length,
+    };
+    let own = |id, length| FieldSpecifier {
+        element: ElementId::new(FLOWGAUGE_PEN, id),
+        length,
+    };
     vec![
         iana(152, 8),
         iana(153, 8),
@@ -82,7 +91,12 @@ fn record(random: &mut Random, now_ms: u64, out: &mut Vec<u8>) {
     let is_web = random.below(10) < 6;
     out.extend((now_ms - length).to_be_bytes());
     out.extend(now_ms.to_be_bytes());
-    out.extend([10, (random.skewed(16)) as u8, random.skewed(256) as u8, random.below(256) as u8]);
+    out.extend([
+        10,
+        (random.skewed(16)) as u8,
+        random.skewed(256) as u8,
+        random.below(256) as u8,
+    ]);
     out.extend(((192u32 << 24) + random.skewed(200_000) as u32 * 77).to_be_bytes());
     out.extend((32_768 + random.below(28_000) as u16).to_be_bytes());
     out.extend((if is_web { 443 } else { random.skewed(10_000) as u16 }).to_be_bytes());
@@ -92,11 +106,27 @@ fn record(random: &mut Random, now_ms: u64, out: &mut Vec<u8>) {
         out.extend(packets.to_be_bytes());
         out.extend((packets * (64 + random.below(1_400))).to_be_bytes());
     }
-    out.extend([0, 0x1b, 0, 0x1b, 0, 64, 64, 0, 57 - random.below(8) as u8, 57, 1 + random.below(3) as u8]);
+    out.extend([
+        0,
+        0x1b,
+        0,
+        0x1b,
+        0,
+        64,
+        64,
+        0,
+        57 - random.below(8) as u8,
+        57,
+        1 + random.below(3) as u8,
+    ]);
     out.extend((1_000 + random.skewed(300_000) as u32).to_be_bytes());
     out.extend((100 + random.skewed(20_000) as u32).to_be_bytes());
     out.extend([2, 0, 0, 0, 0, random.below(200) as u8, 2, 0, 0, 0, 1, 1]);
-    let name = if is_web { format!("host-{}.example.com", random.skewed(50_000)) } else { String::new() };
+    let name = if is_web {
+        format!("host-{}.example.com", random.skewed(50_000))
+    } else {
+        String::new()
+    };
     out.push(name.len() as u8);
     out.extend(name.as_bytes());
 }
@@ -117,7 +147,10 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    let count: u64 = std::env::var("FLOWS").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000_000);
+    let count: u64 = std::env::var("FLOWS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(2_000_000);
     let dir = tempfile::tempdir().expect("a directory for the store");
     let store = Store::open(dir.path(), StoreConfig::default()).expect("a store");
     let mut writer = store.writer().expect("its writer");
@@ -146,7 +179,10 @@ fn main() {
             export_ns: now_ns,
             started_ns: None,
             sampling: None,
-            text: TextContext { registry: Registry::builtin(), scope: &() },
+            text: TextContext {
+                registry: Registry::builtin(),
+                scope: &(),
+            },
         };
         for record in template.records(&octets) {
             let row = plan.row(&record, &received, &mut counters);
@@ -157,20 +193,46 @@ fn main() {
         }
     }
     let added = started.elapsed().as_secs_f64() - making;
-    writer.commit(T0 + count as i64 * S / FLOWS_PER_SECOND as i64).expect("a commit");
-    let (searchable, committed_cpu) = (started.elapsed().as_secs_f64() - making, cpu_seconds() - cpu - making_cpu);
+    writer
+        .commit(T0 + count as i64 * S / FLOWS_PER_SECOND as i64)
+        .expect("a commit");
+    let (searchable, committed_cpu) = (
+        started.elapsed().as_secs_f64() - making,
+        cpu_seconds() - cpu - making_cpu,
+    );
     let before_close = store.status();
     writer.close(i64::MAX).expect("the end");
     let cpu = cpu_seconds() - cpu - making_cpu;
     let status = store.status();
     let totals = store.counters();
-    println!("flows            {count} ({} committed, {} lost)", totals.rows_committed, totals.rows_lost);
+    println!(
+        "flows            {count} ({} committed, {} lost)",
+        totals.rows_committed, totals.rows_lost
+    );
     println!("added            {added:.2} s, {:.0} records/s", count as f64 / added);
-    println!("searchable       {searchable:.2} s, {:.0} records/s", count as f64 / searchable);
-    println!("cpu              {committed_cpu:.2} s, {:.0} records a CPU second", count as f64 / committed_cpu);
-    println!("cpu with merges  {cpu:.2} s, {:.0} records a CPU second, {} merges", count as f64 / cpu, totals.merges);
-    println!("on disk          {:.1} octets a flow in {} segments", status.octets as f64 / count as f64, status.segments);
-    println!("before the end   {:.1} octets a flow in {} segments", before_close.octets as f64 / count as f64, before_close.segments);
+    println!(
+        "searchable       {searchable:.2} s, {:.0} records/s",
+        count as f64 / searchable
+    );
+    println!(
+        "cpu              {committed_cpu:.2} s, {:.0} records a CPU second",
+        count as f64 / committed_cpu
+    );
+    println!(
+        "cpu with merges  {cpu:.2} s, {:.0} records a CPU second, {} merges",
+        count as f64 / cpu,
+        totals.merges
+    );
+    println!(
+        "on disk          {:.1} octets a flow in {} segments",
+        status.octets as f64 / count as f64,
+        status.segments
+    );
+    println!(
+        "before the end   {:.1} octets a flow in {} segments",
+        before_close.octets as f64 / count as f64,
+        before_close.segments
+    );
 
     let snapshot = store.snapshot();
     let time = |name: &str, ask: &dyn Fn() -> String| {
@@ -183,17 +245,33 @@ fn main() {
             started.elapsed()
         });
         let best = best.min().unwrap_or(first);
-        println!("{name:42} first {:8.2} ms, best {:8.2} ms, {answer}", first.as_secs_f64() * 1e3, best.as_secs_f64() * 1e3);
+        println!(
+            "{name:42} first {:8.2} ms, best {:8.2} ms, {answer}",
+            first.as_secs_f64() * 1e3,
+            best.as_secs_f64() * 1e3
+        );
     };
     let list = |text: &str| {
         let filter = filter::parse(text, 0).expect("a filter");
-        let table = flows(&snapshot, &FlowsRequest { filter, ..FlowsRequest::default() }).expect("an answer");
+        let table = flows(
+            &snapshot,
+            &FlowsRequest {
+                filter,
+                ..FlowsRequest::default()
+            },
+        )
+        .expect("an answer");
         format!("{} rows of {}", table.rows.len(), table.stats.rows_matched)
     };
     let top = |text: &str, group_by: &[&str], metrics: &[&str]| {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let filter = filter::parse(text, 0).expect("a filter");
-        let request = AggregateRequest { filter, group_by: names(group_by), metrics: names(metrics), ..AggregateRequest::default() };
+        let request = AggregateRequest {
+            filter,
+            group_by: names(group_by),
+            metrics: names(metrics),
+            ..AggregateRequest::default()
+        };
         let table = aggregate(&snapshot, &request).expect("an answer");
         format!("{} rows of {}", table.rows.len(), table.stats.rows_matched)
     };
@@ -201,11 +279,19 @@ fn main() {
     time("host 10.3.7.9", &|| list("host 10.3.7.9"));
     time("net 10.3/16 and port 443", &|| list("net 10.3/16 and port 443"));
     time("tls.sni ~ *77.example.com", &|| list("tls.sni ~ \"*77.example.com\""));
-    time("octets > 1M and duration > 10s", &|| list("octets > 1M and duration > 10s"));
+    time("octets > 1M and duration > 10s", &|| {
+        list("octets > 1M and duration > 10s")
+    });
     time("totals", &|| top("", &[], &["octets", "packets", "flows"]));
     time("top sources by octets", &|| top("", &["src.ip"], &["octets"]));
-    time("top 4-tuples by octets", &|| top("", &["src.ip", "dst.ip", "src.port", "dst.port"], &["octets"]));
-    time("port 443 and net 10.3/16, top sources", &|| top("port 443 and net 10.3/16", &["src.ip"], &["octets"]));
-    time("unique(src.ip) by dst.port", &|| top("", &["dst.port"], &["unique(src.ip)"]));
+    time("top 4-tuples by octets", &|| {
+        top("", &["src.ip", "dst.ip", "src.port", "dst.port"], &["octets"])
+    });
+    time("port 443 and net 10.3/16, top sources", &|| {
+        top("port 443 and net 10.3/16", &["src.ip"], &["octets"])
+    });
+    time("unique(src.ip) by dst.port", &|| {
+        top("", &["dst.port"], &["unique(src.ip)"])
+    });
     time("p95(tcp.rtt.server)", &|| top("", &[], &["p95(tcp.rtt.server)"]));
 }

@@ -34,8 +34,13 @@ pub const PROTOCOLS: Codes = &[
 ];
 
 /// flowEndReason (IANA element 136).
-pub const END_REASONS: Codes =
-    &[(1, "idleTimeout"), (2, "activeTimeout"), (3, "endOfFlow"), (4, "forcedEnd"), (5, "lackOfResources")];
+pub const END_REASONS: Codes = &[
+    (1, "idleTimeout"),
+    (2, "activeTimeout"),
+    (3, "endOfFlow"),
+    (4, "forcedEnd"),
+    (5, "lackOfResources"),
+];
 
 /// DNS response codes (IANA DNS parameters).
 pub const DNS_RCODES: Codes = &[
@@ -65,17 +70,29 @@ pub const DNS_RCODES: Codes = &[
 pub const DNS_STATUS: Codes = &[(1, "answered"), (2, "unanswered"), (3, "responseWithoutQuery")];
 
 /// TLS protocol versions as they stand in a ClientHello or ServerHello.
-pub const TLS_VERSIONS: Codes =
-    &[(0x0300, "SSLv3"), (0x0301, "TLSv1.0"), (0x0302, "TLSv1.1"), (0x0303, "TLSv1.2"), (0x0304, "TLSv1.3")];
+pub const TLS_VERSIONS: Codes = &[
+    (0x0300, "SSLv3"),
+    (0x0301, "TLSv1.0"),
+    (0x0302, "TLSv1.1"),
+    (0x0303, "TLSv1.2"),
+    (0x0304, "TLSv1.3"),
+];
 
 /// The label of `code`.
 pub fn label(codes: Codes, code: u64) -> Option<&'static str> {
-    codes.binary_search_by_key(&code, |(number, _)| *number).ok().and_then(|at| codes.get(at)).map(|(_, text)| *text)
+    codes
+        .binary_search_by_key(&code, |(number, _)| *number)
+        .ok()
+        .and_then(|at| codes.get(at))
+        .map(|(_, text)| *text)
 }
 
 /// The code of `label`, whatever its case.
 pub fn code(codes: Codes, label: &str) -> Option<u64> {
-    codes.iter().find(|(_, text)| text.eq_ignore_ascii_case(label)).map(|(number, _)| *number)
+    codes
+        .iter()
+        .find(|(_, text)| text.eq_ignore_ascii_case(label))
+        .map(|(number, _)| *number)
 }
 
 #[cfg(test)]

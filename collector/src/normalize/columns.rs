@@ -181,14 +181,22 @@ impl CodeSource {
 
     fn merged(self) -> Vec<(u64, &'static str)> {
         let mut entries = std::collections::BTreeMap::new();
-        entries.extend(code_list(self.registry).into_iter().flat_map(|list| list.entries).copied());
+        entries.extend(
+            code_list(self.registry)
+                .into_iter()
+                .flat_map(|list| list.entries)
+                .copied(),
+        );
         entries.extend(self.own.iter().copied());
         entries.into_iter().collect()
     }
 }
 
+/// Labels by source.
+type MergedCodes = HashMap<(usize, &'static str), Vec<(u64, &'static str)>>;
+
 /// Labels of each source, put together once.
-static MERGED_CODES: LazyLock<HashMap<(usize, &'static str), Vec<(u64, &'static str)>>> = LazyLock::new(|| {
+static MERGED_CODES: LazyLock<MergedCodes> = LazyLock::new(|| {
     let sources = COLUMNS.iter().filter_map(|column| column.codes);
     sources.map(|source| (source.key(), source.merged())).collect()
 });
@@ -331,8 +339,13 @@ columns! {
         "outer destination address");
 }
 
-static BY_NAME: LazyLock<HashMap<&'static str, ColumnId>> =
-    LazyLock::new(|| COLUMNS.iter().zip(0u16..).map(|(column, at)| (column.name, ColumnId(at))).collect());
+static BY_NAME: LazyLock<HashMap<&'static str, ColumnId>> = LazyLock::new(|| {
+    COLUMNS
+        .iter()
+        .zip(0u16..)
+        .map(|(column, at)| (column.name, ColumnId(at)))
+        .collect()
+});
 
 /// The column of this name, whatever its case.
 pub fn column(name: &str) -> Option<ColumnId> {
@@ -396,13 +409,22 @@ mod tests {
         for column in columns {
             let entries = column.code_entries();
             assert!(!entries.is_empty(), "{}", column.name);
-            assert!(entries.iter().all(|(code, label)| column.label(*code) == Some(*label)), "{}", column.name);
+            assert!(
+                entries.iter().all(|(code, label)| column.label(*code) == Some(*label)),
+                "{}",
+                column.name
+            );
         }
     }
 
     #[test]
     fn help_is_there_for_all() {
         assert!(COLUMNS.iter().all(|column| !column.help.is_empty()));
-        assert!(COLUMNS.iter().filter(|column| column.indexed).all(|column| column.stored));
+        assert!(
+            COLUMNS
+                .iter()
+                .filter(|column| column.indexed)
+                .all(|column| column.stored)
+        );
     }
 }

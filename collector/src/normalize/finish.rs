@@ -56,8 +56,14 @@ impl Times {
         let before_export = |delta: i64| received.export_ns.saturating_sub(delta);
         let base = self.started_ns.or(received.started_ns);
         let up = |since_start: i64| Some(base?.saturating_add(since_start));
-        let start = self.start_ns.or(self.start_delta_ns.map(before_export)).or(self.start_up_ns.and_then(up));
-        let end = self.end_ns.or(self.end_delta_ns.map(before_export)).or(self.end_up_ns.and_then(up));
+        let start = self
+            .start_ns
+            .or(self.start_delta_ns.map(before_export))
+            .or(self.start_up_ns.and_then(up));
+        let end = self
+            .end_ns
+            .or(self.end_delta_ns.map(before_export))
+            .or(self.end_up_ns.and_then(up));
         match (start, end, self.duration_ns) {
             (Some(start), Some(end), _) => Some((start, end)),
             (Some(start), None, duration) => Some((start, start.saturating_add(duration.unwrap_or(0)))),
@@ -82,7 +88,10 @@ impl Times {
             (Some(interval), None) => Some(interval),
             _ => None,
         };
-        self.sampling.or(by_packets).or(received.sampling).filter(|rate| *rate > 0)
+        self.sampling
+            .or(by_packets)
+            .or(received.sampling)
+            .filter(|rate| *rate > 0)
     }
 
     pub fn finish(&self, row: &mut Row, received: &Received<'_>, counters: &mut NormalizingCounters) {
@@ -95,7 +104,10 @@ impl Times {
         }
         row.push_signed(id::START, start);
         row.push_signed(id::DURATION, end.saturating_sub(start));
-        row.push_signed(id::RECEIVED, received.received_ns - received.received_ns.rem_euclid(NS_PER_MS));
+        row.push_signed(
+            id::RECEIVED,
+            received.received_ns - received.received_ns.rem_euclid(NS_PER_MS),
+        );
         row.push_ip(id::EXPORTER_IP, received.exporter);
         row.push_number(id::EXPORTER_DOMAIN, u64::from(received.domain));
         if row.get(id::IP_VERSION).is_none()

@@ -114,7 +114,10 @@ impl NormalizingPlan {
         let fields = template
             .fields()
             .iter()
-            .map(|field| PlanField { name: Arc::clone(&field.name), data_type: field.data_type })
+            .map(|field| PlanField {
+                name: Arc::clone(&field.name),
+                data_type: field.data_type,
+            })
             .collect();
         Self::compile_fields(fields)
     }
@@ -127,7 +130,10 @@ impl NormalizingPlan {
             .zip(&candidates)
             .map(|(field, own)| {
                 let beaten = own.as_ref().is_some_and(|own| {
-                    candidates.iter().flatten().any(|other| other.target == own.target && other.rank < own.rank)
+                    candidates
+                        .iter()
+                        .flatten()
+                        .any(|other| other.target == own.target && other.rank < own.rank)
                 });
                 let step = match own {
                     Some(own) if !beaten || own.shares => own.step.clone(),
@@ -176,7 +182,14 @@ struct Candidate {
 }
 
 fn candidate(field: &PlanField) -> Option<Candidate> {
-    let named = |target, step| Some(Candidate { target, rank: 0, shares: true, step });
+    let named = |target, step| {
+        Some(Candidate {
+            target,
+            rank: 0,
+            shares: true,
+            step,
+        })
+    };
     match field.name.as_ref() {
         "paddingOctets" => return named("padding", Step::Skip),
         "systemInitTimeMilliseconds" => return named("started", Step::Time(TimeSource::Started)),
@@ -198,7 +211,12 @@ fn candidate(field: &PlanField) -> Option<Candidate> {
     let step = step(column, field)?;
     // Both families' addresses may be in one template, one of them empty.
     let shares = matches!(step, Step::Ip(_) | Step::Time(TimeSource::Duration(_)));
-    Some(Candidate { target: column.column().name, rank, shares, step })
+    Some(Candidate {
+        target: column.column().name,
+        rank,
+        shares,
+        step,
+    })
 }
 
 fn step(column: ColumnId, field: &PlanField) -> Option<Step> {

@@ -94,7 +94,11 @@ thread_local! {
 impl Row {
     /// An empty row, in the buffers of an earlier one when there are any.
     pub fn new() -> Self {
-        let buffers = RECYCLED.try_with(|recycled| recycled.borrow_mut().pop()).ok().flatten().unwrap_or_default();
+        let buffers = RECYCLED
+            .try_with(|recycled| recycled.borrow_mut().pop())
+            .ok()
+            .flatten()
+            .unwrap_or_default();
         Self { buffers }
     }
 
@@ -184,7 +188,13 @@ impl Row {
         let text = &mut self.buffers.text;
         let start = text.len() as u32;
         text.push_str(kept);
-        (Packed::Text { start, end: text.len() as u32 }, kept.len() == value.len())
+        (
+            Packed::Text {
+                start,
+                end: text.len() as u32,
+            },
+            kept.len() == value.len(),
+        )
     }
 
     /// Keeps an element that no column takes. Returns false when the row is full or text had to be cut short.
@@ -202,7 +212,13 @@ impl Row {
                 let start = text.len() as u32;
                 // Writing to a String does not fail.
                 let _ = write!(text, "{}", u128_to_ip(value));
-                (Packed::Text { start, end: text.len() as u32 }, true)
+                (
+                    Packed::Text {
+                        start,
+                        end: text.len() as u32,
+                    },
+                    true,
+                )
             }
             CellRef::Bool(value) => (Packed::Bool(value), true),
             CellRef::Text(text) => self.keep_text(text),
@@ -226,7 +242,11 @@ impl Row {
 
     /// What a column holds.
     pub fn get(&self, column: ColumnId) -> Option<CellRef<'_>> {
-        self.buffers.cells.iter().find(|(at, _)| *at == column).map(|(_, packed)| self.unpack(*packed))
+        self.buffers
+            .cells
+            .iter()
+            .find(|(at, _)| *at == column)
+            .map(|(_, packed)| self.unpack(*packed))
     }
 
     /// The number a column holds.
@@ -247,12 +267,18 @@ impl Row {
 
     /// Every cell, in the order they were put in.
     pub fn cells(&self) -> RowCells<'_> {
-        RowCells { row: self, cells: self.buffers.cells.iter() }
+        RowCells {
+            row: self,
+            cells: self.buffers.cells.iter(),
+        }
     }
 
     /// Every element no column takes, by name.
     pub fn other(&self) -> OtherCells<'_> {
-        OtherCells { row: self, other: self.buffers.other.iter() }
+        OtherCells {
+            row: self,
+            other: self.buffers.other.iter(),
+        }
     }
 
     /// Whether there are elements no column takes.
@@ -280,7 +306,9 @@ impl<'a> Iterator for RowCells<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.cells.next().map(|(column, packed)| (*column, self.row.unpack(*packed)))
+        self.cells
+            .next()
+            .map(|(column, packed)| (*column, self.row.unpack(*packed)))
     }
 }
 

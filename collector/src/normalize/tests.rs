@@ -24,7 +24,10 @@ fn received() -> Received<'static> {
         export_ns: EXPORT,
         started_ns: None,
         sampling: None,
-        text: TextContext { registry: Registry::builtin(), scope: &() },
+        text: TextContext {
+            registry: Registry::builtin(),
+            scope: &(),
+        },
     }
 }
 
@@ -38,7 +41,10 @@ fn row_with(fields: &[(&str, &[u8])], received: &Received<'_>) -> (Row, Normaliz
                 Some((pen, id)) => ElementId::new(pen.parse().unwrap(), id.parse().unwrap()),
                 None => registry.by_name(name).unwrap_or_else(|| panic!("{name}")).id,
             };
-            FieldSpecifier { element, length: octets.len() as u16 }
+            FieldSpecifier {
+                element,
+                length: octets.len() as u16,
+            }
         })
         .collect();
     let template = Template::compile(256, 0, &specifiers, registry);
@@ -69,7 +75,9 @@ fn other(row: &Row) -> Vec<(String, String)> {
 }
 
 fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
-    list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    list.iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 #[test]
@@ -125,12 +133,22 @@ fn a_biflow_fills_its_columns() {
     // In the order of the table, nothing else.
     assert_eq!(row.cells().collect::<Vec<_>>(), expected);
     assert_eq!(other(&row), pairs(&[]));
-    assert_eq!(counters, NormalizingCounters { rows: 1, ..NormalizingCounters::default() });
+    assert_eq!(
+        counters,
+        NormalizingCounters {
+            rows: 1,
+            ..NormalizingCounters::default()
+        }
+    );
 }
 
 fn times(fields: &[(&str, &[u8])], received: &Received<'_>) -> (i64, i64, NormalizingCounters) {
     let (row, counters) = row_with(fields, received);
-    (row.signed(id::START).unwrap() - EXPORT, row.signed(id::DURATION).unwrap(), counters)
+    (
+        row.signed(id::START).unwrap() - EXPORT,
+        row.signed(id::DURATION).unwrap(),
+        counters,
+    )
 }
 
 #[test]
@@ -138,53 +156,102 @@ fn times_come_in_every_form() {
     let up_first = ("flowStartSysUpTime", &[0, 0, 0x03, 0xe8][..]);
     let up_last = ("flowEndSysUpTime", &[0, 0, 0x07, 0xd0][..]);
     let booted = (EXPORT / MS - 10_000).to_be_bytes();
-    let plain = NormalizingCounters { rows: 1, ..NormalizingCounters::default() };
+    let plain = NormalizingCounters {
+        rows: 1,
+        ..NormalizingCounters::default()
+    };
 
-    let (start, duration, counters) =
-        times(&[up_first, up_last, ("systemInitTimeMilliseconds", &booted)], &received());
+    let (start, duration, counters) = times(
+        &[up_first, up_last, ("systemInitTimeMilliseconds", &booted)],
+        &received(),
+    );
     assert_eq!((start, duration, counters), (-9_000 * MS, 1_000 * MS, plain));
 
     // The start of the exporter came in an options record.
-    let known = Received { started_ns: Some(EXPORT - 5_000 * MS), ..received() };
+    let known = Received {
+        started_ns: Some(EXPORT - 5_000 * MS),
+        ..received()
+    };
     let (start, duration, counters) = times(&[up_first, up_last], &known);
     assert_eq!((start, duration, counters), (-4_000 * MS, 1_000 * MS, plain));
 
     // Nobody told: the export time, and how long it was.
     let (start, duration, counters) = times(&[up_first, up_last], &received());
     assert_eq!((start, duration), (-1_000 * MS, 1_000 * MS));
-    assert_eq!(counters, NormalizingCounters { times_from_export: 1, ..plain });
+    assert_eq!(
+        counters,
+        NormalizingCounters {
+            times_from_export: 1,
+            ..plain
+        }
+    );
 
     let delta = [0, 0, 0x27, 0x10];
-    let (start, duration, counters) =
-        times(&[("flowStartDeltaMicroseconds", &delta), ("flowEndDeltaMicroseconds", &[0; 4])], &received());
+    let (start, duration, counters) = times(
+        &[
+            ("flowStartDeltaMicroseconds", &delta),
+            ("flowEndDeltaMicroseconds", &[0; 4]),
+        ],
+        &received(),
+    );
     assert_eq!((start, duration, counters), (-10 * MS, 10 * MS, plain));
 
     let seconds = ((EXPORT / 1_000_000_000) as u32).to_be_bytes();
-    let (start, duration, counters) =
-        times(&[("flowEndSeconds", &seconds), ("flowDurationMilliseconds", &[0, 0, 0, 9])], &received());
+    let (start, duration, counters) = times(
+        &[
+            ("flowEndSeconds", &seconds),
+            ("flowDurationMilliseconds", &[0, 0, 0, 9]),
+        ],
+        &received(),
+    );
     assert_eq!((start, duration, counters), (-9 * MS, 9 * MS, plain));
 
     let (start, duration, counters) = times(&[("protocolIdentifier", &[6])], &received());
     assert_eq!((start, duration), (0, 0));
-    assert_eq!(counters, NormalizingCounters { times_from_export: 1, ..plain });
+    assert_eq!(
+        counters,
+        NormalizingCounters {
+            times_from_export: 1,
+            ..plain
+        }
+    );
 
     // The more exact one of two; the other one is kept.
     let ms = (EXPORT / MS + 1).to_be_bytes();
     let (row, counters) = row_with(
-        &[("flowStartSeconds", &seconds), ("flowStartMilliseconds", &ms), ("flowEndMilliseconds", &ms)],
+        &[
+            ("flowStartSeconds", &seconds),
+            ("flowStartMilliseconds", &ms),
+            ("flowEndMilliseconds", &ms),
+        ],
         &received(),
     );
-    assert_eq!((row.signed(id::START), row.signed(id::DURATION)), (Some(EXPORT + MS), Some(0)));
+    assert_eq!(
+        (row.signed(id::START), row.signed(id::DURATION)),
+        (Some(EXPORT + MS), Some(0))
+    );
     assert_eq!(other(&row), pairs(&[("flowStartSeconds", "2026-01-01T00:00:00Z")]));
     assert_eq!(counters, plain);
 
     let early = (EXPORT / MS - 1).to_be_bytes();
-    let (_, duration, counters) = times(&[("flowStartMilliseconds", &ms), ("flowEndMilliseconds", &early)], &received());
+    let (_, duration, counters) = times(
+        &[("flowStartMilliseconds", &ms), ("flowEndMilliseconds", &early)],
+        &received(),
+    );
     assert_eq!(duration, -2 * MS);
-    assert_eq!(counters, NormalizingCounters { times_reversed: 1, ..plain });
+    assert_eq!(
+        counters,
+        NormalizingCounters {
+            times_reversed: 1,
+            ..plain
+        }
+    );
 
     // As far from now as the field can say.
-    let (row, _) = row_with(&[("flowStartMilliseconds", &[0xff; 8]), ("flowEndMilliseconds", &[0; 8])], &received());
+    let (row, _) = row_with(
+        &[("flowStartMilliseconds", &[0xff; 8]), ("flowEndMilliseconds", &[0; 8])],
+        &received(),
+    );
     assert!(row.signed(id::START).is_some());
 }
 
@@ -194,19 +261,41 @@ fn sampling_multiplies_and_stays_known() {
     let with = |more: &[(&'static str, &'static [u8])], received: &Received<'_>| {
         let fields: Vec<_> = counted.iter().copied().chain(more.iter().copied()).collect();
         let (row, counters) = row_with(&fields, received);
-        (row.number(id::OCTETS), row.number(id::PACKETS), row.number(id::SAMPLING), counters.rows_scaled)
+        (
+            row.number(id::OCTETS),
+            row.number(id::PACKETS),
+            row.number(id::SAMPLING),
+            counters.rows_scaled,
+        )
     };
     let none = received();
-    let told = Received { sampling: Some(50), ..received() };
+    let told = Received {
+        sampling: Some(50),
+        ..received()
+    };
     assert_eq!(with(&[], &none), (Some(100), Some(3), None, 0));
-    assert_eq!(with(&[("samplingInterval", &[0, 0, 0, 10])], &none), (Some(1_000), Some(30), Some(10), 1));
-    assert_eq!(with(&[("samplingPacketInterval", &[0, 0, 0, 8])], &none), (Some(800), Some(24), Some(8), 1));
-    let one_in_hundred: [(&'static str, &'static [u8]); 2] =
-        [("samplingPacketInterval", &[0, 0, 0, 1]), ("samplingPacketSpace", &[0, 0, 0, 99])];
+    assert_eq!(
+        with(&[("samplingInterval", &[0, 0, 0, 10])], &none),
+        (Some(1_000), Some(30), Some(10), 1)
+    );
+    assert_eq!(
+        with(&[("samplingPacketInterval", &[0, 0, 0, 8])], &none),
+        (Some(800), Some(24), Some(8), 1)
+    );
+    let one_in_hundred: [(&'static str, &'static [u8]); 2] = [
+        ("samplingPacketInterval", &[0, 0, 0, 1]),
+        ("samplingPacketSpace", &[0, 0, 0, 99]),
+    ];
     assert_eq!(with(&one_in_hundred, &none), (Some(10_000), Some(300), Some(100), 1));
     assert_eq!(with(&[], &told), (Some(5_000), Some(150), Some(50), 1));
-    assert_eq!(with(&[("samplingInterval", &[1])], &told), (Some(100), Some(3), Some(1), 0));
-    assert_eq!(with(&[("samplingInterval", &[0])], &none), (Some(100), Some(3), None, 0));
+    assert_eq!(
+        with(&[("samplingInterval", &[1])], &told),
+        (Some(100), Some(3), Some(1), 0)
+    );
+    assert_eq!(
+        with(&[("samplingInterval", &[0])], &none),
+        (Some(100), Some(3), None, 0)
+    );
     let (row, _) = row_with(&[("octetDeltaCount", &[0xff; 8]), ("samplingInterval", &[2])], &none);
     assert_eq!(row.number(id::OCTETS), Some(u64::MAX), "it stops at the largest number");
 }
@@ -219,7 +308,10 @@ fn one_of_two_address_families_is_empty() {
         [("sourceIPv6Address", &v6[..]), ("sourceIPv4Address", &[0; 4][..])],
     ] {
         let row = row(&fields);
-        assert_eq!(row.get(id::SRC_IP), Some(CellRef::Ip(ip_to_u128("2001:db8::1".parse().unwrap()))));
+        assert_eq!(
+            row.get(id::SRC_IP),
+            Some(CellRef::Ip(ip_to_u128("2001:db8::1".parse().unwrap())))
+        );
         assert_eq!(row.number(id::IP_VERSION), Some(6));
     }
     let row = row(&[("sourceIPv4Address", &[0; 4]), ("sourceIPv6Address", &[0; 16])]);
@@ -246,7 +338,10 @@ fn what_no_column_takes_is_kept_by_name() {
     );
     assert_eq!(row.number(id::OCTETS), Some(5));
     let kept = other(&row);
-    let kept: Vec<_> = kept.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let kept: Vec<_> = kept
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     assert_eq!(
         kept,
         [
@@ -257,10 +352,16 @@ fn what_no_column_takes_is_kept_by_name() {
             ("flowLabelIPv6", "258"),
             ("postSourceMacAddress", "01:02:03:04:05:06"),
             ("mplsTopLabelStackSection", "010203"),
-            ("basicList", "[{\"sourceTransportPort\":53},{\"sourceTransportPort\":443}]"),
+            (
+                "basicList",
+                "[{\"sourceTransportPort\":53},{\"sourceTransportPort\":443}]"
+            ),
         ]
     );
-    assert!(row.signed(id::START).is_some_and(|start| start != EXPORT), "the observation time is a start");
+    assert!(
+        row.signed(id::START).is_some_and(|start| start != EXPORT),
+        "the observation time is a start"
+    );
     assert_eq!(counters.values_mistyped, 0);
 }
 
@@ -269,7 +370,9 @@ fn octets_that_do_not_fit_are_kept_and_counted() {
     let registry = Registry::builtin();
     let field = |name: &str| PlanField {
         name: Arc::from(name),
-        data_type: registry.by_name(name).map_or(DataType::OctetArray, |element| element.data_type),
+        data_type: registry
+            .by_name(name)
+            .map_or(DataType::OctetArray, |element| element.data_type),
     };
     let plan = NormalizingPlan::compile_fields(vec![
         field("sourceIPv4Address"),
@@ -290,10 +393,23 @@ fn octets_that_do_not_fit_are_kept_and_counted() {
 #[test]
 fn icmp_type_and_code_come_in_one_number_too() {
     let row = row(&[("icmpTypeCodeIPv4", &[3, 1]), ("reverseIcmpTypeCodeIPv4", &[8, 0])]);
-    assert_eq!((row.number(id::ICMP_TYPE), row.number(id::ICMP_CODE)), (Some(3), Some(1)));
-    assert_eq!((row.number(id::REV_ICMP_TYPE), row.number(id::REV_ICMP_CODE)), (Some(8), Some(0)));
-    let row = super::tests::row(&[("icmpTypeIPv4", &[8]), ("icmpCodeIPv4", &[0]), ("icmpTypeCodeIPv4", &[8, 0])]);
-    assert_eq!((row.number(id::ICMP_TYPE), row.number(id::ICMP_CODE)), (Some(8), Some(0)));
+    assert_eq!(
+        (row.number(id::ICMP_TYPE), row.number(id::ICMP_CODE)),
+        (Some(3), Some(1))
+    );
+    assert_eq!(
+        (row.number(id::REV_ICMP_TYPE), row.number(id::REV_ICMP_CODE)),
+        (Some(8), Some(0))
+    );
+    let row = super::tests::row(&[
+        ("icmpTypeIPv4", &[8]),
+        ("icmpCodeIPv4", &[0]),
+        ("icmpTypeCodeIPv4", &[8, 0]),
+    ]);
+    assert_eq!(
+        (row.number(id::ICMP_TYPE), row.number(id::ICMP_CODE)),
+        (Some(8), Some(0))
+    );
 }
 
 #[test]
@@ -307,18 +423,26 @@ fn a_kind_of_black_hole_is_one_and_is_kept() {
 fn long_text_and_many_elements_are_cut_and_counted() {
     let long = "ä".repeat(limits::TEXT_VALUE_OCTETS);
     let (row, counters) = row_with(&[("dnsQueryName", long.as_bytes())], &received());
-    let Some(CellRef::Text(kept)) = row.get(id::DNS_QNAME) else { panic!() };
+    let Some(CellRef::Text(kept)) = row.get(id::DNS_QNAME) else {
+        panic!()
+    };
     assert!(kept.len() <= limits::TEXT_VALUE_OCTETS && long.starts_with(kept));
     assert_eq!(counters.values_cut, 1);
 
     let fields = (0..limits::OTHER_ELEMENTS_PER_ROW + 3)
-        .map(|number| PlanField { name: Arc::from(format!("1.{number}")), data_type: DataType::OctetArray })
+        .map(|number| PlanField {
+            name: Arc::from(format!("1.{number}")),
+            data_type: DataType::OctetArray,
+        })
         .collect();
     let plan = NormalizingPlan::compile_fields(fields);
     let mut counters = NormalizingCounters::default();
     let octets = (0..limits::OTHER_ELEMENTS_PER_ROW + 3).map(|at| (at, &[1u8][..]));
     let row = plan.row_of(octets, &received(), &mut counters);
-    assert_eq!((row.other().count(), counters.values_cut), (limits::OTHER_ELEMENTS_PER_ROW, 3));
+    assert_eq!(
+        (row.other().count(), counters.values_cut),
+        (limits::OTHER_ELEMENTS_PER_ROW, 3)
+    );
 }
 
 #[test]

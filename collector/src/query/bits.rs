@@ -12,12 +12,18 @@ const WORD: u32 = u64::BITS;
 impl Bits {
     /// No document.
     pub fn none(len: u32) -> Self {
-        Self { words: vec![0; len.div_ceil(WORD) as usize], len }
+        Self {
+            words: vec![0; len.div_ceil(WORD) as usize],
+            len,
+        }
     }
 
     /// Every document.
     pub fn all(len: u32) -> Self {
-        let mut bits = Self { words: vec![u64::MAX; len.div_ceil(WORD) as usize], len };
+        let mut bits = Self {
+            words: vec![u64::MAX; len.div_ceil(WORD) as usize],
+            len,
+        };
         if let Some(last) = bits.words.last_mut()
             && !len.is_multiple_of(WORD)
         {
@@ -43,7 +49,10 @@ impl Bits {
 
     /// How many of `from..to` are in it; both multiples of 64 or the end.
     pub fn count_range(&self, from: u32, to: u32) -> u32 {
-        let words = self.words.get((from / WORD) as usize..to.div_ceil(WORD) as usize).unwrap_or_default();
+        let words = self
+            .words
+            .get((from / WORD) as usize..to.div_ceil(WORD) as usize)
+            .unwrap_or_default();
         words.iter().map(|word| word.count_ones()).sum()
     }
 
@@ -58,7 +67,9 @@ impl Bits {
     /// Whether a document is in it.
     #[inline]
     pub fn contains(&self, doc: u32) -> bool {
-        self.words.get((doc / WORD) as usize).is_some_and(|word| word >> (doc % WORD) & 1 == 1)
+        self.words
+            .get((doc / WORD) as usize)
+            .is_some_and(|word| word >> (doc % WORD) & 1 == 1)
     }
 
     /// Keeps those that are also in `other`.
@@ -96,7 +107,10 @@ impl Bits {
 
     /// Documents in `from..to`, in order, appended to `out`; `from` is a multiple of 64.
     pub fn docs_of(&self, from: u32, to: u32, out: &mut Vec<u32>) {
-        let words = self.words.get((from / WORD) as usize..to.div_ceil(WORD) as usize).unwrap_or_default();
+        let words = self
+            .words
+            .get((from / WORD) as usize..to.div_ceil(WORD) as usize)
+            .unwrap_or_default();
         for (word, base) in words.iter().zip((from..).step_by(WORD as usize)) {
             let mut bits = *word;
             while bits != 0 {

@@ -52,7 +52,11 @@ enum Place {
 /// Completes `text` at octet `at`.
 pub fn complete(snapshot: &Snapshot, text: &str, at: usize) -> Completion {
     if text.len() > limits::FILTER_OCTETS {
-        return Completion { from: at, to: at, items: Vec::new() };
+        return Completion {
+            from: at,
+            to: at,
+            items: Vec::new(),
+        };
     }
     let at = text.floor_char_boundary(at);
     let before = text.get(..at).unwrap_or(text);
@@ -61,15 +65,26 @@ pub fn complete(snapshot: &Snapshot, text: &str, at: usize) -> Completion {
         Some(last) if last.end == at && matches!(last.kind, PieceKind::Word | PieceKind::Quoted) => pieces.pop(),
         _ => None,
     };
-    let (from, prefix) = started.as_ref().map_or((at, ""), |piece| (piece.start, piece.text.as_str()));
+    let (from, prefix) = started
+        .as_ref()
+        .map_or((at, ""), |piece| (piece.start, piece.text.as_str()));
     // The word goes on behind the cursor.
     let behind = text.get(at..).unwrap_or_default();
-    let to = if started.is_some() { at + behind.find(is_end).unwrap_or(behind.len()) } else { at };
+    let to = if started.is_some() {
+        at + behind.find(is_end).unwrap_or(behind.len())
+    } else {
+        at
+    };
     let mut items = Vec::new();
     match place(&pieces) {
         Place::Start => {
             columns_like(prefix, &mut items);
-            words_like(&[("not", "turns a condition around"), ("exists", "has a value")], prefix, "keyword", &mut items);
+            words_like(
+                &[("not", "turns a condition around"), ("exists", "has a value")],
+                prefix,
+                "keyword",
+                &mut items,
+            );
             words_like(SHORT_WORDS, prefix, "keyword", &mut items);
             others_like(snapshot, prefix, &mut items);
         }
@@ -171,7 +186,8 @@ fn pair(word: &str) -> Option<Vec<Subject>> {
 }
 
 fn starts(text: &str, prefix: &str) -> bool {
-    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    text.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 fn columns_like(prefix: &str, items: &mut Vec<CompletionItem>) {
@@ -188,14 +204,28 @@ fn columns_like(prefix: &str, items: &mut Vec<CompletionItem>) {
 
 fn words_like(words: &[(&str, &str)], prefix: &str, kind: &'static str, items: &mut Vec<CompletionItem>) {
     let fitting = words.iter().filter(|(word, _)| starts(word, prefix));
-    items.extend(fitting.map(|(word, help)| CompletionItem { text: (*word).to_owned(), kind, help: (*help).to_owned() }));
+    items.extend(fitting.map(|(word, help)| CompletionItem {
+        text: (*word).to_owned(),
+        kind,
+        help: (*help).to_owned(),
+    }));
 }
 
 fn others_like(snapshot: &Snapshot, prefix: &str, items: &mut Vec<CompletionItem>) {
-    for (name, rows) in snapshot.other_names().into_iter().filter(|(name, _)| starts(name, prefix)) {
-        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    for (name, rows) in snapshot
+        .other_names()
+        .into_iter()
+        .filter(|(name, _)| starts(name, prefix))
+    {
+        let plain = name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
         let text = if plain { name } else { quoted(&name) };
-        items.push(CompletionItem { text, kind: "column", help: format!("element, in segments of {rows} rows") });
+        items.push(CompletionItem {
+            text,
+            kind: "column",
+            help: format!("element, in segments of {rows} rows"),
+        });
     }
 }
 
@@ -205,10 +235,17 @@ fn operators(subject: &Subject) -> Vec<(&'static str, &'static str)> {
         Subject::Column(column) => Some(column.column().kind),
         Subject::Other(_) => None,
     };
-    if kind.is_none_or(|kind| !matches!(kind, ColumnKind::Bool | ColumnKind::Ip | ColumnKind::Text | ColumnKind::Mac)) {
+    if kind.is_none_or(|kind| {
+        !matches!(
+            kind,
+            ColumnKind::Bool | ColumnKind::Ip | ColumnKind::Text | ColumnKind::Mac
+        )
+    }) {
         operators.extend([("<", "less"), ("<=", "at most"), (">", "more"), (">=", "at least")]);
     }
-    let flags = [id::TCP_FLAGS, id::REV_TCP_FLAGS].map(Subject::Column).contains(subject);
+    let flags = [id::TCP_FLAGS, id::REV_TCP_FLAGS]
+        .map(Subject::Column)
+        .contains(subject);
     if flags {
         operators.push(("~", "at least these flags"));
     } else if kind.is_none_or(|kind| kind == ColumnKind::Text) {
@@ -222,11 +259,20 @@ fn values_like(snapshot: &Snapshot, subject: &Subject, prefix: &str, items: &mut
     if let Subject::Column(column) = subject {
         let column = column.column();
         for (code, label) in column.code_entries().iter().filter(|(_, label)| starts(label, prefix)) {
-            items.push(CompletionItem { text: (*label).to_owned(), kind: "value", help: code.to_string() });
+            items.push(CompletionItem {
+                text: (*label).to_owned(),
+                kind: "value",
+                help: code.to_string(),
+            });
         }
         match column.kind {
             ColumnKind::Bool => words_like(&[("true", ""), ("false", "")], prefix, "value", items),
-            ColumnKind::Time => words_like(&[("now-15m", ""), ("now-1h", ""), ("now-1d", "")], prefix, "value", items),
+            ColumnKind::Time => words_like(
+                &[("now-15m", ""), ("now-1h", ""), ("now-1d", "")],
+                prefix,
+                "value",
+                items,
+            ),
             ColumnKind::Duration => words_like(&[("100ms", ""), ("1s", ""), ("1m", "")], prefix, "value", items),
             _ => {}
         }
@@ -236,9 +282,19 @@ fn values_like(snapshot: &Snapshot, subject: &Subject, prefix: &str, items: &mut
     let mut seen: Vec<(String, u64)> = seen.into_iter().collect();
     seen.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
     for (value, rows) in seen {
-        let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':'));
+        let plain = value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':'));
         let text = if plain { value } else { quoted(&value) };
-        let help = if rows > 0 { format!("seen in {rows} rows") } else { "seen".to_owned() };
-        items.push(CompletionItem { text, kind: "value", help });
+        let help = if rows > 0 {
+            format!("seen in {rows} rows")
+        } else {
+            "seen".to_owned()
+        };
+        items.push(CompletionItem {
+            text,
+            kind: "value",
+            help,
+        });
     }
 }

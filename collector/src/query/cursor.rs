@@ -54,7 +54,11 @@ impl Cursor {
             Cell::Bool(value) => WrittenCell::Bool(*value),
         });
         let sign = if self.descending { "-" } else { "" };
-        let written = Written { order: format!("{sign}{}", self.column.column().name), value, row: self.row };
+        let written = Written {
+            order: format!("{sign}{}", self.column.column().name),
+            value,
+            row: self.row,
+        };
         let json = serde_json::to_vec(&written).unwrap_or_default();
         flowgauge_templates::text::hex_text(&json)
     }
@@ -69,13 +73,14 @@ impl Cursor {
             detail: detail.to_owned(),
             nearest: None,
         };
-        let written: Written =
-            octets(text).and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(|| {
-                wrong("the cursor is not one of this server; ask without it for the first page")
-            })?;
+        let written: Written = octets(text)
+            .and_then(|json| serde_json::from_slice(&json).ok())
+            .ok_or_else(|| wrong("the cursor is not one of this server; ask without it for the first page"))?;
         let sign = if descending { "-" } else { "" };
         if written.order != format!("{sign}{}", column.column().name) {
-            return Err(wrong("the cursor belongs to another order; ask without it for the first page"));
+            return Err(wrong(
+                "the cursor belongs to another order; ask without it for the first page",
+            ));
         }
         let value = match written.value {
             None => None,
@@ -90,7 +95,12 @@ impl Cursor {
                 WrittenCell::Bool(value) => Cell::Bool(value),
             }),
         };
-        Ok(Self { column, descending, value, row: written.row })
+        Ok(Self {
+            column,
+            descending,
+            value,
+            row: written.row,
+        })
     }
 
     /// The rows behind it, in codes of a segment.
@@ -99,19 +109,33 @@ impl Cursor {
     /// When the segment's dictionary cannot be read.
     pub fn behind(&self, codes: Option<&Codes>, column: ColumnId) -> Result<Behind, QueryError> {
         let signed = Decode::Signed;
-        let decode = if column == id::END { Some(&signed) } else { codes.map(|codes| &codes.decode) };
+        let decode = if column == id::END {
+            Some(&signed)
+        } else {
+            codes.map(|codes| &codes.decode)
+        };
         let (mut beyond, mut same) = (Ranges::default(), Ranges::default());
         if let (Some(value), Some(decode)) = (&self.value, decode) {
             let literal = literal(value);
-            let further = if self.descending { Operator::Less } else { Operator::Greater };
+            let further = if self.descending {
+                Operator::Less
+            } else {
+                Operator::Greater
+            };
             let read = |operator| {
-                ranges(decode, operator, &literal).map_err(|error| QueryError::Store { detail: error.to_string() })
+                ranges(decode, operator, &literal).map_err(|error| QueryError::Store {
+                    detail: error.to_string(),
+                })
             };
             if let (Cell::Float(value), Decode::Float) = (value, decode) {
                 // In the order of codes, where NaN and both zeros have their places.
                 let code = value.to_u64();
                 let (below, above) = (code.checked_sub(1).map(|last| (0, last)), code.checked_add(1));
-                let further = if self.descending { below } else { above.map(|first| (first, u64::MAX)) };
+                let further = if self.descending {
+                    below
+                } else {
+                    above.map(|first| (first, u64::MAX))
+                };
                 beyond = Ranges(further.into_iter().collect());
                 same = Ranges(vec![(code, code)]);
             } else {
@@ -119,7 +143,12 @@ impl Cursor {
                 same = read(Operator::Equal)?;
             }
         }
-        Ok(Behind { beyond, same, row: self.row, has_value: self.value.is_some() })
+        Ok(Behind {
+            beyond,
+            same,
+            row: self.row,
+            has_value: self.value.is_some(),
+        })
     }
 }
 
@@ -159,5 +188,8 @@ fn octets(hex: &str) -> Option<Vec<u8>> {
     if !hex.is_ascii() || !hex.len().is_multiple_of(2) || hex.is_empty() {
         return None;
     }
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect()
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok())
+        .collect()
 }

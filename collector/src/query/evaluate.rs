@@ -1,15 +1,16 @@
 //! A filter over one segment: every leaf becomes a set of documents, the cheapest ones first.
 
-use std::cmp::Ordering;
 use std::io;
 
-use tantivy::columnar::{Column, MonotonicallyMappableToU64};
+use tantivy::columnar::MonotonicallyMappableToU64;
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet as _, TERMINATED, Term};
 
 use super::bits::Bits;
+use super::ends::EndColumn;
 use super::filter::ast::{Literal, Node, NodeKind, Operator, Subject, Test};
 use super::filter::pattern::Pattern;
+use super::order::compare_cells;
 use super::ranges::{Ranges, ranges, set_ranges};
 use super::scan::{BLOCK, first_codes, present, scan};
 use super::{Filter, QueryError, Watch};
@@ -39,14 +40,20 @@ impl Selection<'_> {
     pub fn documents(&self, segment: &Segment, open: &OpenSegment, watch: &Watch) -> Result<Bits, QueryError> {
         let evaluation = Evaluation { open, watch };
         let all = Bits::all(segment.rows());
-        let Some(filter) = self.filter else { return self.in_time(&evaluation, segment, all) };
+        let Some(filter) = self.filter else {
+            return self.in_time(&evaluation, segment, all);
+        };
         // The inverted index leaves fewer rows to look at than the time does.
         if cost(&filter.root) < SCAN_COST {
             let bits = evaluation.node(&filter.root, &all)?;
             return self.in_time(&evaluation, segment, bits);
         }
         let bits = self.in_time(&evaluation, segment, all)?;
-        if bits.is_empty() { Ok(bits) } else { evaluation.node(&filter.root, &bits) }
+        if bits.is_empty() {
+            Ok(bits)
+        } else {
+            evaluation.node(&filter.root, &bits)
+        }
     }
 
     fn in_time(&self, evaluation: &Evaluation<'_>, segment: &Segment, mut bits: Bits) -> Result<Bits, QueryError> {
@@ -71,41 +78,15 @@ pub fn subject_codes(open: &OpenSegment, subject: &Subject) -> Vec<Codes> {
     }
 }
 
-/// End of a flow is start and duration together.
-pub struct EndColumn<'s> {
-    start: &'s Column<u64>,
-    duration: Option<&'s Column<u64>>,
-}
-
-impl<'s> EndColumn<'s> {
-    /// `None` when the segment has no starts.
-    pub fn open(open: &'s OpenSegment) -> Option<Self> {
-        let start = &open.column(id::START)?.column;
-        Some(Self { start, duration: open.column(id::DURATION).map(|codes| &codes.column) })
-    }
-
-    /// Codes of ends, in the order of `docs`.
-    pub fn codes(&self, docs: &[u32], out: &mut Vec<Option<u64>>) {
-        first_codes(self.start, docs, out);
-        let Some(duration) = self.duration else { return };
-        let mut durations = Vec::new();
-        first_codes(duration, docs, &mut durations);
-        for (code, duration) in out.iter_mut().zip(&durations) {
-            *code = code.map(|start| {
-                let duration = duration.map_or(0, i64::from_u64);
-                i64::from_u64(start).saturating_add(duration).to_u64()
-            });
-        }
-    }
-}
-
 struct Evaluation<'s> {
     open: &'s OpenSegment,
     watch: &'s Watch,
 }
 
 fn store_error(error: io::Error) -> QueryError {
-    QueryError::Store { detail: error.to_string() }
+    QueryError::Store {
+        detail: error.to_string(),
+    }
 }
 
 impl Evaluation<'_> {
@@ -157,7 +138,9 @@ impl Evaluation<'_> {
             Test::Flags(subject, mask) => {
                 let mut found = Bits::none(within.len());
                 for codes in subject_codes(self.open, subject) {
-                    scan(&codes.column, within, &mut found, self.watch, |code| code & mask == *mask)?;
+                    scan(&codes.column, within, &mut found, self.watch, |code| {
+                        code & mask == *mask
+                    })?;
                 }
                 Ok(found)
             }
@@ -174,7 +157,11 @@ impl Evaluation<'_> {
     }
 
     fn exists(&self, subject: &Subject, within: &Bits) -> Bits {
-        let subject = if *subject == Subject::Column(id::END) { &Subject::Column(id::START) } else { subject };
+        let subject = if *subject == Subject::Column(id::END) {
+            &Subject::Column(id::START)
+        } else {
+            subject
+        };
         let mut found = Bits::none(within.len());
         for codes in subject_codes(self.open, subject) {
             found.or(&present(&codes.column, within));
@@ -222,9 +209,14 @@ impl Evaluation<'_> {
         for codes in subject_codes(self.open, subject) {
             let fits = set_ranges(&codes.decode, literals).map_err(store_error)?;
             self.in_ranges(&codes, &fits, within, &mut found)?;
-            if literals.iter().any(|literal| matches!(literal, Literal::Ip(_) | Literal::Net(..))) {
+            if literals
+                .iter()
+                .any(|literal| matches!(literal, Literal::Ip(_) | Literal::Net(..)))
+            {
                 self.terms(&codes, within, &mut found, |term| {
-                    literals.iter().any(|literal| address_fits(term, Operator::Equal, literal))
+                    literals
+                        .iter()
+                        .any(|literal| address_fits(term, Operator::Equal, literal))
                 })?;
             }
         }
@@ -236,14 +228,18 @@ impl Evaluation<'_> {
         match fits.0.as_slice() {
             [] => Ok(()),
             // One subtraction and one comparison.
-            [(first, last)] => scan(column, within, out, self.watch, |code| code.wrapping_sub(*first) <= last - first),
+            [(first, last)] => scan(column, within, out, self.watch, |code| {
+                code.wrapping_sub(*first) <= last - first
+            }),
             _ => scan(column, within, out, self.watch, |code| fits.contains(code)),
         }
     }
 
     fn ends(&self, fits: &Ranges, within: &Bits) -> Result<Bits, QueryError> {
         let mut found = Bits::none(within.len());
-        let Some(ends) = EndColumn::open(self.open) else { return Ok(found) };
+        let Some(ends) = EndColumn::open(self.open) else {
+            return Ok(found);
+        };
         let mut codes = Vec::new();
         self.blocks(within, |docs| {
             ends.codes(docs, &mut codes);
@@ -272,11 +268,15 @@ impl Evaluation<'_> {
 
     /// The answer of the inverted index, `None` when it cannot tell or would take longer than looking.
     fn postings(&self, subject: &Subject, literals: &[Literal], within: &Bits) -> Result<Option<Bits>, QueryError> {
-        let Subject::Column(column) = subject else { return Ok(None) };
+        let Subject::Column(column) = subject else {
+            return Ok(None);
+        };
         if literals.len() > POSTINGS_PER_SET || !column.column().indexed {
             return Ok(None);
         }
-        let Ok(field) = self.open.reader.schema().get_field(column.column().name) else { return Ok(None) };
+        let Ok(field) = self.open.reader.schema().get_field(column.column().name) else {
+            return Ok(None);
+        };
         if !self.open.reader.schema().get_field_entry(field).is_indexed() {
             return Ok(None);
         }
@@ -289,18 +289,25 @@ impl Evaluation<'_> {
                 _ => return Ok(None),
             });
         }
-        let inverted = self.open.reader.inverted_index(field).map_err(|error| QueryError::Store {
-            detail: error.to_string(),
-        })?;
+        let inverted = self
+            .open
+            .reader
+            .inverted_index(field)
+            .map_err(|error| QueryError::Store {
+                detail: error.to_string(),
+            })?;
         let candidates = within.count();
         let mut found = Bits::none(within.len());
         for term in terms {
-            let Some(info) = inverted.get_term_info(&term).map_err(store_error)? else { continue };
+            let Some(info) = inverted.get_term_info(&term).map_err(store_error)? else {
+                continue;
+            };
             if info.doc_freq / 32 > candidates {
                 return Ok(None);
             }
-            let mut postings =
-                inverted.read_postings_from_terminfo(&info, IndexRecordOption::Basic).map_err(store_error)?;
+            let mut postings = inverted
+                .read_postings_from_terminfo(&info, IndexRecordOption::Basic)
+                .map_err(store_error)?;
             let mut doc = postings.doc();
             while doc != TERMINATED {
                 found.insert(doc);
@@ -323,7 +330,9 @@ impl Evaluation<'_> {
         out: &mut Bits,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<(), QueryError> {
-        let Decode::Text(text) = &codes.decode else { return Ok(()) };
+        let Decode::Text(text) = &codes.decode else {
+            return Ok(());
+        };
         let terms = text.dictionary().num_terms();
         let mut fits = Bits::none(u32::try_from(terms).unwrap_or(u32::MAX));
         let mut stream = text.dictionary().stream().map_err(store_error)?;
@@ -347,13 +356,7 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    fn columns(
-        &self,
-        left: &Subject,
-        operator: Operator,
-        right: &Subject,
-        within: &Bits,
-    ) -> Result<Bits, QueryError> {
+    fn columns(&self, left: &Subject, operator: Operator, right: &Subject, within: &Bits) -> Result<Bits, QueryError> {
         let mut found = Bits::none(within.len());
         let lefts = self.readers(left);
         let rights = self.readers(right);
@@ -369,7 +372,10 @@ impl Evaluation<'_> {
         if *subject == Subject::Column(id::END) {
             return EndColumn::open(self.open).map(Reader::End).into_iter().collect();
         }
-        subject_codes(self.open, subject).into_iter().map(Reader::Codes).collect()
+        subject_codes(self.open, subject)
+            .into_iter()
+            .map(Reader::Codes)
+            .collect()
     }
 
     fn compare_readers(
@@ -440,57 +446,13 @@ impl Reader<'_> {
 
 /// Whether an address that was kept as text compares so.
 fn address_fits(term: &str, operator: Operator, literal: &Literal) -> bool {
-    let Ok(address) = term.parse().map(ip_to_u128) else { return false };
+    let Ok(address) = term.parse().map(ip_to_u128) else {
+        return false;
+    };
     match literal {
         Literal::Ip(wanted) => operator.holds(address.cmp(wanted)),
         Literal::Net(first, last) => (*first..=*last).contains(&address) == (operator == Operator::Equal),
         _ => false,
-    }
-}
-
-/// The order of two values; `None` when they have none.
-pub fn compare_cells(left: &Cell, right: &Cell) -> Option<Ordering> {
-    use Cell::{Bool, Float, Ip, Mac, Number, Signed, Text};
-    match (left, right) {
-        (Number(a) | Mac(a), Number(b) | Mac(b)) => Some(a.cmp(b)),
-        (Signed(a), Signed(b)) => Some(a.cmp(b)),
-        (Number(a), Signed(b)) => Some(i128::from(*a).cmp(&i128::from(*b))),
-        (Signed(a), Number(b)) => Some(i128::from(*a).cmp(&i128::from(*b))),
-        (Float(a), Float(b)) => a.partial_cmp(b),
-        (Float(a), Number(b)) => a.partial_cmp(&(*b as f64)),
-        (Number(a), Float(b)) => (*a as f64).partial_cmp(b),
-        (Float(a), Signed(b)) => a.partial_cmp(&(*b as f64)),
-        (Signed(a), Float(b)) => (*a as f64).partial_cmp(b),
-        (Ip(a), Ip(b)) => Some(a.cmp(b)),
-        (Text(a), Text(b)) => Some(a.cmp(b)),
-        (Bool(a), Bool(b)) => Some(a.cmp(b)),
-        _ => None,
-    }
-}
-
-/// An order of all values, for sorting: as [`compare_cells`] where that knows one, NaN outside of all numbers.
-pub fn total_order(left: &Cell, right: &Cell) -> Ordering {
-    use Cell::{Bool, Float, Ip, Mac, Number, Signed, Text};
-    let float = |cell: &Cell| match cell {
-        Number(value) | Mac(value) => Some(*value as f64),
-        Signed(value) => Some(*value as f64),
-        Float(value) => Some(*value),
-        _ => None,
-    };
-    let rank = |cell: &Cell| match cell {
-        Bool(_) => 0,
-        Signed(_) => 1,
-        Number(_) | Mac(_) => 2,
-        Float(_) => 3,
-        Ip(_) => 4,
-        Text(_) => 5,
-    };
-    match (float(left), float(right)) {
-        // Whole numbers that are the same as floating-point numbers are told apart behind that, so that the order of
-        // three numbers never turns in a circle.
-        (Some(a), Some(b)) if rank(left) != rank(right) => a.total_cmp(&b).then(rank(left).cmp(&rank(right))),
-        (Some(a), Some(b)) if rank(left) == rank(&Float(0.0)) => a.total_cmp(&b),
-        _ => compare_cells(left, right).unwrap_or_else(|| rank(left).cmp(&rank(right))),
     }
 }
 

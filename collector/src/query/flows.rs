@@ -10,8 +10,10 @@ use std::sync::Arc;
 use tantivy::columnar::MonotonicallyMappableToU64;
 
 use super::cursor::Cursor;
-use super::evaluate::{EndColumn, Selection, total_order};
+use super::ends::EndColumn;
+use super::evaluate::Selection;
 use super::filter::{Filter, nearest};
+use super::order::total_order;
 use super::scan::{BLOCK, first_codes};
 use super::table::{TableColumn, TableRow};
 use super::{Limits, QueryError, QueryStats, Table, Watch};
@@ -68,16 +70,38 @@ struct Found {
 pub fn flows(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, QueryError> {
     let watch = Watch::new(&request.limits);
     let order = parse_order(request.order.as_deref())?;
-    let cursor = request.cursor.as_deref().map(|text| Cursor::parse(text, order.column, order.descending)).transpose()?;
-    let limit = if request.limit == 0 { DEFAULT_LIMIT } else { request.limit.min(limits::FLOWS_PER_ANSWER) };
+    let cursor = request
+        .cursor
+        .as_deref()
+        .map(|text| Cursor::parse(text, order.column, order.descending))
+        .transpose()?;
+    let limit = if request.limit == 0 {
+        DEFAULT_LIMIT
+    } else {
+        request.limit.min(limits::FLOWS_PER_ANSWER)
+    };
     let fields = Fields::parse(&request.fields);
-    let selection = Selection { filter: request.filter.as_ref(), from_ns: request.from_ns, to_ns: request.to_ns };
+    let selection = Selection {
+        filter: request.filter.as_ref(),
+        from_ns: request.from_ns,
+        to_ns: request.to_ns,
+    };
 
-    let mut stats = QueryStats { from_ns: request.from_ns, to_ns: request.to_ns, ..QueryStats::default() };
-    let mut page = Page { order, limit: limit + 1, rows: Vec::new() };
+    let mut stats = QueryStats {
+        from_ns: request.from_ns,
+        to_ns: request.to_ns,
+        ..QueryStats::default()
+    };
+    let mut page = Page {
+        order,
+        limit: limit + 1,
+        rows: Vec::new(),
+    };
     let mut partitions = Vec::new();
     for at in segments_in_order(snapshot, &selection, order) {
-        let Some(segment) = snapshot.segments().get(at) else { continue };
+        let Some(segment) = snapshot.segments().get(at) else {
+            continue;
+        };
         if page.is_settled_before(segment) {
             continue;
         }
@@ -90,7 +114,12 @@ pub fn flows(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, Query
         let best = best_of(segment, open, &documents, order, cursor.as_ref(), page.limit, &watch)?;
         for (code, doc) in best {
             let value = code.map(|code| order.cell(open, code)).transpose()?;
-            page.rows.push(Found { value, row: segment.meta().row_of(doc), segment: at, doc });
+            page.rows.push(Found {
+                value,
+                row: segment.meta().row_of(doc),
+                segment: at,
+                doc,
+            });
         }
         page.shorten();
     }
@@ -101,7 +130,13 @@ pub fn flows(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, Query
     let more = page.rows.len() > limit;
     page.rows.truncate(limit);
     let next = page.rows.last().filter(|_| more).map(|last| {
-        Cursor { column: order.column, descending: order.descending, value: last.value.clone(), row: last.row }.to_text()
+        Cursor {
+            column: order.column,
+            descending: order.descending,
+            value: last.value.clone(),
+            row: last.row,
+        }
+        .to_text()
     });
     let mut table = rows_table(snapshot, &page.rows, &fields)?;
     stats.elapsed_ms = watch.elapsed_ms();
@@ -123,7 +158,12 @@ pub fn flow(snapshot: &Snapshot, id: &str) -> Result<Table, QueryError> {
     })?;
     let found = snapshot.find_row(row).and_then(|(segment, doc)| {
         let at = snapshot.segments().iter().position(|held| Arc::ptr_eq(held, segment))?;
-        Some(Found { value: None, row, segment: at, doc })
+        Some(Found {
+            value: None,
+            row,
+            segment: at,
+            doc,
+        })
     });
     let mut table = rows_table(snapshot, found.as_slice(), &Fields::All)?;
     table.stats = QueryStats {
@@ -137,12 +177,18 @@ pub fn flow(snapshot: &Snapshot, id: &str) -> Result<Table, QueryError> {
 
 fn parse_order(text: Option<&str>) -> Result<Order, QueryError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else {
-        return Ok(Order { column: id::START, descending: true });
+        return Ok(Order {
+            column: id::START,
+            descending: true,
+        });
     };
     let (name, descending) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
     let column = column(name.strip_prefix('+').unwrap_or(name)).ok_or_else(|| QueryError::Request {
         parameter: "order",
-        detail: format!("there is no column '{}' to order by", crate::normalize::row::cut(name, 48)),
+        detail: format!(
+            "there is no column '{}' to order by",
+            crate::normalize::row::cut(name, 48)
+        ),
         nearest: nearest(name, COLUMNS.iter().map(|column| column.name)),
     })?;
     Ok(Order { column, descending })
@@ -172,8 +218,12 @@ impl Order {
             return Ok(Cell::Signed(i64::from_u64(code)));
         }
         let cell = open.column(self.column).map(|codes| codes.cell(code)).transpose();
-        let cell = cell.map_err(|error| QueryError::Store { detail: error.to_string() })?;
-        cell.ok_or_else(|| QueryError::Store { detail: "a column went away".to_owned() })
+        let cell = cell.map_err(|error| QueryError::Store {
+            detail: error.to_string(),
+        })?;
+        cell.ok_or_else(|| QueryError::Store {
+            detail: "a column went away".to_owned(),
+        })
     }
 
     /// How two rows follow each other: rows without the value last, the same value by number.
@@ -185,7 +235,11 @@ impl Order {
             }
             (left, right) => left.is_none().cmp(&right.is_none()),
         };
-        let rows = if self.descending { right.1.cmp(&left.1) } else { left.1.cmp(&right.1) };
+        let rows = if self.descending {
+            right.1.cmp(&left.1)
+        } else {
+            left.1.cmp(&right.1)
+        };
         values.then(rows)
     }
 }
@@ -199,16 +253,25 @@ struct Page {
 impl Page {
     fn shorten(&mut self) {
         let order = self.order;
-        self.rows.sort_by(|left, right| order.compare((&left.value, left.row), (&right.value, right.row)));
+        self.rows
+            .sort_by(|left, right| order.compare((&left.value, left.row), (&right.value, right.row)));
         self.rows.truncate(self.limit);
     }
 
     /// No row of this segment can come before the last of a full page.
     fn is_settled_before(&self, segment: &Segment) -> bool {
-        let Some(last) = self.rows.get(self.limit - 1) else { return false };
-        let (id::START, Some(Cell::Signed(last))) = (self.order.column, &last.value) else { return false };
+        let Some(last) = self.rows.get(self.limit - 1) else {
+            return false;
+        };
+        let (id::START, Some(Cell::Signed(last))) = (self.order.column, &last.value) else {
+            return false;
+        };
         let (first_ns, last_ns) = segment.meta().start_ns;
-        if self.order.descending { last_ns < *last } else { first_ns > *last }
+        if self.order.descending {
+            last_ns < *last
+        } else {
+            first_ns > *last
+        }
     }
 }
 
@@ -225,7 +288,11 @@ fn best_of(
     limit: usize,
     watch: &Watch,
 ) -> Result<Vec<(Option<u64>, u32)>, QueryError> {
-    let ends = if order.column == id::END { EndColumn::open(open) } else { None };
+    let ends = if order.column == id::END {
+        EndColumn::open(open)
+    } else {
+        None
+    };
     let column = open.column(order.column);
     let behind = cursor.map(|cursor| cursor.behind(column, order.column)).transpose()?;
     let flip = |code: u64| if order.descending { !code } else { code };
@@ -263,9 +330,7 @@ fn best_of(
             }
         }
     }
-    let back = |(absent, code, doc): Key| {
-        ((!absent).then(|| flip(code)), if order.descending { !doc } else { doc })
-    };
+    let back = |(absent, code, doc): Key| ((!absent).then(|| flip(code)), if order.descending { !doc } else { doc });
     Ok(heap.into_sorted_vec().into_iter().map(back).collect())
 }
 
@@ -301,9 +366,11 @@ impl Fields {
     fn other<'n>(&'n self, segment: &'n Segment) -> Vec<&'n str> {
         match self {
             Self::All => segment.meta().other.iter().map(String::as_str).collect(),
-            Self::Some { other, .. } => {
-                other.iter().filter(|name| segment.meta().other.binary_search(name).is_ok()).map(String::as_str).collect()
-            }
+            Self::Some { other, .. } => other
+                .iter()
+                .filter(|name| segment.meta().other.binary_search(name).is_ok())
+                .map(String::as_str)
+                .collect(),
         }
     }
 }
@@ -314,10 +381,18 @@ fn rows_table(snapshot: &Snapshot, found: &[Found], fields: &Fields) -> Result<T
     let mut by_segment: Vec<(usize, &Found)> = found.iter().enumerate().collect();
     by_segment.sort_by_key(|(_, found)| (found.segment, found.doc));
     for group in by_segment.chunk_by(|left, right| left.1.segment == right.1.segment) {
-        let Some(segment) = group.first().and_then(|(_, found)| snapshot.segments().get(found.segment)) else { continue };
+        let Some(segment) = group
+            .first()
+            .and_then(|(_, found)| snapshot.segments().get(found.segment))
+        else {
+            continue;
+        };
         let Some(open) = segment.open() else { continue };
-        let others: Vec<(&str, Vec<Codes>)> =
-            fields.other(segment).into_iter().map(|name| (name, open.other(name))).collect();
+        let others: Vec<(&str, Vec<Codes>)> = fields
+            .other(segment)
+            .into_iter()
+            .map(|name| (name, open.other(name)))
+            .collect();
         for (at, found) in group {
             let mut cells = Vec::with_capacity(columns.len());
             for column in &columns {
@@ -332,19 +407,33 @@ fn rows_table(snapshot: &Snapshot, found: &[Found], fields: &Fields) -> Result<T
                 }
             }
             if let Some(slot) = rows.get_mut(*at) {
-                *slot = Some(TableRow { id: format!("{:x}", found.row), cells, other });
+                *slot = Some(TableRow {
+                    id: format!("{:x}", found.row),
+                    cells,
+                    other,
+                });
             }
         }
     }
     let columns = columns.iter().map(|id| {
         let column = id.column();
-        TableColumn { name: column.name.to_owned(), kind: column.kind, unit: column.unit }
+        TableColumn {
+            name: column.name.to_owned(),
+            kind: column.kind,
+            unit: column.unit,
+        }
     });
-    Ok(Table { columns: columns.collect(), rows: rows.into_iter().flatten().collect(), ..Table::default() })
+    Ok(Table {
+        columns: columns.collect(),
+        rows: rows.into_iter().flatten().collect(),
+        ..Table::default()
+    })
 }
 
 fn store_error(error: std::io::Error) -> QueryError {
-    QueryError::Store { detail: error.to_string() }
+    QueryError::Store {
+        detail: error.to_string(),
+    }
 }
 
 fn cell_of(open: &OpenSegment, column: ColumnId, doc: u32) -> Result<Option<Cell>, QueryError> {
@@ -353,10 +442,21 @@ fn cell_of(open: &OpenSegment, column: ColumnId, doc: u32) -> Result<Option<Cell
         if let Some(ends) = EndColumn::open(open) {
             ends.codes(&[doc], &mut codes);
         }
-        return Ok(codes.first().copied().flatten().map(|code| Cell::Signed(i64::from_u64(code))));
+        return Ok(codes
+            .first()
+            .copied()
+            .flatten()
+            .map(|code| Cell::Signed(i64::from_u64(code))));
     }
-    let Some(codes) = open.column(column) else { return Ok(None) };
-    let cell = codes.column.first(doc).map(|code| codes.cell(code)).transpose().map_err(store_error)?;
+    let Some(codes) = open.column(column) else {
+        return Ok(None);
+    };
+    let cell = codes
+        .column
+        .first(doc)
+        .map(|code| codes.cell(code))
+        .transpose()
+        .map_err(store_error)?;
     Ok(match cell {
         Some(Cell::Number(value)) if column.column().kind == ColumnKind::Mac => Some(Cell::Mac(value)),
         cell => cell,

@@ -4,9 +4,11 @@ pub mod aggregate;
 mod bits;
 pub mod complete;
 mod cursor;
+mod ends;
 mod evaluate;
 pub mod filter;
 pub mod flows;
+mod order;
 mod ranges;
 mod scan;
 mod seen;
@@ -22,8 +24,8 @@ pub use aggregate::{AggregateRequest, aggregate};
 pub use complete::{Completion, CompletionItem, complete};
 pub use filter::{Filter, FilterError};
 pub use flows::{FlowsRequest, flow, flows};
-use watch::Watch;
 pub use table::{Table, cell_to_json, row_to_json};
+use watch::Watch;
 
 /// Why a question got no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -51,7 +51,9 @@ const I64_OFFSET: i128 = 1 << 63;
 /// The codes whose values compare with `literal` as `operator` says. No codes when they cannot be compared.
 pub fn ranges(decode: &Decode, operator: Operator, literal: &Literal) -> io::Result<Ranges> {
     let mut ranges = Ranges::default();
-    let Some((first, last)) = bounds(decode, literal)? else { return Ok(ranges) };
+    let Some((first, last)) = bounds(decode, literal)? else {
+        return Ok(ranges);
+    };
     let domain = domain(decode);
     match operator {
         Operator::Equal => ranges.push(first, last, domain),
@@ -80,7 +82,10 @@ pub fn set_ranges(decode: &Decode, literals: &[Literal]) -> io::Result<Ranges> {
 /// Codes that are values: NaN compares with nothing.
 fn domain(decode: &Decode) -> (i128, i128) {
     match decode {
-        Decode::Float => (i128::from(f64::NEG_INFINITY.to_u64()), i128::from(f64::INFINITY.to_u64())),
+        Decode::Float => (
+            i128::from(f64::NEG_INFINITY.to_u64()),
+            i128::from(f64::INFINITY.to_u64()),
+        ),
         _ => (0, i128::from(u64::MAX)),
     }
 }
@@ -125,8 +130,14 @@ fn whole(literal: &Literal) -> Option<Bounds> {
             Some((i128::from(*value), i128::from(*value)))
         }
         // Saturates, which is far outside of every code.
-        Literal::Float(value) if !value.is_nan() => Some((value.ceil() as i128, value.floor() as i128))
-            .map(|(first, last)| (first.clamp(-I64_OFFSET * 4, I64_OFFSET * 4), last.clamp(-I64_OFFSET * 4, I64_OFFSET * 4))),
+        Literal::Float(value) if !value.is_nan() => {
+            Some((value.ceil() as i128, value.floor() as i128)).map(|(first, last)| {
+                (
+                    first.clamp(-I64_OFFSET * 4, I64_OFFSET * 4),
+                    last.clamp(-I64_OFFSET * 4, I64_OFFSET * 4),
+                )
+            })
+        }
         _ => None,
     }
 }
@@ -140,7 +151,11 @@ fn float(literal: &Literal) -> Option<Bounds> {
     };
     let code = |value: f64| i128::from(value.to_u64());
     // Zero has two codes beside each other.
-    if value == 0.0 { Some((code(-0.0), code(0.0))) } else { Some((code(value), code(value))) }
+    if value == 0.0 {
+        Some((code(-0.0), code(0.0)))
+    } else {
+        Some((code(value), code(value)))
+    }
 }
 
 #[cfg(test)]

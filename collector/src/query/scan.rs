@@ -38,7 +38,9 @@ pub fn scan(
         }
         match &column.index {
             ColumnIndex::Full => {
-                let Some(codes) = codes.get_mut(..(to - from) as usize) else { continue };
+                let Some(codes) = codes.get_mut(..(to - from) as usize) else {
+                    continue;
+                };
                 column.values.get_range(u64::from(from), codes);
                 for (chunk, at) in codes.chunks(64).zip((from / 64) as usize..) {
                     let mut word = 0u64;
@@ -50,7 +52,9 @@ pub fn scan(
             }
             ColumnIndex::Optional(_) => {
                 let rows = column.index.docid_range_to_rowids(from..to);
-                let Some(codes) = codes.get_mut(..rows.len()) else { continue };
+                let Some(codes) = codes.get_mut(..rows.len()) else {
+                    continue;
+                };
                 column.values.get_range(u64::from(rows.start), codes);
                 docs.clear();
                 docs.extend(rows);

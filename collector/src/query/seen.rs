@@ -22,7 +22,9 @@ pub fn values_seen(snapshot: &Snapshot, subject: &Subject, prefix: &str) -> BTre
         let Some(open) = segment.open() else { continue };
         // What cannot be read is not offered.
         let _ = match subject {
-            Subject::Column(column) if is_indexed_number(*column) => indexed(open, *column, prefix, &mut seen, &mut terms),
+            Subject::Column(column) if is_indexed_number(*column) => {
+                indexed(open, *column, prefix, &mut seen, &mut terms)
+            }
             _ => texts(open, subject, prefix, &mut seen, &mut terms).map_err(tantivy::TantivyError::from),
         };
         if terms == 0 || seen.len() >= limits::COMPLETIONS * 8 {
@@ -81,7 +83,9 @@ fn indexed(
         *terms -= 1;
         let value = match (column.column().kind, stream.key()) {
             (ColumnKind::Ip, key) => {
-                let Ok(octets) = <[u8; 16]>::try_from(key) else { continue };
+                let Ok(octets) = <[u8; 16]>::try_from(key) else {
+                    continue;
+                };
                 u128_to_ip(Ipv6Addr::from(octets).to_bits()).to_string()
             }
             (_, key) => {
@@ -114,7 +118,10 @@ mod tests {
     #[test]
     fn whole_octets_bound_the_addresses() {
         let (first, last) = address_range("10.1.2").unwrap();
-        assert_eq!((u128_to_ip(first).to_string(), u128_to_ip(last).to_string()), ("10.1.0.0".into(), "10.1.255.255".into()));
+        assert_eq!(
+            (u128_to_ip(first).to_string(), u128_to_ip(last).to_string()),
+            ("10.1.0.0".into(), "10.1.255.255".into())
+        );
         assert_eq!(address_range("10"), None);
         assert_eq!(address_range("example.com"), None);
     }

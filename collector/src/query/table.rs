@@ -83,7 +83,9 @@ pub fn row_to_json(columns: &[TableColumn], row: &TableRow) -> serde_json::Map<S
         }
     }
     for (name, cell) in &row.other {
-        object.entry(name.clone()).or_insert_with(|| cell_to_json(ColumnKind::Text, cell));
+        object
+            .entry(name.clone())
+            .or_insert_with(|| cell_to_json(ColumnKind::Text, cell));
     }
     object
 }

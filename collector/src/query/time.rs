@@ -22,10 +22,14 @@ pub fn parse_time(text: &str, now_ns: i64) -> Result<i64, String> {
         return Ok(now_ns);
     }
     if let Some(back) = relative.strip_prefix('-') {
-        return parse_duration(back).map_err(|_| wrong()).map(|ns| now_ns.saturating_sub(ns));
+        return parse_duration(back)
+            .map_err(|_| wrong())
+            .map(|ns| now_ns.saturating_sub(ns));
     }
     if let Some(on) = relative.strip_prefix('+') {
-        return parse_duration(on).map_err(|_| wrong()).map(|ns| now_ns.saturating_add(ns));
+        return parse_duration(on)
+            .map_err(|_| wrong())
+            .map(|ns| now_ns.saturating_add(ns));
     }
     if let Some(ns) = parse_epoch(text) {
         return Ok(ns);
@@ -74,10 +78,17 @@ pub fn parse_duration(text: &str) -> Result<i64, String> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
         let (number, behind) = rest.split_at(digits);
-        let letters = behind.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(behind.len());
+        let letters = behind
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(behind.len());
         let (unit, behind) = behind.split_at(letters);
-        let (_, scale) = DURATION_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
-        let part = scaled(number, *scale as u64).and_then(|value| i64::try_from(value).ok()).ok_or_else(wrong)?;
+        let (_, scale) = DURATION_UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .ok_or_else(wrong)?;
+        let part = scaled(number, *scale as u64)
+            .and_then(|value| i64::try_from(value).ok())
+            .ok_or_else(wrong)?;
         total = total.checked_add(part).ok_or_else(wrong)?;
         rest = behind;
     }
@@ -115,7 +126,15 @@ mod tests {
         assert_eq!(parse_time("now", NOW), Ok(NOW));
         assert_eq!(parse_time("now-1h", NOW), Ok(NOW - 3_600_000_000_000));
         assert_eq!(parse_time("-15m", NOW), Ok(NOW - 900_000_000_000));
-        for wrong in ["", "yesterday", "-", "now-", "now-5", "2026-13-01T00:00:00Z", "9999999999999999999"] {
+        for wrong in [
+            "",
+            "yesterday",
+            "-",
+            "now-",
+            "now-5",
+            "2026-13-01T00:00:00Z",
+            "9999999999999999999",
+        ] {
             assert!(parse_time(wrong, NOW).is_err(), "{wrong}");
         }
     }

@@ -58,10 +58,14 @@ impl StoreError {
     pub(crate) fn tantivy(path: &Path) -> impl FnOnce(tantivy::TantivyError) -> Self {
         let path = path.to_owned();
         move |error| match error {
-            tantivy::TantivyError::IoError(source) => {
-                Self::Io { path, source: std::io::Error::new(source.kind(), source.to_string()) }
-            }
-            other => Self::Damaged { path, detail: other.to_string() },
+            tantivy::TantivyError::IoError(source) => Self::Io {
+                path,
+                source: std::io::Error::new(source.kind(), source.to_string()),
+            },
+            other => Self::Damaged {
+                path,
+                detail: other.to_string(),
+            },
         }
     }
 }

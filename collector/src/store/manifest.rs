@@ -120,7 +120,12 @@ impl SegmentMeta {
 
 impl Default for Manifest {
     fn default() -> Self {
-        Self { format: FORMAT, next_row: 0, next_id: 1, partitions: Vec::new() }
+        Self {
+            format: FORMAT,
+            next_row: 0,
+            next_id: 1,
+            partitions: Vec::new(),
+        }
     }
 }
 
@@ -136,11 +141,20 @@ impl Manifest {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io(&path)(error)),
         };
-        let damaged = |detail: String| StoreError::Damaged { path: path.clone(), detail };
-        let manifest: Self = serde_json::from_slice(&text)
-            .map_err(|error| damaged(format!("not a manifest ({error}); restore it or move the directory away")))?;
+        let damaged = |detail: String| StoreError::Damaged {
+            path: path.clone(),
+            detail,
+        };
+        let manifest: Self = serde_json::from_slice(&text).map_err(|error| {
+            damaged(format!(
+                "not a manifest ({error}); restore it or move the directory away"
+            ))
+        })?;
         if manifest.format != FORMAT {
-            return Err(damaged(format!("format {} is not known; use the version that wrote it", manifest.format)));
+            return Err(damaged(format!(
+                "format {} is not known; use the version that wrote it",
+                manifest.format
+            )));
         }
         Ok(Some(manifest))
     }
@@ -152,8 +166,10 @@ impl Manifest {
     pub fn save(&self, dir: &Path) -> Result<(), StoreError> {
         let path = dir.join(MANIFEST);
         let fresh = dir.join(format!("{MANIFEST}.new"));
-        let text = serde_json::to_vec(self)
-            .map_err(|error| StoreError::Damaged { path: path.clone(), detail: error.to_string() })?;
+        let text = serde_json::to_vec(self).map_err(|error| StoreError::Damaged {
+            path: path.clone(),
+            detail: error.to_string(),
+        })?;
         let write = || {
             let mut file = File::create(&fresh)?;
             file.write_all(&text)?;
@@ -166,7 +182,9 @@ impl Manifest {
 
     /// The directory of a segment.
     pub fn segment_path(dir: &Path, partition: &PartitionMeta, segment: &SegmentMeta) -> PathBuf {
-        dir.join(PARTITIONS).join(partition.directory()).join(segment.directory())
+        dir.join(PARTITIONS)
+            .join(partition.directory())
+            .join(segment.directory())
     }
 }
 
@@ -204,7 +222,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Manifest::load(dir.path()).unwrap(), None);
         let manifest = Manifest {
-            partitions: vec![PartitionMeta { id: 3, from_ns: 0, to_ns: 1, sealed: true, segments: vec![segment()] }],
+            partitions: vec![PartitionMeta {
+                id: 3,
+                from_ns: 0,
+                to_ns: 1,
+                sealed: true,
+                segments: vec![segment()],
+            }],
             ..Manifest::default()
         };
         manifest.save(dir.path()).unwrap();

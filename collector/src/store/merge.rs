@@ -50,11 +50,15 @@ fn retain(shared: &Shared) {
 /// The next segments to merge: the cheapest neighbours of the first partition that has too many.
 fn plan(shared: &Shared) -> Option<(u64, Vec<Arc<Segment>>)> {
     let state = shared.lock();
-    let (partition, window) = state.manifest.partitions.iter().find_map(|partition| {
-        choose(&partition.segments, partition.sealed).map(|window| (partition, window))
-    })?;
-    let segments: Option<Vec<_>> =
-        window.iter().map(|segment| state.segments.get(&segment.id).cloned()).collect();
+    let (partition, window) = state
+        .manifest
+        .partitions
+        .iter()
+        .find_map(|partition| choose(&partition.segments, partition.sealed).map(|window| (partition, window)))?;
+    let segments: Option<Vec<_>> = window
+        .iter()
+        .map(|segment| state.segments.get(&segment.id).cloned())
+        .collect();
     Some((partition.id, segments?))
 }
 
@@ -126,8 +130,10 @@ fn write_merged(path: &std::path::Path, segments: &[Arc<Segment>]) -> Result<(),
     for segment in segments {
         indices.push(Index::open_in_dir(segment.path()).map_err(StoreError::tantivy(segment.path()))?);
     }
-    let directory = MmapDirectory::open(path)
-        .map_err(|error| StoreError::Damaged { path: path.to_owned(), detail: error.to_string() })?;
+    let directory = MmapDirectory::open(path).map_err(|error| StoreError::Damaged {
+        path: path.to_owned(),
+        detail: error.to_string(),
+    })?;
     merge_indices(&indices, directory).map_err(StoreError::tantivy(path))?;
     Ok(())
 }
@@ -145,14 +151,23 @@ fn merged_meta(id: u64, octets: u64, segments: &[Arc<Segment>]) -> SegmentMeta {
     for meta in segments.iter().map(|segment| segment.meta()) {
         let base = u32::try_from(merged.rows).unwrap_or(u32::MAX);
         for run in &meta.runs {
-            let run = RowRun { doc: base + run.doc, row: run.row };
-            let goes_on = merged.runs.last().is_some_and(|last| last.row + u64::from(run.doc - last.doc) == run.row);
+            let run = RowRun {
+                doc: base + run.doc,
+                row: run.row,
+            };
+            let goes_on = merged
+                .runs
+                .last()
+                .is_some_and(|last| last.row + u64::from(run.doc - last.doc) == run.row);
             if !goes_on {
                 merged.runs.push(run);
             }
         }
         merged.rows += meta.rows;
-        merged.start_ns = (merged.start_ns.0.min(meta.start_ns.0), merged.start_ns.1.max(meta.start_ns.1));
+        merged.start_ns = (
+            merged.start_ns.0.min(meta.start_ns.0),
+            merged.start_ns.1.max(meta.start_ns.1),
+        );
         merged.end_ns = (merged.end_ns.0.min(meta.end_ns.0), merged.end_ns.1.max(meta.end_ns.1));
         merged.other.extend(meta.other.iter().cloned());
     }
@@ -163,7 +178,13 @@ fn merged_meta(id: u64, octets: u64, segments: &[Arc<Segment>]) -> SegmentMeta {
 
 fn replace(partition: &mut PartitionMeta, segments: &[Arc<Segment>], merged: SegmentMeta) -> bool {
     let Some(first) = segments.first() else { return false };
-    let Some(at) = partition.segments.iter().position(|segment| segment.id == first.meta().id) else { return false };
+    let Some(at) = partition
+        .segments
+        .iter()
+        .position(|segment| segment.id == first.meta().id)
+    else {
+        return false;
+    };
     let end = at + segments.len();
     if end > partition.segments.len() {
         return false;

@@ -3,6 +3,7 @@
 //! One [`StoreWriter`] adds rows; any number of [`Snapshot`]s read, and neither waits for the other.
 
 mod error;
+mod filling;
 pub mod manifest;
 mod merge;
 pub mod schema;
@@ -10,6 +11,7 @@ pub mod segment;
 mod snapshot;
 mod state;
 mod writer;
+mod writing;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
@@ -130,10 +132,16 @@ impl Store {
         loop {
             let shared = Shared::open(dir, StoreConfig::default(), None)?;
             // The writer may have merged segments away since the manifest was read: then read it again.
-            let whole = shared.snapshot().segments().iter().all(|segment| segment.open().is_some());
+            let whole = shared
+                .snapshot()
+                .segments()
+                .iter()
+                .all(|segment| segment.open().is_some());
             tries += 1;
             if whole || tries == READ_ONLY_TRIES {
-                return Ok(Arc::new(Self { shared: Arc::new(shared) }));
+                return Ok(Arc::new(Self {
+                    shared: Arc::new(shared),
+                }));
             }
         }
     }
@@ -186,7 +194,14 @@ const READ_ONLY_TRIES: u32 = 5;
 /// Holds the directory for this process until the file is closed, however that happens.
 fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join("lock");
-    let options = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let options = || {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+    };
     let mut file = options().map_err(StoreError::io(&path))?;
     match file.try_lock() {
         Ok(()) => {
@@ -201,7 +216,10 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
             let mut text = String::new();
             // The number only helps the reader of the error.
             let _ = file.read_to_string(&mut text);
-            Err(StoreError::Locked { path: dir.to_owned(), process: text.trim().parse().unwrap_or(0) })
+            Err(StoreError::Locked {
+                path: dir.to_owned(),
+                process: text.trim().parse().unwrap_or(0),
+            })
         }
         Err(TryLockError::Error(error)) => Err(StoreError::io(&path)(error)),
     }

@@ -33,9 +33,15 @@ impl StoreSchema {
 /// The schema of new segments.
 pub static SCHEMA: LazyLock<StoreSchema> = LazyLock::new(|| {
     let mut builder = Schema::builder();
-    let fields = columns().map(|(_, column)| column.stored.then(|| add_field(&mut builder, column))).collect();
+    let fields = columns()
+        .map(|(_, column)| column.stored.then(|| add_field(&mut builder, column)))
+        .collect();
     let other = builder.add_json_field(OTHER, JsonObjectOptions::default().set_fast("raw"));
-    StoreSchema { schema: builder.build(), fields, other }
+    StoreSchema {
+        schema: builder.build(),
+        fields,
+        other,
+    }
 });
 
 fn add_field(builder: &mut tantivy::schema::SchemaBuilder, column: &Column) -> Field {
@@ -50,7 +56,10 @@ fn add_field(builder: &mut tantivy::schema::SchemaBuilder, column: &Column) -> F
         ColumnKind::Bool => builder.add_bool_field(column.name, numeric()),
         ColumnKind::Ip => {
             let options = IpAddrOptions::default().set_fast();
-            builder.add_ip_addr_field(column.name, if column.indexed { options.set_indexed() } else { options })
+            builder.add_ip_addr_field(
+                column.name,
+                if column.indexed { options.set_indexed() } else { options },
+            )
         }
         ColumnKind::Text => {
             let options = TextOptions::default().set_fast("raw");
@@ -58,8 +67,14 @@ fn add_field(builder: &mut tantivy::schema::SchemaBuilder, column: &Column) -> F
                 .set_tokenizer("raw")
                 .set_fieldnorms(false)
                 .set_index_option(IndexRecordOption::Basic);
-            builder
-                .add_text_field(column.name, if column.indexed { options.set_indexing_options(indexing) } else { options })
+            builder.add_text_field(
+                column.name,
+                if column.indexed {
+                    options.set_indexing_options(indexing)
+                } else {
+                    options
+                },
+            )
         }
     }
 }
@@ -132,6 +147,10 @@ impl Document for Row {
     type FieldsValuesIter<'a> = FieldValues<'a>;
 
     fn iter_fields_and_values(&self) -> Self::FieldsValuesIter<'_> {
-        FieldValues { schema: &SCHEMA, cells: self.cells(), other: self.has_other().then_some(self) }
+        FieldValues {
+            schema: &SCHEMA,
+            cells: self.cells(),
+            other: self.has_other().then_some(self),
+        }
     }
 }

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tantivy::columnar::column_values::CompactSpaceU64Accessor;
-use tantivy::columnar::{Column, ColumnType, DynamicColumn, DynamicColumnHandle, MonotonicallyMappableToU64, StrColumn};
+use tantivy::columnar::{
+    Column, ColumnType, DynamicColumn, DynamicColumnHandle, MonotonicallyMappableToU64, StrColumn,
+};
 use tantivy::{Index, SegmentReader};
 
 use super::manifest::SegmentMeta;
@@ -69,10 +71,16 @@ impl Codes {
             ColumnType::IpAddr => {
                 let Some(column) = lenient()? else { return Ok(None) };
                 let accessor = Arc::clone(&column.values).downcast_arc::<CompactSpaceU64Accessor>();
-                accessor.ok().map(|accessor| Self { column, decode: Decode::Ip(accessor) })
+                accessor.ok().map(|accessor| Self {
+                    column,
+                    decode: Decode::Ip(accessor),
+                })
             }
             ColumnType::Str => match handle.open()? {
-                DynamicColumn::Str(text) => Some(Self { column: text.ords().clone(), decode: Decode::Text(text) }),
+                DynamicColumn::Str(text) => Some(Self {
+                    column: text.ords().clone(),
+                    decode: Decode::Text(text),
+                }),
                 _ => None,
             },
             ColumnType::Bytes => None,
@@ -118,13 +126,23 @@ pub struct Segment {
 
 impl fmt::Debug for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Segment").field("path", &self.path).field("meta", &self.meta).finish_non_exhaustive()
+        f.debug_struct("Segment")
+            .field("path", &self.path)
+            .field("meta", &self.meta)
+            .finish_non_exhaustive()
     }
 }
 
 impl Segment {
     pub(super) fn new(meta: SegmentMeta, partition: u64, path: PathBuf, damaged: Arc<AtomicU64>) -> Self {
-        Self { meta, partition, path, opened: OnceLock::new(), damaged, doomed: AtomicBool::new(false) }
+        Self {
+            meta,
+            partition,
+            path,
+            opened: OnceLock::new(),
+            damaged,
+            doomed: AtomicBool::new(false),
+        }
     }
 
     /// What the manifest says about it.
@@ -185,7 +203,10 @@ fn open_segment(path: &Path, rows: u64) -> tantivy::Result<OpenSegment> {
     let index = Index::open_in_dir(path)?;
     let segments = index.searchable_segments()?;
     let [segment] = segments.as_slice() else {
-        return Err(tantivy::TantivyError::InternalError(format!("{} segments instead of one", segments.len())));
+        return Err(tantivy::TantivyError::InternalError(format!(
+            "{} segments instead of one",
+            segments.len()
+        )));
     };
     let reader = SegmentReader::open(segment)?;
     if u64::from(reader.max_doc()) != rows {
@@ -194,13 +215,19 @@ fn open_segment(path: &Path, rows: u64) -> tantivy::Result<OpenSegment> {
             reader.max_doc()
         )));
     }
-    Ok(OpenSegment { reader, columns: COLUMNS.iter().map(|_| OnceLock::new()).collect() })
+    Ok(OpenSegment {
+        reader,
+        columns: COLUMNS.iter().map(|_| OnceLock::new()).collect(),
+    })
 }
 
 impl OpenSegment {
     /// A stored column; `None` when no row has it (or the segment is older than the column).
     pub fn column(&self, column: ColumnId) -> Option<&Codes> {
-        self.columns.get(usize::from(column.0))?.get_or_init(|| self.open_column(column.column().name)).as_ref()
+        self.columns
+            .get(usize::from(column.0))?
+            .get_or_init(|| self.open_column(column.column().name))
+            .as_ref()
     }
 
     fn open_column(&self, name: &str) -> Option<Codes> {
@@ -212,8 +239,15 @@ impl OpenSegment {
     pub fn other(&self, name: &str) -> Vec<Codes> {
         // The dot is part of the name, not of a path.
         let path = format!("{OTHER}.{}", name.replace('\\', "\\\\").replace('.', "\\."));
-        let handles = self.reader.fast_fields().dynamic_column_handles(&path).unwrap_or_default();
-        handles.iter().filter_map(|handle| Codes::open(handle).ok().flatten()).collect()
+        let handles = self
+            .reader
+            .fast_fields()
+            .dynamic_column_handles(&path)
+            .unwrap_or_default();
+        handles
+            .iter()
+            .filter_map(|handle| Codes::open(handle).ok().flatten())
+            .collect()
     }
 }
 

@@ -15,8 +15,16 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(super) fn new(manifest: &Manifest, segments: Vec<Arc<Segment>>) -> Self {
-        let partitions = manifest.partitions.iter().filter(|partition| !partition.segments.is_empty()).count() as u64;
-        Self { segments, partitions, next_row: manifest.next_row }
+        let partitions = manifest
+            .partitions
+            .iter()
+            .filter(|partition| !partition.segments.is_empty())
+            .count() as u64;
+        Self {
+            segments,
+            partitions,
+            next_row: manifest.next_row,
+        }
     }
 
     /// Every segment, oldest rows first.
@@ -53,7 +61,10 @@ impl Snapshot {
 
     /// The segment and document of a row.
     pub fn find_row(&self, row: u64) -> Option<(&Arc<Segment>, u32)> {
-        let at = self.segments.partition_point(|segment| segment.meta().first_row() <= row).checked_sub(1)?;
+        let at = self
+            .segments
+            .partition_point(|segment| segment.meta().first_row() <= row)
+            .checked_sub(1)?;
         let segment = self.segments.get(at)?;
         Some((segment, segment.meta().doc_of(row)?))
     }

@@ -82,7 +82,10 @@ impl Shared {
             committed_ns: AtomicI64::new(i64::MIN),
             next_id,
             retain_ns: AtomicI64::new(i64::MIN),
-            state: Mutex::new(State { manifest, segments: HashMap::new() }),
+            state: Mutex::new(State {
+                manifest,
+                segments: HashMap::new(),
+            }),
             snapshot: RwLock::default(),
             error: Mutex::new(None),
             _lock: lock,
@@ -118,7 +121,10 @@ impl Shared {
     }
 
     pub fn segment_path(&self, partition: u64, segment: u64) -> PathBuf {
-        self.dir.join(PARTITIONS).join(format!("{partition:012}")).join(format!("{segment:012}"))
+        self.dir
+            .join(PARTITIONS)
+            .join(format!("{partition:012}"))
+            .join(format!("{segment:012}"))
     }
 
     /// Writes the manifest and shows it to readers; puts the old one back when it cannot be written.
@@ -140,7 +146,12 @@ impl Shared {
             for meta in &partition.segments {
                 let segment = known.remove(&meta.id).unwrap_or_else(|| {
                     let path = self.segment_path(partition.id, meta.id);
-                    Arc::new(Segment::new(meta.clone(), partition.id, path, Arc::clone(&self.damaged)))
+                    Arc::new(Segment::new(
+                        meta.clone(),
+                        partition.id,
+                        path,
+                        Arc::clone(&self.damaged),
+                    ))
                 });
                 state.segments.insert(meta.id, Arc::clone(&segment));
                 segments.push(segment);
@@ -159,7 +170,12 @@ impl Shared {
         fs::create_dir_all(&root).map_err(StoreError::io(&root))?;
         let state = self.lock();
         for (name, path) in directories(&root)? {
-            let Some(partition) = state.manifest.partitions.iter().find(|partition| partition.directory() == name) else {
+            let Some(partition) = state
+                .manifest
+                .partitions
+                .iter()
+                .find(|partition| partition.directory() == name)
+            else {
                 fs::remove_dir_all(&path).map_err(StoreError::io(&path))?;
                 continue;
             };
@@ -223,7 +239,9 @@ impl Shared {
 
 fn doomed_partitions(partitions: &[PartitionMeta], config: &StoreConfig, now_ns: i64) -> Vec<u64> {
     let old = (config.retention_s > 0).then(|| {
-        let age_ns = i64::try_from(config.retention_s).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+        let age_ns = i64::try_from(config.retention_s)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1_000_000_000);
         now_ns.saturating_sub(age_ns)
     });
     let mut octets: u64 = partitions.iter().map(PartitionMeta::octets).sum();
@@ -269,7 +287,10 @@ pub(super) fn add_segment(manifest: &mut Manifest, partition: PartitionMeta, seg
             for earlier in &mut manifest.partitions {
                 earlier.sealed = true;
             }
-            manifest.partitions.push(PartitionMeta { segments: vec![segment], ..partition });
+            manifest.partitions.push(PartitionMeta {
+                segments: vec![segment],
+                ..partition
+            });
         }
     }
 }

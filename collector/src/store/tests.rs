@@ -23,11 +23,19 @@ fn row(at_ns: i64, number: u64) -> Row {
 }
 
 fn config() -> StoreConfig {
-    StoreConfig { commit_rows: 10_000, memory_octets: 16 << 20, ..StoreConfig::default() }
+    StoreConfig {
+        commit_rows: 10_000,
+        memory_octets: 16 << 20,
+        ..StoreConfig::default()
+    }
 }
 
 fn octets_of(store: &Store) -> Vec<u64> {
-    let request = FlowsRequest { limit: 100_000, order: Some("octets".into()), ..FlowsRequest::default() };
+    let request = FlowsRequest {
+        limit: 100_000,
+        order: Some("octets".into()),
+        ..FlowsRequest::default()
+    };
     let table = flows(&store.snapshot(), &request).unwrap();
     let at = table.columns.iter().position(|column| column.name == "octets").unwrap();
     table
@@ -68,7 +76,9 @@ fn a_row_of_every_kind_comes_back_as_it_was() {
     }
     // The end is start and duration together.
     let duration = given[usize::from(id::DURATION.0)].clone();
-    let (Cell::Signed(start), Cell::Signed(duration)) = (given[0].clone(), duration) else { panic!() };
+    let (Cell::Signed(start), Cell::Signed(duration)) = (given[0].clone(), duration) else {
+        panic!()
+    };
     given[usize::from(id::END.0)] = Cell::Signed(start + duration);
     let others: [(&str, CellRef<'_>, Cell); 6] = [
         ("32473.77", CellRef::Text("00ff"), Cell::Text("00ff".into())),
@@ -76,7 +86,11 @@ fn a_row_of_every_kind_comes_back_as_it_was() {
         ("a signed", CellRef::Signed(-7), Cell::Signed(-7)),
         ("a float", CellRef::Float(0.5), Cell::Float(0.5)),
         ("back\\slash", CellRef::Bool(false), Cell::Bool(false)),
-        ("an address", CellRef::Ip(ipv4_to_u128([192, 0, 2, 1])), Cell::Text("192.0.2.1".into())),
+        (
+            "an address",
+            CellRef::Ip(ipv4_to_u128([192, 0, 2, 1])),
+            Cell::Text("192.0.2.1".into()),
+        ),
     ];
     for (name, value, _) in &others {
         assert!(row.add_other(&Arc::from(*name), *value));
@@ -89,7 +103,10 @@ fn a_row_of_every_kind_comes_back_as_it_was() {
     assert_eq!(listed.rows, found.rows);
     let cells: Vec<_> = found.rows[0].cells.iter().map(|cell| cell.clone().unwrap()).collect();
     assert_eq!(cells, given);
-    let mut expected: Vec<_> = others.into_iter().map(|(name, _, cell)| (name.to_owned(), cell)).collect();
+    let mut expected: Vec<_> = others
+        .into_iter()
+        .map(|(name, _, cell)| (name.to_owned(), cell))
+        .collect();
     expected.sort_by(|left, right| left.0.cmp(&right.0));
     assert_eq!(found.rows[0].other, expected);
 }
@@ -114,9 +131,9 @@ fn what_was_not_committed_is_not_there_and_the_rest_is_after_a_crash() {
 
     let (crashed, mut writer) = open(&copy, config());
     assert_eq!(octets_of(&crashed), (0..100).collect::<Vec<_>>());
-    let segments = std::fs::read_dir(copy.path().join("partitions")).unwrap().flat_map(|partition| {
-        std::fs::read_dir(partition.unwrap().path()).unwrap()
-    });
+    let segments = std::fs::read_dir(copy.path().join("partitions"))
+        .unwrap()
+        .flat_map(|partition| std::fs::read_dir(partition.unwrap().path()).unwrap());
     assert_eq!(segments.count(), 1, "leftovers are removed");
     writer.add(T0, row(T0, 100)).unwrap();
     writer.commit(T0).unwrap();
@@ -142,7 +159,10 @@ fn two_writers_are_one_too_many() {
     let dir = tempfile::tempdir().unwrap();
     let (store, writer) = open(&dir, config());
     let error = Store::open(dir.path(), config()).unwrap_err();
-    assert!(matches!(error, StoreError::Locked { process, .. } if process == std::process::id()), "{error}");
+    assert!(
+        matches!(error, StoreError::Locked { process, .. } if process == std::process::id()),
+        "{error}"
+    );
     assert!(error.to_string().contains("another collector"), "{error}");
     assert!(matches!(store.writer(), Err(StoreError::WriterTaken { .. })));
     drop(writer);
@@ -152,7 +172,10 @@ fn two_writers_are_one_too_many() {
 #[test]
 fn a_reader_of_nothing_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(matches!(Store::open_read_only(dir.path()), Err(StoreError::Absent { .. })));
+    assert!(matches!(
+        Store::open_read_only(dir.path()),
+        Err(StoreError::Absent { .. })
+    ));
 }
 
 #[test]
@@ -173,7 +196,11 @@ fn snapshots_stay_as_they_were_while_rows_arrive_and_segments_are_merged() {
     let status = store.status();
     assert!(store.counters().merges > 0);
     assert_eq!((status.rows, status.partitions), (commits, 1));
-    assert!(status.segments <= limits::SEGMENTS_PER_PARTITION as u64, "{}", status.segments);
+    assert!(
+        status.segments <= limits::SEGMENTS_PER_PARTITION as u64,
+        "{}",
+        status.segments
+    );
     assert_eq!(octets_of(&store), (0..commits).collect::<Vec<_>>());
     // Rows keep their numbers through the merges.
     let again = flows(&store.snapshot(), &FlowsRequest::default()).unwrap();
@@ -181,10 +208,14 @@ fn snapshots_stay_as_they_were_while_rows_arrive_and_segments_are_merged() {
     let early = early.unwrap();
     assert_eq!(flows(&early, &FlowsRequest::default()).unwrap().rows.len(), 4);
     drop(early);
-    let on_disk = std::fs::read_dir(dir.path().join("partitions")).unwrap().flat_map(|partition| {
-        std::fs::read_dir(partition.unwrap().path()).unwrap()
-    });
-    assert_eq!(on_disk.count() as u64, status.segments, "merged segments go with their last reader");
+    let on_disk = std::fs::read_dir(dir.path().join("partitions"))
+        .unwrap()
+        .flat_map(|partition| std::fs::read_dir(partition.unwrap().path()).unwrap());
+    assert_eq!(
+        on_disk.count() as u64,
+        status.segments,
+        "merged segments go with their last reader"
+    );
 
     let reader = Store::open_read_only(dir.path()).unwrap();
     assert_eq!(octets_of(&reader), (0..commits).collect::<Vec<_>>());
@@ -194,7 +225,11 @@ fn snapshots_stay_as_they_were_while_rows_arrive_and_segments_are_merged() {
 #[test]
 fn partitions_follow_arrival_and_go_when_they_are_old() {
     let dir = tempfile::tempdir().unwrap();
-    let settings = StoreConfig { partition_s: 60, retention_s: 120, ..config() };
+    let settings = StoreConfig {
+        partition_s: 60,
+        retention_s: 120,
+        ..config()
+    };
     let (store, mut writer) = open(&dir, settings);
     for minute in 0..5i64 {
         let now = T0 + minute * 60 * S;
@@ -216,7 +251,11 @@ fn partitions_follow_arrival_and_go_when_they_are_old() {
 fn partitions_go_when_all_are_too_large() {
     let dir = tempfile::tempdir().unwrap();
     // Every segment is larger than that: each one gets a partition of its own.
-    let settings = StoreConfig { partition_octets: 1, retention_octets: 1, ..config() };
+    let settings = StoreConfig {
+        partition_octets: 1,
+        retention_octets: 1,
+        ..config()
+    };
     let (store, mut writer) = open(&dir, settings);
     for number in 0..3 {
         writer.add(T0, row(T0, number)).unwrap();
@@ -244,7 +283,10 @@ fn rows_are_committed_in_time_without_being_asked() {
     writer.close(due).unwrap();
     assert_eq!(octets_of(&store), vec![1]);
     let status = store.status();
-    assert_eq!((status.oldest_ns, status.newest_ns, status.committed_ns), (Some(T0), Some(T0 + 5), Some(due)));
+    assert_eq!(
+        (status.oldest_ns, status.newest_ns, status.committed_ns),
+        (Some(T0), Some(T0 + 5), Some(due))
+    );
 }
 
 #[test]
@@ -256,9 +298,15 @@ fn a_segment_that_cannot_be_written_is_lost_and_counted_and_the_next_is_not() {
     let partitions = dir.path().join("partitions");
     std::fs::remove_dir_all(&partitions).unwrap();
     let error = writer.commit(T0).unwrap_err();
-    assert!(matches!(error, StoreError::Io { .. } | StoreError::Damaged { .. }), "{error}");
+    assert!(
+        matches!(error, StoreError::Io { .. } | StoreError::Damaged { .. }),
+        "{error}"
+    );
     let counters = store.counters();
-    assert_eq!((counters.rows_added, counters.rows_lost, counters.commit_errors), (1, 1, 1));
+    assert_eq!(
+        (counters.rows_added, counters.rows_lost, counters.commit_errors),
+        (1, 1, 1)
+    );
     writer.add(T0, row(T0, 2)).unwrap();
     writer.commit(T0).unwrap();
     assert_eq!(octets_of(&store), vec![2]);

@@ -1,24 +1,19 @@
 //! Adds rows to the segment that fills, and hands full ones to the thread that writes them out.
 
-use std::collections::HashSet;
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use tantivy::directory::MmapDirectory;
-use tantivy::{Index, IndexSettings, SingleSegmentIndexWriter};
+use crossbeam_channel::{Sender, TrySendError, bounded};
 
 use super::StoreError;
-use super::manifest::{PartitionMeta, RowRun, SegmentMeta};
+use super::filling::{Filling, start_segment};
+use super::manifest::PartitionMeta;
 use super::merge;
-use super::schema::SCHEMA;
-use super::state::{Shared, add_segment, count, directory_octets};
+use super::state::{Shared, count};
+use super::writing::{Job, write_jobs};
 use crate::limits;
-use crate::normalize::columns::id;
 use crate::normalize::row::Row;
 
 const NS_PER_S: i64 = 1_000_000_000;
@@ -43,26 +38,10 @@ pub struct StoreWriter {
 
 impl std::fmt::Debug for StoreWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoreWriter").field("partition", &self.partition).finish_non_exhaustive()
+        f.debug_struct("StoreWriter")
+            .field("partition", &self.partition)
+            .finish_non_exhaustive()
     }
-}
-
-/// The segment that rows go into.
-struct Filling {
-    writer: SingleSegmentIndexWriter<Row>,
-    path: PathBuf,
-    partition: PartitionMeta,
-    meta: SegmentMeta,
-    other: HashSet<Arc<str>>,
-    since_ns: i64,
-    /// Not handed over before this, because the segment before was still being written.
-    retry_ns: i64,
-}
-
-enum Job {
-    Write(Box<Filling>, i64),
-    Seal(u64),
-    Reply(Sender<()>),
 }
 
 impl StoreWriter {
@@ -71,16 +50,36 @@ impl StoreWriter {
         let (wake, woken) = bounded(1);
         let wake_after_writes = wake.clone();
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-            std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(StoreError::io(&shared.dir))
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(work)
+                .map_err(StoreError::io(&shared.dir))
         };
         let for_jobs = Arc::clone(&shared);
         let for_merges = Arc::clone(&shared);
         let threads = vec![
-            spawn("store-write", Box::new(move || write_jobs(&for_jobs, &received, &wake_after_writes)))?,
+            spawn(
+                "store-write",
+                Box::new(move || write_jobs(&for_jobs, &received, &wake_after_writes)),
+            )?,
             spawn("store-merge", Box::new(move || merge::run(&for_merges, &woken)))?,
         ];
-        let partition = shared.lock().manifest.partitions.last().filter(|last| !last.sealed).cloned();
-        Ok(Self { shared, partition, filling: None, jobs: Some(jobs), wake: Some(wake), threads, retention_ns: i64::MIN })
+        let partition = shared
+            .lock()
+            .manifest
+            .partitions
+            .last()
+            .filter(|last| !last.sealed)
+            .cloned();
+        Ok(Self {
+            shared,
+            partition,
+            filling: None,
+            jobs: Some(jobs),
+            wake: Some(wake),
+            threads,
+            retention_ns: i64::MIN,
+        })
     }
 
     /// Adds a row that arrived at `now_ns`; commits when enough have gathered.
@@ -91,7 +90,11 @@ impl StoreWriter {
     /// When a segment cannot be written: its rows are lost and counted, later rows can be added.
     pub fn add(&mut self, now_ns: i64, mut row: Row) -> Result<(), StoreError> {
         count(&self.shared.counters.rows_added, 1);
-        if self.partition.as_ref().is_some_and(|partition| now_ns >= partition.to_ns) {
+        if self
+            .partition
+            .as_ref()
+            .is_some_and(|partition| now_ns >= partition.to_ns)
+        {
             self.seal(now_ns)?;
         }
         let limits = (self.shared.config.commit_rows, self.shared.config.memory_octets);
@@ -136,7 +139,11 @@ impl StoreWriter {
     /// # Errors
     /// What went wrong since the last call, as for [`StoreWriter::add`].
     pub fn handle_timeout(&mut self, now_ns: i64) -> Result<(), StoreError> {
-        if self.partition.as_ref().is_some_and(|partition| now_ns >= partition.to_ns) {
+        if self
+            .partition
+            .as_ref()
+            .is_some_and(|partition| now_ns >= partition.to_ns)
+        {
             self.seal(now_ns)?;
         }
         if self.commit_due().is_some_and(|due_ns| now_ns >= due_ns) {
@@ -162,8 +169,12 @@ impl StoreWriter {
     }
 
     fn commit_due(&self) -> Option<i64> {
-        let wait_ns = i64::try_from(self.shared.config.commit_ms).unwrap_or(i64::MAX).saturating_mul(NS_PER_MS);
-        self.filling.as_ref().map(|filling| filling.since_ns.saturating_add(wait_ns).max(filling.retry_ns))
+        let wait_ns = i64::try_from(self.shared.config.commit_ms)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(NS_PER_MS);
+        self.filling
+            .as_ref()
+            .map(|filling| filling.since_ns.saturating_add(wait_ns).max(filling.retry_ns))
     }
 
     /// Rows added and not yet handed over to be written.
@@ -204,13 +215,16 @@ impl StoreWriter {
     }
 
     fn hand_over(&mut self, now_ns: i64) -> Result<(), StoreError> {
-        let Some(filling) = self.filling.take() else { return Ok(()) };
+        let Some(filling) = self.filling.take() else {
+            return Ok(());
+        };
         let rows = filling.meta.rows;
         if rows == 0 {
             let _ = fs::remove_dir_all(&filling.path);
             return Ok(());
         }
-        self.send(Job::Write(filling, now_ns)).inspect_err(|_| count(&self.shared.counters.rows_lost, rows))
+        self.send(Job::Write(filling, now_ns))
+            .inspect_err(|_| count(&self.shared.counters.rows_lost, rows))
     }
 
     fn try_hand_over(&mut self, now_ns: i64) {
@@ -225,7 +239,10 @@ impl StoreWriter {
     }
 
     fn send(&self, job: Job) -> Result<(), StoreError> {
-        self.jobs.as_ref().and_then(|jobs| jobs.send(job).ok()).ok_or_else(|| self.gone())
+        self.jobs
+            .as_ref()
+            .and_then(|jobs| jobs.send(job).ok())
+            .ok_or_else(|| self.gone())
     }
 
     /// Gives the job back when there is no room for it.
@@ -267,144 +284,4 @@ impl Drop for StoreWriter {
             self.stop();
         }
     }
-}
-
-fn start_segment(
-    shared: &Shared,
-    partition: &mut Option<PartitionMeta>,
-    now_ns: i64,
-) -> Result<Box<Filling>, StoreError> {
-    let full = |partition: &PartitionMeta| {
-        let state = shared.lock();
-        let held = state.manifest.partitions.iter().find(|held| held.id == partition.id);
-        held.is_some_and(|held| held.sealed || held.octets() >= shared.config.partition_octets)
-    };
-    let partition = match partition.take() {
-        Some(current) if !full(&current) => partition.insert(current),
-        _ => partition.insert(fresh_partition(shared, now_ns)),
-    };
-    let segment = shared.fresh_id();
-    let path = shared.segment_path(partition.id, segment);
-    fs::create_dir_all(&path).map_err(StoreError::io(&path))?;
-    let directory = MmapDirectory::open(&path)
-        .map_err(|error| StoreError::Damaged { path: path.clone(), detail: error.to_string() })?;
-    let settings = IndexSettings { docstore_compress_dedicated_thread: false, ..IndexSettings::default() };
-    let writer = Index::builder()
-        .schema(SCHEMA.schema.clone())
-        .settings(settings)
-        .single_segment_index_writer(directory, shared.config.memory_octets)
-        .map_err(StoreError::tantivy(&path))?;
-    let meta = SegmentMeta {
-        id: segment,
-        rows: 0,
-        octets: 0,
-        runs: Vec::new(),
-        start_ns: (i64::MAX, i64::MIN),
-        end_ns: (i64::MAX, i64::MIN),
-        other: Vec::new(),
-    };
-    let partition = PartitionMeta { segments: Vec::new(), ..partition.clone() };
-    Ok(Box::new(Filling { writer, path, partition, meta, other: HashSet::new(), since_ns: now_ns, retry_ns: i64::MIN }))
-}
-
-fn fresh_partition(shared: &Shared, now_ns: i64) -> PartitionMeta {
-    let width_ns = i64::try_from(shared.config.partition_s.max(1)).unwrap_or(i64::MAX).saturating_mul(NS_PER_S);
-    let from_ns = now_ns - now_ns.rem_euclid(width_ns);
-    PartitionMeta {
-        id: shared.fresh_id(),
-        from_ns,
-        to_ns: from_ns.saturating_add(width_ns),
-        sealed: false,
-        segments: Vec::new(),
-    }
-}
-
-impl Filling {
-    /// tantivy asserts its own invariants; one bad row must not end the collector.
-    fn add(&mut self, row: Row) -> Result<(), StoreError> {
-        let added = catch_unwind(AssertUnwindSafe(|| self.writer.add_document(row)));
-        let added = added.unwrap_or_else(|_| {
-            Err(tantivy::TantivyError::InternalError("internal fault: a row could not be indexed".to_owned()))
-        });
-        added.map_err(StoreError::tantivy(&self.path))
-    }
-
-    fn note_times(&mut self, row: &Row) {
-        let start = row.signed(id::START).unwrap_or(0);
-        let end = start.saturating_add(row.signed(id::DURATION).unwrap_or(0));
-        self.meta.start_ns = (self.meta.start_ns.0.min(start), self.meta.start_ns.1.max(start));
-        self.meta.end_ns = (self.meta.end_ns.0.min(end), self.meta.end_ns.1.max(end));
-    }
-
-    /// Remembers names of other elements; returns how many values were dropped because there are too many names.
-    fn note_other(&mut self, row: &mut Row) -> usize {
-        let names = &mut self.other;
-        row.retain_other(|name| {
-            if names.contains(name) {
-                return true;
-            }
-            let room = names.len() < limits::OTHER_NAMES_PER_SEGMENT && name.len() <= limits::OTHER_NAME_OCTETS;
-            room && names.insert(Arc::clone(name))
-        })
-    }
-}
-
-fn write_jobs(shared: &Shared, jobs: &Receiver<Job>, wake: &Sender<()>) {
-    for job in jobs {
-        match job {
-            Job::Write(filling, now_ns) => {
-                let rows = filling.meta.rows;
-                let path = filling.path.clone();
-                // tantivy asserts its own invariants; one bad segment must not end the collector.
-                let written = catch_unwind(AssertUnwindSafe(|| write_segment(shared, *filling)));
-                let written = written.unwrap_or_else(|_| {
-                    Err(StoreError::Damaged { path: path.clone(), detail: "writing the segment panicked".to_owned() })
-                });
-                match written {
-                    Ok(()) => {
-                        count(&shared.counters.commits, 1);
-                        count(&shared.counters.rows_committed, rows);
-                        shared.committed_ns.store(now_ns, Ordering::Relaxed);
-                    }
-                    Err(error) => {
-                        count(&shared.counters.commit_errors, 1);
-                        count(&shared.counters.rows_lost, rows);
-                        let _ = fs::remove_dir_all(&path);
-                        shared.fail(error);
-                    }
-                }
-            }
-            Job::Seal(partition) => {
-                let sealed = shared.change(|manifest| {
-                    for held in manifest.partitions.iter_mut().filter(|held| held.id == partition) {
-                        held.sealed = true;
-                    }
-                });
-                if let Err(error) = sealed {
-                    shared.fail(error);
-                }
-            }
-            Job::Reply(reply) => {
-                // The caller may have gone.
-                let _ = reply.send(());
-            }
-        }
-        // A wake-up that is already waiting is enough.
-        let _ = wake.try_send(());
-    }
-}
-
-fn write_segment(shared: &Shared, filling: Filling) -> Result<(), StoreError> {
-    let Filling { writer, path, partition, mut meta, other, .. } = filling;
-    writer.finalize().map_err(StoreError::tantivy(&path))?;
-    if let Some(parent) = path.parent() {
-        fs::File::open(parent).and_then(|dir| dir.sync_all()).map_err(StoreError::io(parent))?;
-    }
-    meta.octets = directory_octets(&path)?;
-    meta.other = other.iter().map(|name| name.as_ref().to_owned()).collect();
-    meta.other.sort_unstable();
-    shared.change(|manifest| {
-        meta.runs = vec![RowRun { doc: 0, row: manifest.next_row }];
-        add_segment(manifest, partition, meta);
-    })
 }

@@ -102,7 +102,11 @@ impl<'s> Local<'s> {
         let reader = |subject| Reader::open(open, subject);
         let mut local = Self {
             keys: plan.groups.iter().map(|group| reader(&group.subject)).collect(),
-            metrics: plan.metrics.iter().map(|metric| metric.subjects().iter().map(reader).collect()).collect(),
+            metrics: plan
+                .metrics
+                .iter()
+                .map(|metric| metric.subjects().iter().map(reader).collect())
+                .collect(),
             groups: Vec::new(),
             sums: plan.metrics.iter().map(|metric| Sums::new(&metric.kind)).collect(),
         };
@@ -173,7 +177,10 @@ pub fn too_many_values() -> QueryError {
 }
 
 fn add_codes(sums: &mut Sums, reader: &Reader<'_>, groups: &[u32], codes: &[Option<LocalCode>]) {
-    let present = groups.iter().zip(codes).filter_map(|(group, code)| Some((*group, (*code)?)));
+    let present = groups
+        .iter()
+        .zip(codes)
+        .filter_map(|(group, code)| Some((*group, (*code)?)));
     match sums {
         Sums::Flows(_) => {}
         Sums::Sum(whole, floats) => {
@@ -192,13 +199,20 @@ fn add_codes(sums: &mut Sums, reader: &Reader<'_>, groups: &[u32], codes: &[Opti
         }
         Sums::Extreme(extremes, largest) => {
             for (group, code) in present.filter(|(_, code)| reader.float(*code).is_some()) {
-                let Some(slot) = extremes.get_mut(group as usize) else { continue };
+                let Some(slot) = extremes.get_mut(group as usize) else {
+                    continue;
+                };
                 // Codes of different columns are compared when segments are put together.
                 let better = match slot {
                     Some(held) if held.0 == code.0 => (code.1 > held.1) == *largest && code.1 != held.1,
                     Some(held) => {
                         let order = reader.float(code).partial_cmp(&reader.float(*held));
-                        order == Some(if *largest { std::cmp::Ordering::Greater } else { std::cmp::Ordering::Less })
+                        order
+                            == Some(if *largest {
+                                std::cmp::Ordering::Greater
+                            } else {
+                                std::cmp::Ordering::Less
+                            })
                     }
                     None => true,
                 };
@@ -247,7 +261,13 @@ struct Grouping {
 impl Grouping {
     fn new(columns: usize) -> Self {
         let width = 1 + columns * WORDS;
-        Self { width, block: Vec::new(), keys: Vec::new(), table: HashTable::new(), hasher: RandomState::default() }
+        Self {
+            width,
+            block: Vec::new(),
+            keys: Vec::new(),
+            table: HashTable::new(),
+            hasher: RandomState::default(),
+        }
     }
 
     fn start(&mut self, docs: usize) {
@@ -282,7 +302,10 @@ impl Grouping {
         for key in self.block.chunks(width) {
             let hash = hasher.hash_one(key);
             let keys = &self.keys;
-            let of = |number: u32| keys.get(number as usize * width..(number as usize + 1) * width).unwrap_or_default();
+            let of = |number: u32| {
+                keys.get(number as usize * width..(number as usize + 1) * width)
+                    .unwrap_or_default()
+            };
             if let Some(number) = self.table.find(hash, |number| of(*number) == key) {
                 numbers.push(*number);
                 continue;
@@ -294,8 +317,12 @@ impl Grouping {
             groups.push(unpack(key));
             self.keys.extend_from_slice(key);
             let keys = &self.keys;
-            let of = |number: u32| keys.get(number as usize * width..(number as usize + 1) * width).unwrap_or_default();
-            self.table.insert_unique(hash, number, |number| hasher.hash_one(of(*number)));
+            let of = |number: u32| {
+                keys.get(number as usize * width..(number as usize + 1) * width)
+                    .unwrap_or_default()
+            };
+            self.table
+                .insert_unique(hash, number, |number| hasher.hash_one(of(*number)));
             numbers.push(number);
         }
         Ok(())
@@ -313,10 +340,15 @@ pub fn too_many_groups() -> QueryError {
 }
 
 fn unpack(key: &[u64]) -> LocalGroup {
-    let (bucket, codes) = key.split_first().map_or((0, &[][..]), |(bucket, codes)| (i64::from_u64(*bucket), codes));
+    let (bucket, codes) = key
+        .split_first()
+        .map_or((0, &[][..]), |(bucket, codes)| (i64::from_u64(*bucket), codes));
     let key = codes.chunks(WORDS).map(|words| match words {
         [kind, code] if *kind != ABSENT => Some((*kind as u8, *code)),
         _ => None,
     });
-    LocalGroup { bucket, key: key.collect() }
+    LocalGroup {
+        bucket,
+        key: key.collect(),
+    }
 }

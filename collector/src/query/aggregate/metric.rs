@@ -59,11 +59,18 @@ const FUNCTIONS: &[&str] = &["unique", "sum", "min", "max", "avg", "p50", "p90",
 
 /// Names of metrics as people may write them, for completion and errors.
 pub fn metric_names() -> impl Iterator<Item = String> {
-    PLAIN.iter().map(|name| (*name).to_owned()).chain(FUNCTIONS.iter().map(|name| format!("{name}(FIELD)")))
+    PLAIN
+        .iter()
+        .map(|name| (*name).to_owned())
+        .chain(FUNCTIONS.iter().map(|name| format!("{name}(FIELD)")))
 }
 
 fn wrong(detail: String, nearest: Option<String>) -> QueryError {
-    QueryError::Request { parameter: "metrics", detail, nearest }
+    QueryError::Request {
+        parameter: "metrics",
+        detail,
+        nearest,
+    }
 }
 
 /// A column, or an element no column takes.
@@ -72,8 +79,12 @@ pub fn parse_subject(name: &str, parameter: &'static str) -> Result<Subject, Que
         return Ok(Subject::Column(column));
     }
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|octet| octet.is_ascii_digit());
-    let known = flowgauge_ie_registry::Registry::builtin().by_name(name).map(|element| element.name.to_string());
-    let by_number = name.split_once('.').is_some_and(|(pen, id)| is_number(pen) && is_number(id));
+    let known = flowgauge_ie_registry::Registry::builtin()
+        .by_name(name)
+        .map(|element| element.name.to_string());
+    let by_number = name
+        .split_once('.')
+        .is_some_and(|(pen, id)| is_number(pen) && is_number(id));
     match known.or_else(|| by_number.then(|| name.to_owned())) {
         Some(name) => Ok(Subject::Other(name)),
         None => Err(QueryError::Request {
@@ -93,16 +104,26 @@ impl Metric {
         let text = text.trim();
         let kind = match text.split_once('(') {
             Some((function, rest)) => {
-                let field = rest.strip_suffix(')').ok_or_else(|| wrong(format!("'{}' lacks a ')'", cut(text, 48)), None))?;
+                let field = rest
+                    .strip_suffix(')')
+                    .ok_or_else(|| wrong(format!("'{}' lacks a ')'", cut(text, 48)), None))?;
                 Self::function(function.trim(), parse_subject(field.trim(), "metrics")?, text)?
             }
             None => Self::plain(text)?,
         };
-        Ok(Self { name: text.to_owned(), kind })
+        Ok(Self {
+            name: text.to_owned(),
+            kind,
+        })
     }
 
     fn plain(name: &str) -> Result<MetricKind, QueryError> {
-        let subjects = |columns: &[ColumnId]| columns.iter().map(|column| Subject::Column(*column)).collect::<Vec<_>>();
+        let subjects = |columns: &[ColumnId]| {
+            columns
+                .iter()
+                .map(|column| Subject::Column(*column))
+                .collect::<Vec<_>>()
+        };
         let (octets, packets) = (&[id::OCTETS][..], &[id::PACKETS][..]);
         let (rev_octets, rev_packets) = (&[id::REV_OCTETS][..], &[id::REV_PACKETS][..]);
         let both_octets = &[id::OCTETS, id::REV_OCTETS][..];
@@ -125,7 +146,10 @@ impl Metric {
             _ => {
                 let names: Vec<String> = metric_names().collect();
                 let near = nearest(name, names.iter().map(String::as_str));
-                return Err(wrong(format!("there is no metric '{}'; use {}", cut(name, 48), names.join(", ")), near));
+                return Err(wrong(
+                    format!("there is no metric '{}'; use {}", cut(name, 48), names.join(", ")),
+                    near,
+                ));
             }
         })
     }
@@ -135,9 +159,8 @@ impl Metric {
             Subject::Column(column) => Some(column.column().kind),
             Subject::Other(_) => None,
         };
-        let is_number = kind.is_none_or(|kind| {
-            matches!(kind, ColumnKind::Number | ColumnKind::Duration | ColumnKind::Float)
-        });
+        let is_number =
+            kind.is_none_or(|kind| matches!(kind, ColumnKind::Number | ColumnKind::Duration | ColumnKind::Float));
         let has_order = is_number || kind == Some(ColumnKind::Time);
         let quantile = match function {
             "p50" => Some(0.50),
@@ -158,7 +181,14 @@ impl Metric {
             }
             _ => {
                 let near = nearest(function, FUNCTIONS.iter().copied());
-                return Err(wrong(format!("there is no function '{}'; use {}", cut(function, 48), FUNCTIONS.join(", ")), near));
+                return Err(wrong(
+                    format!(
+                        "there is no function '{}'; use {}",
+                        cut(function, 48),
+                        FUNCTIONS.join(", ")
+                    ),
+                    near,
+                ));
             }
         };
         Ok(metric)
@@ -210,12 +240,24 @@ mod tests {
         }
         for function in FUNCTIONS {
             let text = format!("{function}( dns.latency )");
-            assert_eq!(Metric::parse(&text).unwrap().subjects(), [Subject::Column(id::DNS_LATENCY)]);
+            assert_eq!(
+                Metric::parse(&text).unwrap().subjects(),
+                [Subject::Column(id::DNS_LATENCY)]
+            );
         }
-        for wrong in ["octet", "unique(src.ipp)", "sum(src.ip)", "p42(octets)", "unique(src.ip", ""] {
+        for wrong in [
+            "octet",
+            "unique(src.ipp)",
+            "sum(src.ip)",
+            "p42(octets)",
+            "unique(src.ip",
+            "",
+        ] {
             assert!(Metric::parse(wrong).is_err(), "{wrong}");
         }
-        let Err(QueryError::Request { nearest, .. }) = Metric::parse("octet") else { panic!() };
+        let Err(QueryError::Request { nearest, .. }) = Metric::parse("octet") else {
+            panic!()
+        };
         assert_eq!(nearest.as_deref(), Some("octets"));
     }
 }

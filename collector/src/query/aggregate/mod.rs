@@ -13,9 +13,10 @@ use std::cmp::Ordering;
 use std::sync::atomic::{AtomicUsize, Ordering as Memory};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::evaluate::{Selection, total_order};
+use super::evaluate::Selection;
 use super::filter::Filter;
 use super::filter::ast::Subject;
+use super::order::total_order;
 use super::table::{TableColumn, TableRow};
 use super::{Limits, QueryError, QueryStats, Table, Watch};
 use crate::limits;
@@ -69,7 +70,11 @@ pub struct AggregateRequest {
 pub fn aggregate(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Table, QueryError> {
     let watch = Watch::new(&request.limits);
     let plan = Plan::new(snapshot, request)?;
-    let mut stats = QueryStats { from_ns: Some(plan.span_ns.0), to_ns: Some(plan.span_ns.1), ..QueryStats::default() };
+    let mut stats = QueryStats {
+        from_ns: Some(plan.span_ns.0),
+        to_ns: Some(plan.span_ns.1),
+        ..QueryStats::default()
+    };
     let mut table = if plan.interval_ns.is_none() {
         let total = gather(snapshot, request, &plan, Total::new(&plan), &watch, &mut stats)?;
         let order = ranked(&total, &plan);
@@ -80,9 +85,26 @@ pub fn aggregate(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Tabl
     } else {
         // First which groups, then their series: only those are kept bucket by bucket.
         let whole = plan.without_interval();
-        let first = gather(snapshot, request, &whole, Total::new(&whole), &watch, &mut QueryStats::default())?;
-        let chosen: Vec<_> = ranked(&first, &whole).into_iter().map(|group| first.raw_group_cells(group)).collect();
-        let total = gather(snapshot, request, &plan, Total::for_groups(&plan, &chosen), &watch, &mut stats)?;
+        let first = gather(
+            snapshot,
+            request,
+            &whole,
+            Total::new(&whole),
+            &watch,
+            &mut QueryStats::default(),
+        )?;
+        let chosen: Vec<_> = ranked(&first, &whole)
+            .into_iter()
+            .map(|group| first.raw_group_cells(group))
+            .collect();
+        let total = gather(
+            snapshot,
+            request,
+            &plan,
+            Total::for_groups(&plan, &chosen),
+            &watch,
+            &mut stats,
+        )?;
         let order: Vec<usize> = (0..total.groups()).collect();
         series_table(&total, &plan, &order)?
     };
@@ -101,7 +123,11 @@ fn gather(
     watch: &Watch,
     stats: &mut QueryStats,
 ) -> Result<Total, QueryError> {
-    let selection = Selection { filter: request.filter.as_ref(), from_ns: plan.from_ns, to_ns: plan.to_ns };
+    let selection = Selection {
+        filter: request.filter.as_ref(),
+        from_ns: plan.from_ns,
+        to_ns: plan.to_ns,
+    };
     let overlaps = |segment: &&Arc<Segment>| segment.overlaps(plan.from_ns, plan.to_ns);
     let segments: Vec<&Arc<Segment>> = snapshot.segments().iter().filter(overlaps).collect();
     let next = AtomicUsize::new(0);
@@ -128,7 +154,9 @@ fn gather(
         let mut results = vec![told()];
         for other in others {
             results.push(other.join().unwrap_or_else(|_| {
-                Err(QueryError::Store { detail: "a thread of the query panicked".to_owned() })
+                Err(QueryError::Store {
+                    detail: "a thread of the query panicked".to_owned(),
+                })
             }));
         }
         results
@@ -170,9 +198,15 @@ fn ranked(total: &Total, plan: &Plan) -> Vec<usize> {
         keyed.select_nth_unstable_by(plan.limit - 1, by_key);
         // Groups that are as large as the last one: which of them are shown must not depend on threads.
         let last = keyed.get(plan.limit - 1).cloned();
-        keyed.retain(|entry| last.as_ref().is_some_and(|last| by_key(entry, last) != Ordering::Greater));
+        keyed.retain(|entry| {
+            last.as_ref()
+                .is_some_and(|last| by_key(entry, last) != Ordering::Greater)
+        });
     }
-    let mut shown: Vec<_> = keyed.into_iter().map(|(key, group)| (key, total.group_cells(group), group)).collect();
+    let mut shown: Vec<_> = keyed
+        .into_iter()
+        .map(|(key, group)| (key, total.group_cells(group), group))
+        .collect();
     shown.sort_by(|left, right| {
         by_key(&(left.0.clone(), 0), &(right.0.clone(), 0)).then_with(|| compare_keys(&left.1, &right.1))
     });
@@ -189,43 +223,92 @@ fn compare_keys(left: &[Option<Cell>], right: &[Option<Cell>]) -> Ordering {
 }
 
 fn table_columns(plan: &Plan) -> Vec<TableColumn> {
-    let time = plan.interval_ns.map(|_| TableColumn { name: "time".to_owned(), kind: ColumnKind::Time, unit: "" });
+    let time = plan.interval_ns.map(|_| TableColumn {
+        name: "time".to_owned(),
+        kind: ColumnKind::Time,
+        unit: "",
+    });
     let groups = plan.groups.iter().map(|group| {
         let kind = match (&group.subject, group.prefix) {
             (_, Some(_)) | (Subject::Other(_), None) => ColumnKind::Text,
             (Subject::Column(column), None) => column.column().kind,
         };
-        TableColumn { name: group.name.clone(), kind, unit: "" }
+        TableColumn {
+            name: group.name.clone(),
+            kind,
+            unit: "",
+        }
     });
     let metrics = plan.metrics.iter().take(plan.shown).map(|metric| {
         let (kind, unit) = metric.shown();
-        TableColumn { name: metric.name.clone(), kind, unit }
+        TableColumn {
+            name: metric.name.clone(),
+            kind,
+            unit,
+        }
     });
     time.into_iter().chain(groups).chain(metrics).collect()
 }
 
-fn metrics_of<'t>(total: &'t Total, plan: &'t Plan, group: usize, bucket: i64) -> impl Iterator<Item = Option<Cell>> + 't {
+fn metrics_of<'t>(
+    total: &'t Total,
+    plan: &'t Plan,
+    group: usize,
+    bucket: i64,
+) -> impl Iterator<Item = Option<Cell>> + 't {
     (0..plan.shown).map(move |at| total.metric(plan, at, group, bucket))
 }
 
 fn top_table(total: &Total, plan: &Plan, order: &[usize]) -> Table {
     let row = |group: usize| {
-        let cells = total.group_cells(group).into_iter().chain(metrics_of(total, plan, group, 0)).collect();
-        TableRow { cells, ..TableRow::default() }
+        let cells = total
+            .group_cells(group)
+            .into_iter()
+            .chain(metrics_of(total, plan, group, 0))
+            .collect();
+        TableRow {
+            cells,
+            ..TableRow::default()
+        }
     };
-    let rows = if plan.groups.is_empty() { vec![row(0)] } else { order.iter().map(|group| row(*group)).collect() };
-    Table { columns: table_columns(plan), rows, ..Table::default() }
+    let rows = if plan.groups.is_empty() {
+        vec![row(0)]
+    } else {
+        order.iter().map(|group| row(*group)).collect()
+    };
+    Table {
+        columns: table_columns(plan),
+        rows,
+        ..Table::default()
+    }
 }
 
 fn series_table(total: &Total, plan: &Plan, groups: &[usize]) -> Result<Table, QueryError> {
     let width = plan.interval_ns.unwrap_or(1);
     let found = total.buckets();
-    let first = plan.from_ns.map(|from| from.div_euclid(width)).or(found.map(|(first, _)| first));
-    let last = plan.to_ns.map(|to| (to - 1).div_euclid(width)).or(found.map(|(_, last)| last));
-    let mut table = Table { columns: table_columns(plan), ..Table::default() };
-    let (Some(first), Some(last)) = (first, last.or(first)) else { return Ok(table) };
+    let first = plan
+        .from_ns
+        .map(|from| from.div_euclid(width))
+        .or(found.map(|(first, _)| first));
+    let last = plan
+        .to_ns
+        .map(|to| (to - 1).div_euclid(width))
+        .or(found.map(|(_, last)| last));
+    let mut table = Table {
+        columns: table_columns(plan),
+        ..Table::default()
+    };
+    let (Some(first), Some(last)) = (first, last.or(first)) else {
+        return Ok(table);
+    };
     let buckets = usize::try_from(last.saturating_sub(first).saturating_add(1)).unwrap_or(0);
-    let refuse = |detail: String| Err(QueryError::Request { parameter: "interval", detail, nearest: None });
+    let refuse = |detail: String| {
+        Err(QueryError::Request {
+            parameter: "interval",
+            detail,
+            nearest: None,
+        })
+    };
     if buckets > limits::BUCKETS_PER_SERIES {
         let least = width.saturating_mul((buckets / limits::BUCKETS_PER_SERIES) as i64 + 1) / 1_000_000_000 + 1;
         return refuse(format!(
@@ -234,14 +317,23 @@ fn series_table(total: &Total, plan: &Plan, groups: &[usize]) -> Result<Table, Q
         ));
     }
     if buckets.saturating_mul(groups.len()) > limits::ROWS_PER_AGGREGATE {
-        return refuse(format!("{buckets} buckets of {} groups are too many rows; use a longer interval", groups.len()));
+        return refuse(format!(
+            "{buckets} buckets of {} groups are too many rows; use a longer interval",
+            groups.len()
+        ));
     }
     for group in groups {
         let cells = total.group_cells(*group);
         for bucket in first..=last {
             let time = std::iter::once(Some(Cell::Signed(bucket.saturating_mul(width))));
-            let cells = time.chain(cells.iter().cloned()).chain(metrics_of(total, plan, *group, bucket)).collect();
-            table.rows.push(TableRow { cells, ..TableRow::default() });
+            let cells = time
+                .chain(cells.iter().cloned())
+                .chain(metrics_of(total, plan, *group, bucket))
+                .collect();
+            table.rows.push(TableRow {
+                cells,
+                ..TableRow::default()
+            });
         }
     }
     if plan.groups.is_empty() && plan.order == OrderBy::Time && plan.descending {

@@ -1,7 +1,7 @@
 //! What an aggregate request asks for, checked.
 
-use super::super::filter::ast::Subject;
 use super::super::QueryError;
+use super::super::filter::ast::Subject;
 use super::metric::{Metric, parse_subject};
 use super::{AggregateRequest, Interval};
 use crate::limits;
@@ -11,8 +11,25 @@ use crate::store::Snapshot;
 
 const NS_PER_S: i64 = 1_000_000_000;
 /// Widths that `auto` chooses from, seconds.
-const WIDTHS_S: [i64; 17] =
-    [1, 5, 10, 30, 60, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_592_000, 31_536_000, 315_360_000];
+const WIDTHS_S: [i64; 17] = [
+    1,
+    5,
+    10,
+    30,
+    60,
+    300,
+    600,
+    1_800,
+    3_600,
+    10_800,
+    21_600,
+    43_200,
+    86_400,
+    604_800,
+    2_592_000,
+    31_536_000,
+    315_360_000,
+];
 /// Buckets that `auto` aims at.
 const AUTO_BUCKETS: i64 = 120;
 /// Groups when the request does not say.
@@ -66,22 +83,43 @@ pub struct Plan {
 }
 
 fn wrong(parameter: &'static str, detail: String) -> QueryError {
-    QueryError::Request { parameter, detail, nearest: None }
+    QueryError::Request {
+        parameter,
+        detail,
+        nearest: None,
+    }
 }
 
 impl Plan {
     /// Checks a request.
     pub fn new(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Self, QueryError> {
-        let groups = request.group_by.iter().map(|name| parse_group(name)).collect::<Result<Vec<_>, _>>()?;
+        let groups = request
+            .group_by
+            .iter()
+            .map(|name| parse_group(name))
+            .collect::<Result<Vec<_>, _>>()?;
         if groups.len() > limits::GROUP_COLUMNS {
-            return Err(wrong("group_by", format!("at most {} columns to group by", limits::GROUP_COLUMNS)));
+            return Err(wrong(
+                "group_by",
+                format!("at most {} columns to group by", limits::GROUP_COLUMNS),
+            ));
         }
         let default = ["octets", "packets", "flows"].map(str::to_owned);
-        let names = if request.metrics.is_empty() { &default[..] } else { &request.metrics };
+        let names = if request.metrics.is_empty() {
+            &default[..]
+        } else {
+            &request.metrics
+        };
         if names.len() > limits::METRICS_PER_AGGREGATE {
-            return Err(wrong("metrics", format!("at most {} metrics", limits::METRICS_PER_AGGREGATE)));
+            return Err(wrong(
+                "metrics",
+                format!("at most {} metrics", limits::METRICS_PER_AGGREGATE),
+            ));
         }
-        let mut metrics = names.iter().map(|name| Metric::parse(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut metrics = names
+            .iter()
+            .map(|name| Metric::parse(name))
+            .collect::<Result<Vec<_>, _>>()?;
         let shown = metrics.len();
         let (order, descending) = parse_order(request.order_by.as_deref(), &groups, &mut metrics)?;
         if request.from_ns.zip(request.to_ns).is_some_and(|(from, to)| from >= to) {
@@ -89,13 +127,20 @@ impl Plan {
         }
         let stored = snapshot.span_ns().unwrap_or((0, 0));
         let from = request.from_ns.unwrap_or(stored.0);
-        let to = request.to_ns.unwrap_or(stored.1.saturating_add(1)).max(from.saturating_add(1));
+        let to = request
+            .to_ns
+            .unwrap_or(stored.1.saturating_add(1))
+            .max(from.saturating_add(1));
         let mut plan = Self {
             groups,
             metrics,
             shown,
             interval_ns: None,
-            limit: if request.limit == 0 { DEFAULT_LIMIT } else { request.limit.min(limits::ROWS_PER_AGGREGATE) },
+            limit: if request.limit == 0 {
+                DEFAULT_LIMIT
+            } else {
+                request.limit.min(limits::ROWS_PER_AGGREGATE)
+            },
             order,
             descending,
             from_ns: request.from_ns,
@@ -121,18 +166,25 @@ impl Plan {
     /// The bucket of a flow that starts at `start`: those that began before the time asked about are in the first.
     pub fn bucket(&self, start_ns: i64) -> i64 {
         let Some(width) = self.interval_ns else { return 0 };
-        self.from_ns.map_or(start_ns, |from| start_ns.max(from)).div_euclid(width)
+        self.from_ns
+            .map_or(start_ns, |from| start_ns.max(from))
+            .div_euclid(width)
     }
 
     /// Seconds a rate of one bucket, or of everything, is about.
     pub fn seconds(&self) -> f64 {
-        let ns = self.interval_ns.unwrap_or(self.span_ns.1.saturating_sub(self.span_ns.0));
+        let ns = self
+            .interval_ns
+            .unwrap_or(self.span_ns.1.saturating_sub(self.span_ns.0));
         (ns as f64 / NS_PER_S as f64).max(1e-9)
     }
 
     /// The same without buckets, to find the groups whose series are wanted.
     pub fn without_interval(&self) -> Self {
-        Self { interval_ns: None, ..self.clone() }
+        Self {
+            interval_ns: None,
+            ..self.clone()
+        }
     }
 }
 
@@ -141,7 +193,10 @@ fn parse_group(name: &str) -> Result<Group, QueryError> {
     let (field, prefix) = match name.rsplit_once('/') {
         Some((field, length)) => {
             let length = length.parse().ok().filter(|length| *length <= 128).ok_or_else(|| {
-                wrong("group_by", format!("'{}' has no prefix length from 0 to 128", cut(name, 48)))
+                wrong(
+                    "group_by",
+                    format!("'{}' has no prefix length from 0 to 128", cut(name, 48)),
+                )
             })?;
             (field, Some(length))
         }
@@ -153,16 +208,19 @@ fn parse_group(name: &str) -> Result<Group, QueryError> {
         Subject::Other(_) => true,
     };
     if prefix.is_some() && !is_ip {
-        return Err(wrong("group_by", format!("{subject} holds no addresses: a prefix length means nothing")));
+        return Err(wrong(
+            "group_by",
+            format!("{subject} holds no addresses: a prefix length means nothing"),
+        ));
     }
-    Ok(Group { name: name.to_owned(), subject, prefix })
+    Ok(Group {
+        name: name.to_owned(),
+        subject,
+        prefix,
+    })
 }
 
-fn parse_order(
-    text: Option<&str>,
-    groups: &[Group],
-    metrics: &mut Vec<Metric>,
-) -> Result<(OrderBy, bool), QueryError> {
+fn parse_order(text: Option<&str>, groups: &[Group], metrics: &mut Vec<Metric>) -> Result<(OrderBy, bool), QueryError> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
         return Ok((OrderBy::Metric(0), true));
     };
@@ -178,7 +236,11 @@ fn parse_order(
         return Ok((OrderBy::Metric(at), descending));
     }
     let metric = Metric::parse(name).map_err(|error| match error {
-        QueryError::Request { detail, nearest, .. } => QueryError::Request { parameter: "order_by", detail, nearest },
+        QueryError::Request { detail, nearest, .. } => QueryError::Request {
+            parameter: "order_by",
+            detail,
+            nearest,
+        },
         other => other,
     })?;
     metrics.push(metric);

@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::super::QueryError;
-use super::super::evaluate::compare_cells;
+use super::super::order::compare_cells;
 use super::local::{Local, Sums, too_many_groups, too_many_values};
 use super::metric::MetricKind;
 use super::plan::Plan;
@@ -23,7 +23,7 @@ const ABSENT: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 enum Sum {
     Flows(u64),
-    Sum(i128, f64),
+    Added(i128, f64),
     Avg(i128, f64, u64),
     Extreme(Option<Cell>),
     Unique(u64),
@@ -51,7 +51,11 @@ impl Total {
             _ => None,
         };
         Self {
-            keys: plan.groups.iter().map(|group| Values::new(&group.subject, group.prefix)).collect(),
+            keys: plan
+                .groups
+                .iter()
+                .map(|group| Values::new(&group.subject, group.prefix))
+                .collect(),
             uniques: plan.metrics.iter().map(|metric| unique(&metric.kind)).collect(),
             groups: HashMap::default(),
             group_keys: Vec::new(),
@@ -82,7 +86,9 @@ impl Total {
 
     /// Takes in what a segment gathered.
     pub fn add(&mut self, local: &Local<'_>, plan: &Plan) -> Result<(), QueryError> {
-        let store_error = |error: std::io::Error| QueryError::Store { detail: error.to_string() };
+        let store_error = |error: std::io::Error| QueryError::Store {
+            detail: error.to_string(),
+        };
         let numbers = self.key_numbers(local).map_err(store_error)?;
         // The cell of each local group, none for groups that are not wanted.
         let mut cells = Vec::with_capacity(local.groups.len());
@@ -157,14 +163,26 @@ impl Total {
 
     /// A group's values, as they were or as they are shown.
     pub fn group_cells(&self, group: usize) -> Vec<Option<Cell>> {
-        let Some(key) = self.group_keys.get(group) else { return Vec::new() };
-        self.keys.iter().zip(key.iter()).map(|(values, number)| values.cell(*number)).collect()
+        let Some(key) = self.group_keys.get(group) else {
+            return Vec::new();
+        };
+        self.keys
+            .iter()
+            .zip(key.iter())
+            .map(|(values, number)| values.cell(*number))
+            .collect()
     }
 
     /// A group's values before prefixes became text.
     pub fn raw_group_cells(&self, group: usize) -> Vec<Option<Cell>> {
-        let Some(key) = self.group_keys.get(group) else { return Vec::new() };
-        self.keys.iter().zip(key.iter()).map(|(values, number)| values.raw_cell(*number)).collect()
+        let Some(key) = self.group_keys.get(group) else {
+            return Vec::new();
+        };
+        self.keys
+            .iter()
+            .zip(key.iter())
+            .map(|(values, number)| values.raw_cell(*number))
+            .collect()
     }
 
     /// First and last bucket.
@@ -191,7 +209,9 @@ impl Total {
         let metric = plan.metrics.get(at)?;
         let cell = self.cells.get(&(u32::try_from(group).ok()?, bucket));
         let nothing = empty(&metric.kind);
-        let sum = cell.and_then(|cell| self.sums.get(at)?.get(*cell as usize)).unwrap_or(&nothing);
+        let sum = cell
+            .and_then(|cell| self.sums.get(at)?.get(*cell as usize))
+            .unwrap_or(&nothing);
         value(&metric.kind, metric.shown().0, sum, plan.seconds())
     }
 }
@@ -199,7 +219,7 @@ impl Total {
 fn empty(kind: &MetricKind) -> Sum {
     match kind {
         MetricKind::Flows | MetricKind::FlowRate => Sum::Flows(0),
-        MetricKind::Sum(_) | MetricKind::Rate(..) => Sum::Sum(0, 0.0),
+        MetricKind::Sum(_) | MetricKind::Rate(..) => Sum::Added(0, 0.0),
         MetricKind::Avg(_) => Sum::Avg(0, 0.0, 0),
         MetricKind::Min(_) | MetricKind::Max(_) => Sum::Extreme(None),
         MetricKind::Unique(_) => Sum::Unique(0),
@@ -227,34 +247,46 @@ fn take_in(
             }
         }),
         Sums::Sum(whole, floats) => each(sums, cells, whole.iter().zip(floats), |sum, (whole, float)| {
-            if let Sum::Sum(slot, float_slot) = sum {
+            if let Sum::Added(slot, float_slot) = sum {
                 *slot += whole;
                 *float_slot += float;
             }
         }),
         Sums::Avg(whole, floats, counts) => {
-            each(sums, cells, whole.iter().zip(floats).zip(counts), |sum, ((whole, float), count)| {
-                if let Sum::Avg(slot, float_slot, count_slot) = sum {
-                    *slot += whole;
-                    *float_slot += float;
-                    *count_slot += count;
-                }
-            });
+            each(
+                sums,
+                cells,
+                whole.iter().zip(floats).zip(counts),
+                |sum, ((whole, float), count)| {
+                    if let Sum::Avg(slot, float_slot, count_slot) = sum {
+                        *slot += whole;
+                        *float_slot += float;
+                        *count_slot += count;
+                    }
+                },
+            );
         }
         Sums::Extreme(codes, largest) => {
             for (group, code) in codes.iter().enumerate() {
-                let (Some(cell), Some(code), Some(reader)) = (cell_of(group), code, reader) else { continue };
+                let (Some(cell), Some(code), Some(reader)) = (cell_of(group), code, reader) else {
+                    continue;
+                };
                 let value = reader.cell(*code)?;
                 if let Some(Sum::Extreme(slot)) = sums.get_mut(cell as usize) {
                     let wanted = if *largest { Ordering::Greater } else { Ordering::Less };
-                    if slot.as_ref().is_none_or(|held| compare_cells(&value, held) == Some(wanted)) {
+                    if slot
+                        .as_ref()
+                        .is_none_or(|held| compare_cells(&value, held) == Some(wanted))
+                    {
                         *slot = Some(value);
                     }
                 }
             }
         }
         Sums::Unique(seen) => {
-            let (Some((values, pairs)), Some(reader)) = (unique, reader) else { return Ok(0) };
+            let (Some((values, pairs)), Some(reader)) = (unique, reader) else {
+                return Ok(0);
+            };
             let mut known: HashMap<(u8, u64), u32, RandomState> = HashMap::default();
             for (group, code) in seen.keys() {
                 let Some(cell) = cell_of(*group as usize) else { continue };
@@ -277,7 +309,8 @@ fn take_in(
         Sums::All(all) => {
             let Some(reader) = reader else { return Ok(0) };
             for (group, code) in all {
-                let Some(Sum::All(floats, whole)) = cell_of(*group as usize).and_then(|cell| sums.get_mut(cell as usize))
+                let Some(Sum::All(floats, whole)) =
+                    cell_of(*group as usize).and_then(|cell| sums.get_mut(cell as usize))
                 else {
                     continue;
                 };
@@ -314,21 +347,31 @@ fn value(kind: &MetricKind, shown: ColumnKind, sum: &Sum, seconds: f64) -> Optio
         (MetricKind::FlowRate, Sum::Flows(flows)) => Cell::Float(*flows as f64 / seconds),
         (_, Sum::Flows(flows)) => Cell::Number(*flows),
         (_, Sum::Unique(values)) => Cell::Number(*values),
-        (MetricKind::Rate(_, by), Sum::Sum(whole, _)) => Cell::Float(*whole as f64 * *by as f64 / seconds),
+        (MetricKind::Rate(_, by), Sum::Added(whole, _)) => Cell::Float(*whole as f64 * *by as f64 / seconds),
         // Elements may be whole in one segment and not in the next.
-        (_, Sum::Sum(whole, floats)) if shown == ColumnKind::Float => Cell::Float(*whole as f64 + floats),
-        (_, Sum::Sum(whole, _)) => whole_cell(shown, *whole),
+        (_, Sum::Added(whole, floats)) if shown == ColumnKind::Float => Cell::Float(*whole as f64 + floats),
+        (_, Sum::Added(whole, _)) => whole_cell(shown, *whole),
         (_, Sum::Avg(_, _, 0)) => return None,
         (_, Sum::Avg(whole, floats, count)) => {
             let mean = (*whole as f64 + floats) / *count as f64;
-            if shown == ColumnKind::Duration { Cell::Signed(mean.round() as i64) } else { Cell::Float(mean) }
+            if shown == ColumnKind::Duration {
+                Cell::Signed(mean.round() as i64)
+            } else {
+                Cell::Float(mean)
+            }
         }
         (_, Sum::Extreme(cell)) => cell.clone()?,
         (MetricKind::Quantile(_, share), Sum::All(floats, whole)) => {
             if floats.is_empty() {
-                return whole.get(rank(*share, whole.len())?).map(|value| whole_cell(shown, *value));
+                return whole
+                    .get(rank(*share, whole.len())?)
+                    .map(|value| whole_cell(shown, *value));
             }
-            let mut all: Vec<f64> = whole.iter().map(|value| *value as f64).chain(floats.iter().copied()).collect();
+            let mut all: Vec<f64> = whole
+                .iter()
+                .map(|value| *value as f64)
+                .chain(floats.iter().copied())
+                .collect();
             all.sort_by(f64::total_cmp);
             Cell::Float(*all.get(rank(*share, all.len())?)?)
         }

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use tantivy::columnar::MonotonicallyMappableToU64;
 
-use super::super::evaluate::EndColumn;
+use super::super::ends::EndColumn;
 use super::super::filter::ast::Subject;
 use super::super::scan::first_codes;
 use crate::normalize::columns::{ColumnKind, id};
@@ -35,7 +35,11 @@ impl<'s> Reader<'s> {
             return EndColumn::open(open).map_or(Self::Absent, Self::End);
         }
         let codes = super::super::evaluate::subject_codes(open, subject);
-        if codes.is_empty() { Self::Absent } else { Self::Codes(codes) }
+        if codes.is_empty() {
+            Self::Absent
+        } else {
+            Self::Codes(codes)
+        }
     }
 
     /// Codes of documents, in their order.
@@ -125,7 +129,12 @@ impl Values {
     /// For values of a subject; addresses are cut to `prefix` bits.
     pub fn new(subject: &Subject, prefix: Option<u32>) -> Self {
         let is_mac = matches!(subject, Subject::Column(column) if column.column().kind == ColumnKind::Mac);
-        Self { numbers: HashMap::default(), cells: Vec::new(), prefix, is_mac }
+        Self {
+            numbers: HashMap::default(),
+            cells: Vec::new(),
+            prefix,
+            is_mac,
+        }
     }
 
     /// The number of a value.
@@ -195,7 +204,13 @@ mod tests {
         let v6 = values.number(of("2001:db8::1"));
         assert_eq!(values.cell(a), Some(Cell::Text("10.1.2.0/24".into())));
         assert_eq!(values.cell(v6), Some(Cell::Text("2001:d00::/24".into())));
-        assert_eq!(cut_address(ip_to_u128("10.1.2.3".parse().unwrap()), 0), ip_to_u128("0.0.0.0".parse().unwrap()));
-        assert_eq!(cut_address(ip_to_u128("2001:db8::1".parse().unwrap()), 128), ip_to_u128("2001:db8::1".parse().unwrap()));
+        assert_eq!(
+            cut_address(ip_to_u128("10.1.2.3".parse().unwrap()), 0),
+            ip_to_u128("0.0.0.0".parse().unwrap())
+        );
+        assert_eq!(
+            cut_address(ip_to_u128("2001:db8::1".parse().unwrap()), 128),
+            ip_to_u128("2001:db8::1".parse().unwrap())
+        );
     }
 }

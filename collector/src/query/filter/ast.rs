@@ -93,7 +93,10 @@ impl Operator {
 
     /// As it is written.
     pub fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(operator, _)| *operator == self).map_or("=", |(_, text)| text)
+        Self::ALL
+            .iter()
+            .find(|(operator, _)| *operator == self)
+            .map_or("=", |(_, text)| text)
     }
 
     /// Whether it holds for two values in this order.

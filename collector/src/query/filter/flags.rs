@@ -18,7 +18,12 @@ pub fn flag_letters(bits: u64) -> String {
     if bits == 0 || bits >> LETTERS.len() != 0 {
         return bits.to_string();
     }
-    LETTERS.iter().enumerate().filter(|(at, _)| bits >> at & 1 == 1).map(|(_, letter)| *letter).collect()
+    LETTERS
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| bits >> at & 1 == 1)
+        .map(|(_, letter)| *letter)
+        .collect()
 }
 
 #[cfg(test)]

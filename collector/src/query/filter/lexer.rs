@@ -39,7 +39,11 @@ pub(super) struct Lexer<'t> {
 
 /// Ends a word.
 fn is_special(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '(' | ')' | '"' | '\'' | ',' | '=' | '!' | '<' | '>' | '~' | '&' | '|')
+    c.is_whitespace()
+        || matches!(
+            c,
+            '(' | ')' | '"' | '\'' | ',' | '=' | '!' | '<' | '>' | '~' | '&' | '|'
+        )
 }
 
 impl<'t> Lexer<'t> {
@@ -76,12 +80,22 @@ impl<'t> Lexer<'t> {
             ("&", Token::End),
             ("|", Token::End),
         ];
-        let operators = Operator::ALL.iter().map(|(operator, text)| (*text, Token::Operator(*operator)));
-        let found = pieces.into_iter().chain(operators).find(|(text, _)| rest.starts_with(text));
+        let operators = Operator::ALL
+            .iter()
+            .map(|(operator, text)| (*text, Token::Operator(*operator)));
+        let found = pieces
+            .into_iter()
+            .chain(operators)
+            .find(|(text, _)| rest.starts_with(text));
         if let Some((text, token)) = found {
             if token == Token::End {
                 let expected = vec![format!("{text}{text}")];
-                return Err(FilterError::new(start, 1, format!("a single '{text}' means nothing"), expected));
+                return Err(FilterError::new(
+                    start,
+                    1,
+                    format!("a single '{text}' means nothing"),
+                    expected,
+                ));
             }
             self.at += text.len();
             return Ok((token, Span { start, end: self.at }));
@@ -98,7 +112,10 @@ impl<'t> Lexer<'t> {
             _ => {
                 let length = rest.find(is_special).unwrap_or(rest.len());
                 self.at += length;
-                Ok((Token::Word(rest.get(..length).unwrap_or_default().to_owned()), Span { start, end: self.at }))
+                Ok((
+                    Token::Word(rest.get(..length).unwrap_or_default().to_owned()),
+                    Span { start, end: self.at },
+                ))
             }
         }
     }
@@ -140,6 +157,11 @@ impl<'t> Lexer<'t> {
             }
         }
         let length = self.text.len() - start;
-        Err(FilterError::new(start, length, format!("{end} is opened and not closed"), vec![end.to_string()]))
+        Err(FilterError::new(
+            start,
+            length,
+            format!("{end} is opened and not closed"),
+            vec![end.to_string()],
+        ))
     }
 }

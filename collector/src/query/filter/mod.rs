@@ -41,7 +41,13 @@ pub struct FilterError {
 
 impl FilterError {
     fn new(offset: usize, len: usize, detail: String, expected: Vec<String>) -> Self {
-        Self { offset, len, detail, expected, nearest: None }
+        Self {
+            offset,
+            len,
+            detail,
+            expected,
+            nearest: None,
+        }
     }
 }
 
@@ -70,7 +76,12 @@ pub fn parse(text: &str, now_ns: i64) -> Result<Option<Filter>, FilterError> {
 pub fn parse_with(text: &str, context: Context<'_>) -> Result<Option<Filter>, FilterError> {
     if text.len() > limits::FILTER_OCTETS {
         let detail = format!("a filter has at most {} octets", limits::FILTER_OCTETS);
-        return Err(FilterError::new(limits::FILTER_OCTETS, text.len() - limits::FILTER_OCTETS, detail, Vec::new()));
+        return Err(FilterError::new(
+            limits::FILTER_OCTETS,
+            text.len() - limits::FILTER_OCTETS,
+            detail,
+            Vec::new(),
+        ));
     }
     let parser = Parser::new(text, context)?;
     if parser.is_at_end() {
@@ -99,5 +110,9 @@ pub fn nearest<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> Option<S
 /// A word as errors show it.
 fn shown(word: &str) -> String {
     let shown = crate::normalize::row::cut(word, 48);
-    if shown.len() == word.len() { word.to_owned() } else { format!("{shown}..") }
+    if shown.len() == word.len() {
+        word.to_owned()
+    } else {
+        format!("{shown}..")
+    }
 }

@@ -84,7 +84,12 @@ impl<'t, 'c> Parser<'t, 'c> {
 
     pub(super) fn fault(&self, detail: &str, expected: &[&str]) -> FilterError {
         let expected = expected.iter().map(|text| (*text).to_owned()).collect();
-        FilterError::new(self.span.start, self.span.end - self.span.start, detail.to_owned(), expected)
+        FilterError::new(
+            self.span.start,
+            self.span.end - self.span.start,
+            detail.to_owned(),
+            expected,
+        )
     }
 
     pub(super) fn is_word(&self, word: &str) -> bool {
@@ -112,7 +117,13 @@ impl<'t, 'c> Parser<'t, 'c> {
     }
 
     pub(super) fn node(&self, start: usize, kind: NodeKind) -> Node {
-        Node { kind, span: Span { start, end: self.behind } }
+        Node {
+            kind,
+            span: Span {
+                start,
+                end: self.behind,
+            },
+        }
     }
 
     fn or(&mut self) -> Parsed<Node> {
@@ -162,7 +173,13 @@ impl<'t, 'c> Parser<'t, 'c> {
                 return Err(self.fault("'(' is opened and not closed", &[")", "and", "or"]));
             }
             self.advance()?;
-            Node { span: Span { start, end: self.behind }, ..inner }
+            Node {
+                span: Span {
+                    start,
+                    end: self.behind,
+                },
+                ..inner
+            }
         } else {
             self.leaf()?
         };
@@ -197,8 +214,14 @@ impl<'t, 'c> Parser<'t, 'c> {
                 let pattern = self.pattern(&text, start)?;
                 Ok(self.node(start, NodeKind::Test(Test::Word(pattern))))
             }
-            Token::End => Err(self.fault("something is missing at the end", &["a column", "a condition", "(", "not"])),
-            _ => Err(self.fault("a condition cannot start here", &["a column", "a condition", "(", "not"])),
+            Token::End => Err(self.fault(
+                "something is missing at the end",
+                &["a column", "a condition", "(", "not"],
+            )),
+            _ => Err(self.fault(
+                "a condition cannot start here",
+                &["a column", "a condition", "(", "not"],
+            )),
         }
     }
 
@@ -212,7 +235,12 @@ impl<'t, 'c> Parser<'t, 'c> {
         self.lexer = lexer;
         self.span = span;
         Pattern::regex(&text).map_err(|detail| {
-            FilterError::new(span.start, span.end - span.start, detail, vec!["a regular expression".to_owned()])
+            FilterError::new(
+                span.start,
+                span.end - span.start,
+                detail,
+                vec!["a regular expression".to_owned()],
+            )
         })
     }
 
@@ -225,7 +253,10 @@ impl<'t, 'c> Parser<'t, 'c> {
         let span = self.span;
         let lower = word.to_ascii_lowercase();
         if ["and", "or", "in"].contains(&lower.as_str()) {
-            return Err(self.fault(&format!("'{word}' cannot start a condition"), &["a column", "a condition", "("]));
+            return Err(self.fault(
+                &format!("'{word}' cannot start a condition"),
+                &["a column", "a condition", "("],
+            ));
         }
         self.advance()?;
         if lower == "exists" {
@@ -279,7 +310,9 @@ impl<'t, 'c> Parser<'t, 'c> {
             return Ok(Subject::Other(element.name.to_string()));
         }
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|octet| octet.is_ascii_digit());
-        let by_number = word.split_once('.').is_some_and(|(pen, id)| is_number(pen) && is_number(id));
+        let by_number = word
+            .split_once('.')
+            .is_some_and(|(pen, id)| is_number(pen) && is_number(id));
         if by_number || self.context.seen.is_some_and(|seen| seen(word)) {
             return Ok(Subject::Other(word.to_owned()));
         }
@@ -332,7 +365,12 @@ impl<'t, 'c> Parser<'t, 'c> {
         let is_order = !matches!(operator, Operator::Equal | Operator::NotEqual);
         if is_order && matches!(value, Literal::Net(..) | Literal::Bool(_)) {
             let detail = format!("'{}' has no order", operator.as_str());
-            return Err(FilterError::new(span.start, span.end - span.start, detail, vec!["=".into(), "!=".into()]));
+            return Err(FilterError::new(
+                span.start,
+                span.end - span.start,
+                detail,
+                vec!["=".into(), "!=".into()],
+            ));
         }
         Ok(value)
     }
@@ -384,7 +422,9 @@ impl<'t, 'c> Parser<'t, 'c> {
 
     /// `~` and what stands behind it.
     fn matches(&mut self, subject: Subject) -> Parsed<Test> {
-        let flags = [id::TCP_FLAGS, id::REV_TCP_FLAGS].map(Subject::Column).contains(&subject);
+        let flags = [id::TCP_FLAGS, id::REV_TCP_FLAGS]
+            .map(Subject::Column)
+            .contains(&subject);
         let is_text = match &subject {
             Subject::Column(column) => column.column().kind == ColumnKind::Text,
             Subject::Other(_) => true,
@@ -397,7 +437,10 @@ impl<'t, 'c> Parser<'t, 'c> {
         match self.token.clone() {
             Token::Word(text) | Token::Quoted(text) if flags => {
                 let mask = flag_bits(&text).or_else(|| number(&text)).ok_or_else(|| {
-                    self.fault(&format!("'{}' are no flags", super::shown(&text)), &["flags: FSRPAUEW, as in SA"])
+                    self.fault(
+                        &format!("'{}' are no flags", super::shown(&text)),
+                        &["flags: FSRPAUEW, as in SA"],
+                    )
                 })?;
                 self.advance()?;
                 Ok(Test::Flags(subject, mask))

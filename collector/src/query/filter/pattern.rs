@@ -78,9 +78,16 @@ impl Pattern {
             .map_err(|error| {
                 let text = error.to_string();
                 let last = text.lines().last().unwrap_or_default().trim();
-                format!("the pattern cannot be used: {}", last.strip_prefix("error: ").unwrap_or(last))
+                format!(
+                    "the pattern cannot be used: {}",
+                    last.strip_prefix("error: ").unwrap_or(last)
+                )
             })?;
-        Ok(Self { text: text.to_owned(), kind, regex })
+        Ok(Self {
+            text: text.to_owned(),
+            kind,
+            regex,
+        })
     }
 
     /// Whether a text fits.

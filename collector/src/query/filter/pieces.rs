@@ -56,11 +56,21 @@ pub fn pieces(text: &str) -> Vec<Piece> {
                 let rest = text.get(error.offset..).unwrap_or_default();
                 if let Some(open) = rest.strip_prefix(['"', '\'']) {
                     let (text, start, end) = (open.to_owned(), error.offset, text.len());
-                    pieces.push(Piece { kind: PieceKind::Quoted, text, start, end });
+                    pieces.push(Piece {
+                        kind: PieceKind::Quoted,
+                        text,
+                        start,
+                        end,
+                    });
                 }
                 return pieces;
             }
         };
-        pieces.push(Piece { kind, text: word, start: span.start, end: span.end });
+        pieces.push(Piece {
+            kind,
+            text: word,
+            start: span.start,
+            end: span.end,
+        });
     }
 }

@@ -16,7 +16,10 @@ pub const SHORT_WORDS: &[(&str, &str)] = &[
     ("port", "a port at either end: port 53"),
     ("portrange", "ports at either end: portrange 6000-6063"),
     ("src", "of the source: src host, src net, src port, src as, src mac"),
-    ("dst", "of the destination: dst host, dst net, dst port, dst as, dst mac"),
+    (
+        "dst",
+        "of the destination: dst host, dst net, dst port, dst as, dst mac",
+    ),
     ("as", "an autonomous system at either end: as 64496"),
     ("mac", "a MAC address at either end"),
     ("tcp", "protocol TCP"),
@@ -87,14 +90,20 @@ impl Parser<'_, '_> {
             }
             _ => {}
         }
-        let Some((_, protocol)) = BARE_PROTOCOLS.iter().find(|(name, _)| *name == word) else { return Ok(None) };
+        let Some((_, protocol)) = BARE_PROTOCOLS.iter().find(|(name, _)| *name == word) else {
+            return Ok(None);
+        };
         if self.is_behind_name() {
             return Ok(None);
         }
         let protocol = self.equal(id::PROTO, Literal::Number(*protocol), start);
         // `tcp dst port 80` as tcpdump takes it.
-        let qualifier = ["src", "dst", "host", "net", "port", "portrange"].into_iter().find(|word| self.is_word(word));
-        let Some(qualifier) = qualifier else { return Ok(Some(protocol)) };
+        let qualifier = ["src", "dst", "host", "net", "port", "portrange"]
+            .into_iter()
+            .find(|word| self.is_word(word));
+        let Some(qualifier) = qualifier else {
+            return Ok(Some(protocol));
+        };
         let span = self.span;
         self.advance()?;
         let rest = match self.short(qualifier, span)? {
@@ -112,7 +121,10 @@ impl Parser<'_, '_> {
     }
 
     fn equal(&self, column: ColumnId, value: Literal, start: usize) -> Node {
-        self.node(start, NodeKind::Test(Test::Compare(Subject::Column(column), Operator::Equal, value)))
+        self.node(
+            start,
+            NodeKind::Test(Test::Compare(Subject::Column(column), Operator::Equal, value)),
+        )
     }
 
     fn is_address(&self) -> bool {
@@ -128,7 +140,10 @@ impl Parser<'_, '_> {
         if self.is_address() {
             return self.qualified("host", end, start);
         }
-        Err(self.fault("an end of the flow needs a word here", &["host", "net", "port", "as", "mac", "an address"]))
+        Err(self.fault(
+            "an end of the flow needs a word here",
+            &["host", "net", "port", "as", "mac", "an address"],
+        ))
     }
 
     fn qualified(&mut self, word: &str, end: End, start: usize) -> Parsed<Node> {
@@ -147,7 +162,9 @@ impl Parser<'_, '_> {
                     return Err(self.fault("a network was expected", &["10/8", "192.168", "2001:db8::/32"]));
                 };
                 self.advance()?;
-                Ok(self.join(columns, start, |column| Test::Compare(column, Operator::Equal, net.clone())))
+                Ok(self.join(columns, start, |column| {
+                    Test::Compare(column, Operator::Equal, net.clone())
+                }))
             }
             _ => self.comparisons(columns, start),
         }
@@ -155,7 +172,9 @@ impl Parser<'_, '_> {
 
     /// An optional operator and its value, for one column or either of two.
     fn comparisons(&mut self, columns: &[ColumnId], start: usize) -> Parsed<Node> {
-        let Some(first) = columns.first() else { return Err(self.fault("a column was expected", &[])) };
+        let Some(first) = columns.first() else {
+            return Err(self.fault("a column was expected", &[]));
+        };
         let subject = Subject::Column(*first);
         if self.is_word("in") {
             self.advance()?;
@@ -190,7 +209,10 @@ impl Parser<'_, '_> {
                 let test = Test::Compare(Subject::Column(*column), operator, Literal::Number(value));
                 self.node(start, NodeKind::Test(test))
             };
-            let bounds = vec![bound(Operator::GreaterOrEqual, first), bound(Operator::LessOrEqual, last)];
+            let bounds = vec![
+                bound(Operator::GreaterOrEqual, first),
+                bound(Operator::LessOrEqual, last),
+            ];
             self.node(start, NodeKind::And(bounds))
         };
         let mut nodes: Vec<Node> = columns.iter().map(both).collect();
@@ -206,7 +228,9 @@ impl Parser<'_, '_> {
 
     /// `port != 53` is about both ends, everything else about either.
     fn join_as(&self, columns: &[ColumnId], start: usize, all: bool, test: impl Fn(Subject) -> Test) -> Node {
-        let tests = columns.iter().map(|column| self.node(start, NodeKind::Test(test(Subject::Column(*column)))));
+        let tests = columns
+            .iter()
+            .map(|column| self.node(start, NodeKind::Test(test(Subject::Column(*column)))));
         let mut nodes: Vec<Node> = tests.collect();
         match nodes.len() {
             1 => nodes.remove(0),

@@ -33,14 +33,20 @@ fn every_form_means_what_it_says() {
         ("SRC.IP IN (10/8, 192.168.0.1)", "src.ip in (10.0.0.0/8, 192.168.0.1)"),
         ("dst.port in (53 853)", "dst.port in (53, 853)"),
         ("not dns.rcode = NOERROR", "not dns.rcode = 0"),
-        ("!(proto=tcp)&&octets>10M||packets>=1.5k", "(not proto = 6 and octets > 10000000) or packets >= 1500"),
+        (
+            "!(proto=tcp)&&octets>10M||packets>=1.5k",
+            "(not proto = 6 and octets > 10000000) or packets >= 1500",
+        ),
         ("dns.latency > 200ms", "dns.latency > 200000000ns"),
         ("duration <= 1h30m", "duration <= 5400000000000ns"),
         ("octets < 64KiB", "octets < 65536"),
         ("src.as != dst.as", "src.as != dst.as"),
         ("dns.qname ~ \"*.example.com\"", "dns.qname ~ \"*.example.com\""),
         ("dns.qname ~ /^a\\/b(c|d) e/", "dns.qname ~ /^a\\/b(c|d) e/"),
-        ("dns.qname exists and exists tls.sni", "dns.qname exists and tls.sni exists"),
+        (
+            "dns.qname exists and exists tls.sni",
+            "dns.qname exists and tls.sni exists",
+        ),
         ("host 10.0.0.1", "src.ip = 10.0.0.1 or dst.ip = 10.0.0.1"),
         ("10.0.0.1", "src.ip = 10.0.0.1 or dst.ip = 10.0.0.1"),
         ("net 10/8", "src.ip = 10.0.0.0/8 or dst.ip = 10.0.0.0/8"),
@@ -57,7 +63,10 @@ fn every_form_means_what_it_says() {
         ("src mac 00:11:22:33:44:55", "src.mac = 00:11:22:33:44:55"),
         ("tcp", "proto = 6"),
         ("tcp dst port 443", "proto = 6 and dst.port = 443"),
-        ("udp and not port 53", "proto = 17 and (not (src.port = 53 or dst.port = 53))"),
+        (
+            "udp and not port 53",
+            "proto = 17 and (not (src.port = 53 or dst.port = 53))",
+        ),
         ("proto udp", "proto = 17"),
         ("proto 17", "proto = 17"),
         ("ip6", "ip.version = 6"),
@@ -80,13 +89,24 @@ fn every_form_means_what_it_says() {
         if text == "'it''s'" || text.starts_with("ciscoFirewall") {
             continue;
         }
-        assert_eq!(shown(text), wanted.replace("(not (src.port = 53 or dst.port = 53))", "not (src.port = 53 or dst.port = 53)"), "{text}");
+        assert_eq!(
+            shown(text),
+            wanted.replace(
+                "(not (src.port = 53 or dst.port = 53))",
+                "not (src.port = 53 or dst.port = 53)"
+            ),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn what_is_shown_is_understood_the_same_way() {
-    for text in ["host 10/8 and (tcp or not udp) and not (a or b)", "((a and b) and c) or d", "not not tcp"] {
+    for text in [
+        "host 10/8 and (tcp or not udp) and not (a or b)",
+        "((a and b) and c) or d",
+        "not not tcp",
+    ] {
         let filter = parse(text, NOW).unwrap();
         assert_eq!(parse(&shown(text), NOW).unwrap(), filter, "{text}");
     }
@@ -96,7 +116,13 @@ fn what_is_shown_is_understood_the_same_way() {
 fn errors_name_the_place_and_what_would_be_right() {
     // Text, offset, length, a part of the message, the nearest name.
     let cases: [(&str, usize, usize, &str, Option<&str>); 25] = [
-        ("src.ipp = 10.0.0.1", 0, 7, "no column or element 'src.ipp'", Some("src.ip")),
+        (
+            "src.ipp = 10.0.0.1",
+            0,
+            7,
+            "no column or element 'src.ipp'",
+            Some("src.ip"),
+        ),
         ("tcp and octests > 5", 8, 7, "no column or element", Some("octets")),
         ("src.ip", 6, 0, "needs a comparison", None),
         ("src.ip 10.0.0.1", 7, 8, "needs a comparison", None),

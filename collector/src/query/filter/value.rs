@@ -33,9 +33,9 @@ pub(super) fn literal(subject: &Subject, word: &str, is_quoted: bool, now_ns: i6
 fn column_literal(column: &Column, flags: bool, word: &str, now_ns: i64) -> Result<Literal, Expected> {
     let expect = |what: &str| vec![what.to_owned()];
     match column.kind {
-        ColumnKind::Time => {
-            parse_time(word, now_ns).map(Literal::Time).map_err(|_| expect("a time: 2026-01-01T00:00:00Z, now-1h, -15m"))
-        }
+        ColumnKind::Time => parse_time(word, now_ns)
+            .map(Literal::Time)
+            .map_err(|_| expect("a time: 2026-01-01T00:00:00Z, now-1h, -15m")),
         ColumnKind::Duration if word == "0" => Ok(Literal::Duration(0)),
         ColumnKind::Duration => {
             let (sign, digits) = word.strip_prefix('-').map_or((1, word), |rest| (-1, rest));
@@ -44,12 +44,20 @@ fn column_literal(column: &Column, flags: bool, word: &str, now_ns: i64) -> Resu
                 .map_err(|_| expect("a duration with its unit: 200ms, 5s, 1h30m"))
         }
         ColumnKind::Ip => address(word).ok_or_else(|| expect("an address or network: 10.0.0.1, 10/8, 2001:db8::/32")),
-        ColumnKind::Mac => mac(word).map(Literal::Mac).ok_or_else(|| expect("a MAC address: 00:11:22:33:44:55")),
-        ColumnKind::Bool => boolean(word).map(Literal::Bool).ok_or_else(|| vec!["true".to_owned(), "false".to_owned()]),
-        ColumnKind::Float => float(word).map(Literal::Float).ok_or_else(|| expect("a number: 10, 1.5, 10M")),
+        ColumnKind::Mac => mac(word)
+            .map(Literal::Mac)
+            .ok_or_else(|| expect("a MAC address: 00:11:22:33:44:55")),
+        ColumnKind::Bool => boolean(word)
+            .map(Literal::Bool)
+            .ok_or_else(|| vec!["true".to_owned(), "false".to_owned()]),
+        ColumnKind::Float => float(word)
+            .map(Literal::Float)
+            .ok_or_else(|| expect("a number: 10, 1.5, 10M")),
         ColumnKind::Text => Ok(Literal::Text(word.to_owned())),
         ColumnKind::Number => {
-            let number = number(word).or_else(|| column.code(word)).or_else(|| flags.then(|| flag_bits(word)).flatten());
+            let number = number(word)
+                .or_else(|| column.code(word))
+                .or_else(|| flags.then(|| flag_bits(word)).flatten());
             number.map(Literal::Number).ok_or_else(|| {
                 let mut expected = expect("a whole number: 10, 10M, 64KiB, 0x1f");
                 if flags {
@@ -66,15 +74,17 @@ fn element_literal(element: &Element, word: &str, is_quoted: bool, now_ns: i64) 
     let data_type = element.data_type;
     let code = || element.codes.and_then(|codes| codes.code(word)).map(Literal::Number);
     if data_type.is_integer() {
-        return signed_number(word).or_else(code).ok_or_else(|| vec!["a whole number: 10, 10M, 0x1f".to_owned()]);
+        return signed_number(word)
+            .or_else(code)
+            .ok_or_else(|| vec!["a whole number: 10, 10M, 0x1f".to_owned()]);
     }
     match data_type {
-        DataType::Float32 | DataType::Float64 => {
-            float(word).map(Literal::Float).ok_or_else(|| vec!["a number: 10, 1.5".to_owned()])
-        }
-        DataType::Boolean => {
-            boolean(word).map(Literal::Bool).ok_or_else(|| vec!["true".to_owned(), "false".to_owned()])
-        }
+        DataType::Float32 | DataType::Float64 => float(word)
+            .map(Literal::Float)
+            .ok_or_else(|| vec!["a number: 10, 1.5".to_owned()]),
+        DataType::Boolean => boolean(word)
+            .map(Literal::Bool)
+            .ok_or_else(|| vec!["true".to_owned(), "false".to_owned()]),
         DataType::Ipv4Address | DataType::Ipv6Address => {
             address(word).ok_or_else(|| vec!["an address or network".to_owned()])
         }
@@ -109,7 +119,11 @@ fn float_or_number(value: f64) -> Literal {
     if value.fract() != 0.0 || value.abs() > 9e18 {
         return Literal::Float(value);
     }
-    if value < 0.0 { Literal::Negative(value as i64) } else { Literal::Number(value as u64) }
+    if value < 0.0 {
+        Literal::Negative(value as i64)
+    } else {
+        Literal::Number(value as u64)
+    }
 }
 
 fn signed_number(word: &str) -> Option<Literal> {
@@ -117,7 +131,11 @@ fn signed_number(word: &str) -> Option<Literal> {
         Some(digits) => {
             let value = number(digits)?;
             let value = i64::try_from(value).ok()?;
-            Some(if value == 0 { Literal::Number(0) } else { Literal::Negative(-value) })
+            Some(if value == 0 {
+                Literal::Number(0)
+            } else {
+                Literal::Negative(-value)
+            })
         }
         None => number(word).map(Literal::Number),
     }
@@ -149,7 +167,9 @@ pub(super) fn number(word: &str) -> Option<u64> {
     if let Some(digits) = word.strip_prefix("0x") {
         return u64::from_str_radix(digits, 16).ok();
     }
-    let end = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
+    let end = word
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(word.len());
     let (digits, unit) = word.split_at(end);
     if digits.is_empty() || digits.starts_with('.') || digits.ends_with('.') {
         return None;
@@ -157,14 +177,19 @@ pub(super) fn number(word: &str) -> Option<u64> {
     let by = multiple(unit)?;
     let value = scaled(digits, by)?;
     // 1.5 octets is no whole number, 1.5k is.
-    let fraction = digits.split_once('.').map_or("", |(_, fraction)| fraction).trim_end_matches('0');
+    let fraction = digits
+        .split_once('.')
+        .map_or("", |(_, fraction)| fraction)
+        .trim_end_matches('0');
     let is_whole = fraction.is_empty()
         || (fraction.parse::<u128>().ok()? * u128::from(by)).is_multiple_of(10u128.pow(fraction.len() as u32));
     is_whole.then_some(value)
 }
 
 fn float(word: &str) -> Option<f64> {
-    let end = word.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '-' | '+' | 'e' | 'E')).unwrap_or(word.len());
+    let end = word
+        .find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '-' | '+' | 'e' | 'E'))
+        .unwrap_or(word.len());
     let (digits, unit) = word.split_at(end);
     let value: f64 = digits.parse().ok()?;
     let value = value * multiple(unit)? as f64;
@@ -241,9 +266,14 @@ mod tests {
 
     #[test]
     fn numbers_with_units() {
-        for (word, value) in
-            [("10", 10), ("10M", 10_000_000), ("1.5k", 1_500), ("64KiB", 65_536), ("0x1f", 31), ("1.50", u64::MAX)]
-        {
+        for (word, value) in [
+            ("10", 10),
+            ("10M", 10_000_000),
+            ("1.5k", 1_500),
+            ("64KiB", 65_536),
+            ("0x1f", 31),
+            ("1.50", u64::MAX),
+        ] {
             let expected = (value != u64::MAX).then_some(value);
             assert_eq!(number(word), expected, "{word}");
         }

@@ -51,13 +51,21 @@ fn expected(metric: &str, rows: &[&PlainRow], seconds: f64) -> Option<f64> {
     let numbers = |column| rows.iter().filter_map(|row| number(row, column)).collect::<Vec<f64>>();
     let sum = |column| Some(numbers(column).iter().sum::<f64>());
     let unique = |column: ColumnId| {
-        Some(rows.iter().filter_map(|row| row.cells.get(&column)).map(|cell| text(Some(cell))).collect::<BTreeSet<_>>().len() as f64)
+        Some(
+            rows.iter()
+                .filter_map(|row| row.cells.get(&column))
+                .map(|cell| text(Some(cell)))
+                .collect::<BTreeSet<_>>()
+                .len() as f64,
+        )
     };
     let rank = |column, share: f64| {
         let mut values = numbers(column);
         values.sort_by(f64::total_cmp);
         // The first value that is not exceeded by at least that share of all.
-        (1..=values.len()).find(|at| *at as f64 >= share * values.len() as f64 - 1e-9).map(|at| values[at - 1])
+        (1..=values.len())
+            .find(|at| *at as f64 >= share * values.len() as f64 - 1e-9)
+            .map(|at| values[at - 1])
     };
     match metric {
         "flows" => Some(rows.len() as f64),
@@ -67,9 +75,13 @@ fn expected(metric: &str, rows: &[&PlainRow], seconds: f64) -> Option<f64> {
         "sum(src.port)" => sum(id::SRC_PORT),
         "unique(dst.ip)" => unique(id::DST_IP),
         "unique(dns.qname)" => unique(id::DNS_QNAME),
-        "unique(32473.77)" => {
-            Some(rows.iter().filter_map(|row| row.other.get("32473.77")).map(|cell| text(Some(cell))).collect::<BTreeSet<_>>().len() as f64)
-        }
+        "unique(32473.77)" => Some(
+            rows.iter()
+                .filter_map(|row| row.other.get("32473.77"))
+                .map(|cell| text(Some(cell)))
+                .collect::<BTreeSet<_>>()
+                .len() as f64,
+        ),
         "max(ciscoFirewallEvent)" => rows
             .iter()
             .filter_map(|row| match row.other.get("ciscoFirewallEvent")? {
@@ -123,7 +135,14 @@ fn same(left: &Groups, right: &Groups) -> Result<(), TestCaseError> {
             };
             // Sums of the largest numbers stop at the largest number.
             let capped = right.is_some_and(|right| right >= u64::MAX as f64) && left.is_some_and(|left| left >= 1.8e19);
-            prop_assert!(fits || capped, "{:?} {}: {:?} instead of {:?}", key, metric, left, right);
+            prop_assert!(
+                fits || capped,
+                "{:?} {}: {:?} instead of {:?}",
+                key,
+                metric,
+                left,
+                right
+            );
         }
     }
     Ok(())
@@ -209,7 +228,10 @@ fn nothing_stored_has_totals_of_nothing() {
     let snapshot = crate::store::Snapshot::default();
     let table = aggregate(&snapshot, &AggregateRequest::default()).unwrap();
     assert_eq!(table.rows[0].cells, vec![Some(Cell::Number(0)); 3]);
-    let request = AggregateRequest { interval: Some(Interval::Auto), ..AggregateRequest::default() };
+    let request = AggregateRequest {
+        interval: Some(Interval::Auto),
+        ..AggregateRequest::default()
+    };
     assert_eq!(aggregate(&snapshot, &request).unwrap().rows.len(), 0);
 }
 
@@ -229,12 +251,19 @@ fn three_rows() -> (tempfile::TempDir, std::sync::Arc<crate::store::Snapshot>) {
 #[test]
 fn addresses_group_by_network_and_come_in_order() {
     let (_dir, snapshot) = three_rows();
-    let request = AggregateRequest { group_by: vec!["src.ip/24".into()], ..AggregateRequest::default() };
+    let request = AggregateRequest {
+        group_by: vec!["src.ip/24".into()],
+        ..AggregateRequest::default()
+    };
     let table = aggregate(&snapshot, &request).unwrap();
     let rows: Vec<_> = table.rows.iter().map(|row| row.cells[..2].to_vec()).collect();
     let net = |text: &str, octets| vec![Some(Cell::Text(text.into())), Some(Cell::Number(octets))];
     assert_eq!(rows, vec![net("10.0.1.0/24", 12), net("10.0.2.0/24", 6)]);
-    let request = AggregateRequest { order_by: Some("max(octets)".into()), limit: 1, ..request };
+    let request = AggregateRequest {
+        order_by: Some("max(octets)".into()),
+        limit: 1,
+        ..request
+    };
     let table = aggregate(&snapshot, &request).unwrap();
     assert_eq!(table.rows[0].cells[0], Some(Cell::Text("10.0.2.0/24".into())));
     assert_eq!(table.rows[0].cells.len(), 4, "what is only ordered by is not shown");
@@ -243,7 +272,10 @@ fn addresses_group_by_network_and_come_in_order() {
 #[test]
 fn auto_finds_a_width() {
     let (_dir, snapshot) = three_rows();
-    let request = AggregateRequest { interval: Some(Interval::Auto), ..AggregateRequest::default() };
+    let request = AggregateRequest {
+        interval: Some(Interval::Auto),
+        ..AggregateRequest::default()
+    };
     let table = aggregate(&snapshot, &request).unwrap();
     assert_eq!((table.interval_ns, table.rows.len()), (Some(S), 100));
 }
@@ -252,19 +284,72 @@ fn auto_finds_a_width() {
 fn what_cannot_be_is_refused_with_what_can() {
     let (_dir, snapshot) = three_rows();
     let refused = |request: AggregateRequest| match aggregate(&snapshot, &request).unwrap_err() {
-        QueryError::Request { parameter, detail, nearest } => (parameter, detail, nearest),
+        QueryError::Request {
+            parameter,
+            detail,
+            nearest,
+        } => (parameter, detail, nearest),
         other => panic!("{other:?}"),
     };
     let base = AggregateRequest::default;
-    let (parameter, detail, _) = refused(AggregateRequest { interval: Some(Interval::Ns(1)), ..base() });
+    let (parameter, detail, _) = refused(AggregateRequest {
+        interval: Some(Interval::Ns(1)),
+        ..base()
+    });
     assert_eq!(parameter, "interval");
     assert!(detail.contains("at least 1s"), "{detail}");
-    let (parameter, _, nearest) = refused(AggregateRequest { group_by: vec!["src.ipp".into()], ..base() });
+    let (parameter, _, nearest) = refused(AggregateRequest {
+        group_by: vec!["src.ipp".into()],
+        ..base()
+    });
     assert_eq!((parameter, nearest.as_deref()), ("group_by", Some("src.ip")));
-    assert_eq!(refused(AggregateRequest { group_by: vec!["proto/8".into()], ..base() }).0, "group_by");
-    assert_eq!(refused(AggregateRequest { group_by: vec!["src.ip/129".into()], ..base() }).0, "group_by");
-    assert_eq!(refused(AggregateRequest { metrics: vec!["sum(src.ip)".into()], ..base() }).0, "metrics");
-    assert_eq!(refused(AggregateRequest { order_by: Some("-octet".into()), ..base() }).0, "order_by");
-    assert_eq!(refused(AggregateRequest { from_ns: Some(5), to_ns: Some(5), ..base() }).0, "from");
-    assert_eq!(refused(AggregateRequest { group_by: vec!["proto".into(); 9], ..base() }).0, "group_by");
+    assert_eq!(
+        refused(AggregateRequest {
+            group_by: vec!["proto/8".into()],
+            ..base()
+        })
+        .0,
+        "group_by"
+    );
+    assert_eq!(
+        refused(AggregateRequest {
+            group_by: vec!["src.ip/129".into()],
+            ..base()
+        })
+        .0,
+        "group_by"
+    );
+    assert_eq!(
+        refused(AggregateRequest {
+            metrics: vec!["sum(src.ip)".into()],
+            ..base()
+        })
+        .0,
+        "metrics"
+    );
+    assert_eq!(
+        refused(AggregateRequest {
+            order_by: Some("-octet".into()),
+            ..base()
+        })
+        .0,
+        "order_by"
+    );
+    assert_eq!(
+        refused(AggregateRequest {
+            from_ns: Some(5),
+            to_ns: Some(5),
+            ..base()
+        })
+        .0,
+        "from"
+    );
+    assert_eq!(
+        refused(AggregateRequest {
+            group_by: vec!["proto".into(); 9],
+            ..base()
+        })
+        .0,
+        "group_by"
+    );
 }

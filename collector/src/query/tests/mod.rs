@@ -14,16 +14,30 @@ use rows::{PlainRow, filter, row, stored};
 
 /// Numbers of the rows that fit, from the store.
 fn found(snapshot: &crate::store::Snapshot, filter: Option<Filter>, from: Option<i64>, to: Option<i64>) -> Vec<u64> {
-    let request = FlowsRequest { filter, from_ns: from, to_ns: to, limit: limits::FLOWS_PER_ANSWER, ..FlowsRequest::default() };
+    let request = FlowsRequest {
+        filter,
+        from_ns: from,
+        to_ns: to,
+        limit: limits::FLOWS_PER_ANSWER,
+        ..FlowsRequest::default()
+    };
     let table = flows(snapshot, &request).unwrap();
     assert_eq!(table.stats.rows_matched, table.rows.len() as u64);
-    let mut rows: Vec<u64> = table.rows.iter().map(|row| u64::from_str_radix(&row.id, 16).unwrap()).collect();
+    let mut rows: Vec<u64> = table
+        .rows
+        .iter()
+        .map(|row| u64::from_str_radix(&row.id, 16).unwrap())
+        .collect();
     rows.sort_unstable();
     rows
 }
 
 fn expected(rows: &[PlainRow], fits: impl Fn(&PlainRow) -> bool) -> Vec<u64> {
-    (0..).zip(rows).filter(|(_, row)| fits(row)).map(|(number, _)| number).collect()
+    (0..)
+        .zip(rows)
+        .filter(|(_, row)| fits(row))
+        .map(|(number, _)| number)
+        .collect()
 }
 
 proptest! {

@@ -30,10 +30,11 @@ fn cell<'r>(subject: &Subject, row: &'r PlainRow) -> Option<&'r Cell> {
 fn test_fits(test: &Test, row: &PlainRow) -> bool {
     match test {
         Test::Exists(subject) => cell(subject, row).is_some(),
-        Test::Compare(subject, operator, literal) => cell(subject, row).is_some_and(|cell| compares(cell, *operator, literal)),
-        Test::In(subject, literals) => {
-            cell(subject, row).is_some_and(|cell| literals.iter().any(|literal| compares(cell, Operator::Equal, literal)))
+        Test::Compare(subject, operator, literal) => {
+            cell(subject, row).is_some_and(|cell| compares(cell, *operator, literal))
         }
+        Test::In(subject, literals) => cell(subject, row)
+            .is_some_and(|cell| literals.iter().any(|literal| compares(cell, Operator::Equal, literal))),
         Test::Matches(subject, pattern) => matches!(cell(subject, row), Some(Cell::Text(text)) if like(pattern, text)),
         Test::Flags(subject, mask) => matches!(cell(subject, row), Some(Cell::Number(flags)) if flags & mask == *mask),
         Test::Columns(left, operator, right) => match (cell(left, row), cell(right, row)) {
@@ -79,7 +80,9 @@ fn compares(cell: &Cell, operator: Operator, literal: &Literal) -> bool {
         (Cell::Bool(value), Literal::Bool(wanted)) => Some(value.cmp(wanted)),
         (Cell::Text(value), Literal::Text(wanted)) => Some(value.as_bytes().cmp(wanted.as_bytes())),
         (Cell::Ip(value), Literal::Ip(wanted)) => Some(value.cmp(wanted)),
-        (Cell::Ip(value), Literal::Net(first, last)) => return inside(*value, *first, *last) == (operator == Operator::Equal),
+        (Cell::Ip(value), Literal::Net(first, last)) => {
+            return inside(*value, *first, *last) == (operator == Operator::Equal);
+        }
         (Cell::Text(value), Literal::Net(first, last)) => {
             let address = ip_to_u128(value.parse::<IpAddr>().unwrap());
             return inside(address, *first, *last) == (operator == Operator::Equal);

@@ -17,7 +17,12 @@ fn all_pages(snapshot: &Snapshot, order: &str, limit: usize) -> Vec<String> {
     let mut ids = Vec::new();
     let mut cursor = None;
     loop {
-        let request = FlowsRequest { order: Some(order.into()), limit, cursor, ..FlowsRequest::default() };
+        let request = FlowsRequest {
+            order: Some(order.into()),
+            limit,
+            cursor,
+            ..FlowsRequest::default()
+        };
         let table = flows(snapshot, &request).unwrap();
         assert!(table.rows.len() <= limit);
         ids.extend(table.rows.into_iter().map(|row| row.id));
@@ -49,7 +54,7 @@ proptest! {
                     .collect();
                 let sorted = values.windows(2).all(|pair| match pair {
                     // NaN has a place, but not one that matters.
-                    [Some(a), Some(b)] => super::super::evaluate::compare_cells(a, b).is_none_or(|order| {
+                    [Some(a), Some(b)] => super::super::order::compare_cells(a, b).is_none_or(|order| {
                         if sign.is_empty() { order.is_le() } else { order.is_ge() }
                     }),
                     [a, b] => a.is_some() || b.is_none(),
@@ -71,12 +76,29 @@ fn simple(at: i64) -> Row {
 #[test]
 fn a_cursor_goes_on_where_it_was_while_rows_arrive() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path(), StoreConfig { memory_octets: 4 << 20, ..StoreConfig::default() }).unwrap();
+    let store = Store::open(
+        dir.path(),
+        StoreConfig {
+            memory_octets: 4 << 20,
+            ..StoreConfig::default()
+        },
+    )
+    .unwrap();
     let mut writer = store.writer().unwrap();
     let starts = |table: &crate::query::Table| -> Vec<i64> {
-        table.rows.iter().map(|row| match row.cells[0] { Some(Cell::Signed(ns)) => ns - T0, _ => panic!() }).collect()
+        table
+            .rows
+            .iter()
+            .map(|row| match row.cells[0] {
+                Some(Cell::Signed(ns)) => ns - T0,
+                _ => panic!(),
+            })
+            .collect()
     };
-    let mut request = FlowsRequest { limit: 4, ..FlowsRequest::default() };
+    let mut request = FlowsRequest {
+        limit: 4,
+        ..FlowsRequest::default()
+    };
     for at in 0..10 {
         writer.add(T0, simple(at)).unwrap();
         writer.commit(T0).unwrap();
@@ -98,14 +120,39 @@ fn a_cursor_goes_on_where_it_was_while_rows_arrive() {
     assert_eq!(flow(&store.snapshot(), "ffffff").unwrap().rows.len(), 0);
     assert!(flow(&store.snapshot(), "nothing").is_err());
     for wrong in ["", "zz", "00", "ä", "7b7d"] {
-        let request = FlowsRequest { cursor: Some(wrong.into()), ..FlowsRequest::default() };
+        let request = FlowsRequest {
+            cursor: Some(wrong.into()),
+            ..FlowsRequest::default()
+        };
         let error = flows(&store.snapshot(), &request).unwrap_err();
-        assert!(matches!(error, QueryError::Request { parameter: "cursor", .. }), "{wrong}: {error:?}");
+        assert!(
+            matches!(
+                error,
+                QueryError::Request {
+                    parameter: "cursor",
+                    ..
+                }
+            ),
+            "{wrong}: {error:?}"
+        );
     }
     request.order = Some("octets".into());
-    assert!(matches!(flows(&store.snapshot(), &request), Err(QueryError::Request { parameter: "cursor", .. })));
+    assert!(matches!(
+        flows(&store.snapshot(), &request),
+        Err(QueryError::Request {
+            parameter: "cursor",
+            ..
+        })
+    ));
     request.order = Some("octtets".into());
-    let Err(QueryError::Request { parameter: "order", nearest, .. }) = flows(&store.snapshot(), &request) else { panic!() };
+    let Err(QueryError::Request {
+        parameter: "order",
+        nearest,
+        ..
+    }) = flows(&store.snapshot(), &request)
+    else {
+        panic!()
+    };
     assert_eq!(nearest.as_deref(), Some("octets"));
 }
 
@@ -118,7 +165,14 @@ fn fields_are_those_asked_for() {
     plain.other.insert("32473.77", Cell::Text("00".into()));
     let (_dir, snapshot) = stored(&[plain], 1);
     let fields = ["32473.77", "end", "octets", "nothing"].map(str::to_owned).to_vec();
-    let table = flows(&snapshot, &FlowsRequest { fields, ..FlowsRequest::default() }).unwrap();
+    let table = flows(
+        &snapshot,
+        &FlowsRequest {
+            fields,
+            ..FlowsRequest::default()
+        },
+    )
+    .unwrap();
     let row = crate::query::row_to_json(&table.columns, &table.rows[0]);
     let json = serde_json::json!({"_id": "0", "end": "2026-01-01T00:00:01Z", "32473.77": "00"});
     assert_eq!(serde_json::Value::Object(row), json);
@@ -126,37 +180,84 @@ fn fields_are_those_asked_for() {
 
 #[test]
 fn a_query_ends_in_time_and_when_it_is_told_to() {
-    let (_dir, snapshot) = stored(&[PlainRow { cells: simple_cells(), ..PlainRow::default() }], 1);
-    let late = Limits { deadline: Some(Instant::now()), cancelled: None };
-    let error = flows(&snapshot, &FlowsRequest { limits: late.clone(), ..FlowsRequest::default() }).unwrap_err();
+    let (_dir, snapshot) = stored(
+        &[PlainRow {
+            cells: simple_cells(),
+            ..PlainRow::default()
+        }],
+        1,
+    );
+    let late = Limits {
+        deadline: Some(Instant::now()),
+        cancelled: None,
+    };
+    let error = flows(
+        &snapshot,
+        &FlowsRequest {
+            limits: late.clone(),
+            ..FlowsRequest::default()
+        },
+    )
+    .unwrap_err();
     assert!(matches!(error, QueryError::Timeout { .. }), "{error:?}");
-    let error = aggregate(&snapshot, &AggregateRequest { limits: late, ..AggregateRequest::default() }).unwrap_err();
+    let error = aggregate(
+        &snapshot,
+        &AggregateRequest {
+            limits: late,
+            ..AggregateRequest::default()
+        },
+    )
+    .unwrap_err();
     assert!(matches!(error, QueryError::Timeout { .. }), "{error:?}");
-    let gone = Limits { deadline: None, cancelled: Some(Arc::new(AtomicBool::new(true))) };
-    let error = aggregate(&snapshot, &AggregateRequest { limits: gone, ..AggregateRequest::default() }).unwrap_err();
+    let gone = Limits {
+        deadline: None,
+        cancelled: Some(Arc::new(AtomicBool::new(true))),
+    };
+    let error = aggregate(
+        &snapshot,
+        &AggregateRequest {
+            limits: gone,
+            ..AggregateRequest::default()
+        },
+    )
+    .unwrap_err();
     assert_eq!(error, QueryError::Cancelled);
 }
 
 fn simple_cells() -> std::collections::BTreeMap<crate::normalize::columns::ColumnId, Cell> {
-    [(id::START, Cell::Signed(T0)), (id::DURATION, Cell::Signed(0))].into_iter().collect()
+    [(id::START, Cell::Signed(T0)), (id::DURATION, Cell::Signed(0))]
+        .into_iter()
+        .collect()
 }
 
 #[test]
 fn completion_knows_what_can_come_next() {
-    let mut plain = PlainRow { cells: simple_cells(), ..PlainRow::default() };
+    let mut plain = PlainRow {
+        cells: simple_cells(),
+        ..PlainRow::default()
+    };
     plain.cells.insert(id::DNS_QNAME, Cell::Text("www.example.com".into()));
-    plain.cells.insert(id::SRC_IP, Cell::Ip(crate::normalize::row::ipv4_to_u128([10, 1, 2, 3])));
+    plain
+        .cells
+        .insert(id::SRC_IP, Cell::Ip(crate::normalize::row::ipv4_to_u128([10, 1, 2, 3])));
     plain.cells.insert(id::DST_PORT, Cell::Number(53));
     plain.other.insert("ciscoFirewallEvent", Cell::Number(2));
     let (_dir, snapshot) = stored(&[plain], 1);
     let items = |text: &str| {
         let completion = complete(&snapshot, text, text.len());
-        let items: Vec<_> = completion.items.into_iter().map(|item| (item.text, item.kind)).collect();
+        let items: Vec<_> = completion
+            .items
+            .into_iter()
+            .map(|item| (item.text, item.kind))
+            .collect();
         (completion.from, completion.to, items)
     };
     let has = |text: &str, item: &str, kind: &str| {
         let (_, _, items) = items(text);
-        assert!(items.iter().any(|(text, found)| text == item && *found == kind), "{text} -> {item}: {items:?}");
+        assert!(
+            items.iter().any(|(text, found)| text == item && *found == kind),
+            "{text} -> {item}: {items:?}"
+        );
     };
     has("", "src.ip", "column");
     has("src", "src.ip", "column");

@@ -22,16 +22,36 @@ pub struct PlainRow {
     pub other: BTreeMap<&'static str, Cell>,
 }
 
-pub const ADDRESSES: [&str; 6] = ["10.0.0.1", "10.0.1.2", "192.0.2.7", "2001:db8::1", "2001:db8::2", "0.0.0.0"];
-pub const TEXTS: [&str; 6] = ["www.example.com", "example.com", "WWW.EXAMPLE.COM", "mail.example.org", "ä \"b\\", "a/b"];
+pub const ADDRESSES: [&str; 6] = [
+    "10.0.0.1",
+    "10.0.1.2",
+    "192.0.2.7",
+    "2001:db8::1",
+    "2001:db8::2",
+    "0.0.0.0",
+];
+pub const TEXTS: [&str; 6] = [
+    "www.example.com",
+    "example.com",
+    "WWW.EXAMPLE.COM",
+    "mail.example.org",
+    "ä \"b\\",
+    "a/b",
+];
 pub const OTHERS: [&str; 3] = ["32473.77", "ciscoFirewallEvent", "ipNextHopIPv4Address"];
 
 pub fn value(kind: ColumnKind) -> BoxedStrategy<Cell> {
     match kind {
         ColumnKind::Time => (0..20i64).prop_map(|s| Cell::Signed(T0 + s * S / 2)).boxed(),
-        ColumnKind::Duration => prop_oneof![(-2..6i64).prop_map(|s| Cell::Signed(s * S)), Just(Cell::Signed(1))].boxed(),
-        ColumnKind::Ip => (0..ADDRESSES.len()).prop_map(|at| Cell::Ip(ip_to_u128(ADDRESSES[at].parse().unwrap()))).boxed(),
-        ColumnKind::Number => prop_oneof![0..8u64, Just(18), Just(53), Just(u64::MAX), Just(1_500)].prop_map(Cell::Number).boxed(),
+        ColumnKind::Duration => {
+            prop_oneof![(-2..6i64).prop_map(|s| Cell::Signed(s * S)), Just(Cell::Signed(1))].boxed()
+        }
+        ColumnKind::Ip => (0..ADDRESSES.len())
+            .prop_map(|at| Cell::Ip(ip_to_u128(ADDRESSES[at].parse().unwrap())))
+            .boxed(),
+        ColumnKind::Number => prop_oneof![0..8u64, Just(18), Just(53), Just(u64::MAX), Just(1_500)]
+            .prop_map(Cell::Number)
+            .boxed(),
         ColumnKind::Float => prop_oneof![
             Just(0.0),
             Just(-0.0),
@@ -74,7 +94,9 @@ pub const COLUMNS: [ColumnId; 19] = [
 
 fn other(name: &'static str) -> BoxedStrategy<Cell> {
     match name {
-        "32473.77" => prop_oneof![Just("00ff"), Just("0010")].prop_map(|hex| Cell::Text(hex.into())).boxed(),
+        "32473.77" => prop_oneof![Just("00ff"), Just("0010")]
+            .prop_map(|hex| Cell::Text(hex.into()))
+            .boxed(),
         "ciscoFirewallEvent" => (0..4u64).prop_map(Cell::Number).boxed(),
         _ => (0..3usize).prop_map(|at| Cell::Text(ADDRESSES[at].into())).boxed(),
     }
@@ -92,7 +114,10 @@ pub fn row() -> impl Strategy<Value = PlainRow> {
             proptest::option::weighted(0.7, value).boxed()
         })
         .collect();
-    let others: Vec<_> = OTHERS.iter().map(|name| proptest::option::weighted(0.3, other(name))).collect();
+    let others: Vec<_> = OTHERS
+        .iter()
+        .map(|name| proptest::option::weighted(0.3, other(name)))
+        .collect();
     (cells, others).prop_map(move |(cells, others)| {
         let mut row = PlainRow::default();
         for (column, cell) in stored.iter().zip(cells) {
@@ -112,7 +137,10 @@ pub fn row() -> impl Strategy<Value = PlainRow> {
 /// Stores rows in several segments.
 pub fn stored(rows: &[PlainRow], per_segment: usize) -> (TempDir, Arc<Snapshot>) {
     let dir = tempfile::tempdir().unwrap();
-    let config = StoreConfig { memory_octets: 4 << 20, ..StoreConfig::default() };
+    let config = StoreConfig {
+        memory_octets: 4 << 20,
+        ..StoreConfig::default()
+    };
     let store = Store::open(dir.path(), config).unwrap();
     let mut writer = store.writer().unwrap();
     for chunk in rows.chunks(per_segment.max(1)) {
@@ -174,7 +202,11 @@ fn compare(column: ColumnId) -> BoxedStrategy<Test> {
         let subject = subject.clone();
         (operator(), literal(kind)).prop_map(move |(operator, literal)| {
             // Booleans have no order.
-            let operator = if kind == ColumnKind::Bool { Operator::Equal } else { operator };
+            let operator = if kind == ColumnKind::Bool {
+                Operator::Equal
+            } else {
+                operator
+            };
             Test::Compare(subject.clone(), operator, literal)
         })
     };
@@ -188,10 +220,22 @@ fn compare(column: ColumnId) -> BoxedStrategy<Test> {
 
 fn pattern() -> impl Strategy<Value = Pattern> {
     prop_oneof![
-        prop_oneof![Just("*.example.com"), Just("example"), Just("?xample.*"), Just("\"b"), Just("ORG"), Just("")]
-            .prop_map(|text| Pattern::words(text).unwrap()),
-        prop_oneof![Just("^www"), Just("a/b|\\.org$"), Just("(?i)example\\.com$"), Just("[^\\x00-\\x7f]")]
-            .prop_map(|text| Pattern::regex(text).unwrap()),
+        prop_oneof![
+            Just("*.example.com"),
+            Just("example"),
+            Just("?xample.*"),
+            Just("\"b"),
+            Just("ORG"),
+            Just("")
+        ]
+        .prop_map(|text| Pattern::words(text).unwrap()),
+        prop_oneof![
+            Just("^www"),
+            Just("a/b|\\.org$"),
+            Just("(?i)example\\.com$"),
+            Just("[^\\x00-\\x7f]")
+        ]
+        .prop_map(|text| Pattern::regex(text).unwrap()),
     ]
 }
 
@@ -212,7 +256,11 @@ fn test() -> impl Strategy<Value = Test> {
     });
     let others = prop_oneof![
         (operator(), 0..5u64).prop_map(|(operator, value)| {
-            Test::Compare(Subject::Other("ciscoFirewallEvent".into()), operator, Literal::Number(value))
+            Test::Compare(
+                Subject::Other("ciscoFirewallEvent".into()),
+                operator,
+                Literal::Number(value),
+            )
         }),
         (operator(), prop_oneof![Just("00ff"), Just("0011")]).prop_map(|(operator, hex)| {
             Test::Compare(Subject::Other("32473.77".into()), operator, Literal::Text(hex.into()))
@@ -223,7 +271,11 @@ fn test() -> impl Strategy<Value = Test> {
     ];
     let set = column().prop_flat_map(|column| {
         let kind = column.column().kind;
-        let values = if kind == ColumnKind::Ip { prop_oneof![literal(kind), net()].boxed() } else { literal(kind) };
+        let values = if kind == ColumnKind::Ip {
+            prop_oneof![literal(kind), net()].boxed()
+        } else {
+            literal(kind)
+        };
         proptest::collection::vec(values, 1..5).prop_map(move |values| Test::In(Subject::Column(column), values))
     });
     prop_oneof![
@@ -239,7 +291,10 @@ fn test() -> impl Strategy<Value = Test> {
 }
 
 fn node(kind: NodeKind) -> Node {
-    Node { kind, span: Span::default() }
+    Node {
+        kind,
+        span: Span::default(),
+    }
 }
 
 pub fn filter() -> impl Strategy<Value = Node> {

@@ -1,0 +1,134 @@
+//! The segment that fills: where it goes, what it holds.
+
+use std::collections::HashSet;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tantivy::directory::MmapDirectory;
+use tantivy::{Index, IndexSettings, SingleSegmentIndexWriter};
+
+use super::StoreError;
+use super::manifest::{PartitionMeta, SegmentMeta};
+use super::schema::SCHEMA;
+use super::state::Shared;
+use crate::limits;
+use crate::normalize::columns::id;
+use crate::normalize::row::Row;
+
+const NS_PER_S: i64 = 1_000_000_000;
+
+/// The segment that rows go into.
+pub(super) struct Filling {
+    pub writer: SingleSegmentIndexWriter<Row>,
+    pub path: PathBuf,
+    pub partition: PartitionMeta,
+    pub meta: SegmentMeta,
+    pub other: HashSet<Arc<str>>,
+    pub since_ns: i64,
+    /// Not handed over before this, because the segment before was still being written.
+    pub retry_ns: i64,
+}
+
+/// Starts a segment in the partition that rows go into now, or in a fresh one when that is full or there is none.
+pub(super) fn start_segment(
+    shared: &Shared,
+    partition: &mut Option<PartitionMeta>,
+    now_ns: i64,
+) -> Result<Box<Filling>, StoreError> {
+    let full = |partition: &PartitionMeta| {
+        let state = shared.lock();
+        let held = state.manifest.partitions.iter().find(|held| held.id == partition.id);
+        held.is_some_and(|held| held.sealed || held.octets() >= shared.config.partition_octets)
+    };
+    let partition = match partition.take() {
+        Some(current) if !full(&current) => partition.insert(current),
+        _ => partition.insert(fresh_partition(shared, now_ns)),
+    };
+    let segment = shared.fresh_id();
+    let path = shared.segment_path(partition.id, segment);
+    fs::create_dir_all(&path).map_err(StoreError::io(&path))?;
+    let directory = MmapDirectory::open(&path).map_err(|error| StoreError::Damaged {
+        path: path.clone(),
+        detail: error.to_string(),
+    })?;
+    let settings = IndexSettings {
+        docstore_compress_dedicated_thread: false,
+        ..IndexSettings::default()
+    };
+    let writer = Index::builder()
+        .schema(SCHEMA.schema.clone())
+        .settings(settings)
+        .single_segment_index_writer(directory, shared.config.memory_octets)
+        .map_err(StoreError::tantivy(&path))?;
+    let meta = SegmentMeta {
+        id: segment,
+        rows: 0,
+        octets: 0,
+        runs: Vec::new(),
+        start_ns: (i64::MAX, i64::MIN),
+        end_ns: (i64::MAX, i64::MIN),
+        other: Vec::new(),
+    };
+    let partition = PartitionMeta {
+        segments: Vec::new(),
+        ..partition.clone()
+    };
+    Ok(Box::new(Filling {
+        writer,
+        path,
+        partition,
+        meta,
+        other: HashSet::new(),
+        since_ns: now_ns,
+        retry_ns: i64::MIN,
+    }))
+}
+
+fn fresh_partition(shared: &Shared, now_ns: i64) -> PartitionMeta {
+    let width_ns = i64::try_from(shared.config.partition_s.max(1))
+        .unwrap_or(i64::MAX)
+        .saturating_mul(NS_PER_S);
+    let from_ns = now_ns - now_ns.rem_euclid(width_ns);
+    PartitionMeta {
+        id: shared.fresh_id(),
+        from_ns,
+        to_ns: from_ns.saturating_add(width_ns),
+        sealed: false,
+        segments: Vec::new(),
+    }
+}
+
+impl Filling {
+    /// tantivy asserts its own invariants; one bad row must not end the collector.
+    pub fn add(&mut self, row: Row) -> Result<(), StoreError> {
+        let added = catch_unwind(AssertUnwindSafe(|| self.writer.add_document(row)));
+        let added = added.unwrap_or_else(|_| {
+            Err(tantivy::TantivyError::InternalError(
+                "internal fault: a row could not be indexed".to_owned(),
+            ))
+        });
+        added.map_err(StoreError::tantivy(&self.path))
+    }
+
+    /// Remembers when flows began and ended.
+    pub fn note_times(&mut self, row: &Row) {
+        let start = row.signed(id::START).unwrap_or(0);
+        let end = start.saturating_add(row.signed(id::DURATION).unwrap_or(0));
+        self.meta.start_ns = (self.meta.start_ns.0.min(start), self.meta.start_ns.1.max(start));
+        self.meta.end_ns = (self.meta.end_ns.0.min(end), self.meta.end_ns.1.max(end));
+    }
+
+    /// Remembers names of other elements; returns how many values were dropped because there are too many names.
+    pub fn note_other(&mut self, row: &mut Row) -> usize {
+        let names = &mut self.other;
+        row.retain_other(|name| {
+            if names.contains(name) {
+                return true;
+            }
+            let room = names.len() < limits::OTHER_NAMES_PER_SEGMENT && name.len() <= limits::OTHER_NAME_OCTETS;
+            room && names.insert(Arc::clone(name))
+        })
+    }
+}
