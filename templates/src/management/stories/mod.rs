@@ -2,6 +2,7 @@
 
 mod hostile;
 mod lifetimes;
+mod oracle;
 mod transfer;
 
 use flowgauge_ie_registry::{ElementId, Registry};
