@@ -159,7 +159,7 @@ layout! { |v, r|
     key   DESTINATION_TRANSPORT_PORT[2]       if v.has(PORTS)            => r.key.dst_port.to_be_bytes();
     key   PROTOCOL_IDENTIFIER[1]              if true                    => [r.key.protocol];
     key   IP_VERSION[1]                       if true                    => [if v.has(V6) { 6 } else { 4 }];
-    key   INGRESS_INTERFACE[4]                if true                    => r.key.interface.to_be_bytes();
+    value INGRESS_INTERFACE[4]                if true                    => r.key.interface.to_be_bytes();
     key   DOT1Q_VLAN_ID[2]                    if v.has(VLAN)             => r.key.vlan[0].to_be_bytes();
     key   DOT1Q_CUSTOMER_VLAN_ID[2]           if v.has(INNER_VLAN)       => r.key.vlan[1].to_be_bytes();
     value SOURCE_MAC_ADDRESS[6]               if v.has(MAC)              => r.src_mac;
@@ -395,7 +395,7 @@ mod tests {
             .filter(|(place, _)| indicator & (1 << place) != 0)
             .map(|(_, field)| field.element.id)
             .collect();
-        assert_eq!(keys, [8, 12, 7, 11, 4, 60, 10, 243]);
+        assert_eq!(keys, [8, 12, 7, 11, 4, 60, 243]);
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub(super) struct ColdFlow {
     pub first_ns: [i64; 2],
     pub connection: TcpConnection,
     pub icmp: [Option<u16>; 2],
+    pub interface: u32,
     pub src_mac: [u8; 6],
     pub dst_mac: [u8; 6],
     pub tos: [u8; 2],
@@ -109,7 +110,7 @@ impl HotFlow {
     /// The record of what was counted since the last one; what is counted begins anew.
     pub fn cut(&mut self, cold: &mut ColdFlow, end_reason: FlowEndReason) -> FlowRecord {
         let record = FlowRecord {
-            key: self.key.oriented(self.from_high),
+            key: self.key.oriented(self.from_high, cold.interface),
             start_ns: self.start_ns,
             end_ns: match self.packets {
                 [0, _] => self.last_ns[1],
@@ -161,9 +162,10 @@ impl ColdFlow {
         }
     }
 
-    /// Keeps the MAC addresses of a biflow's first packet.
+    /// Keeps where a biflow's first packet was seen and its MAC addresses.
     #[inline]
-    pub fn keep_macs(&mut self, headers: &Headers<'_>) {
+    pub fn keep_origin(&mut self, headers: &Headers<'_>, interface: u32) {
+        self.interface = interface;
         self.src_mac = headers.link.src_mac.copied().unwrap_or_default();
         self.dst_mac = headers.link.dst_mac.copied().unwrap_or_default();
     }

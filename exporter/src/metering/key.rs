@@ -13,7 +13,7 @@ pub(super) struct PackedKey {
     high: u128,
     /// Low port, high port, outer VLAN id, inner VLAN id, from the most significant bits down.
     ports_vlan: u64,
-    /// Interface, protocol, IP version, from the most significant bits down.
+    /// Protocol and IP version, from the more significant bits down.
     context: u64,
 }
 
@@ -30,7 +30,7 @@ impl PartialEq for PackedKey {
 impl PackedKey {
     /// The key of a packet, and whether its source is the high end.
     #[inline(always)]
-    pub fn of(network: &Network, headers: &Headers<'_>, interface: u32) -> (PackedKey, bool) {
+    pub fn of(network: &Network, headers: &Headers<'_>) -> (PackedKey, bool) {
         let [src_port, dst_port] = headers.ports;
         let from_high = (network.src_bits, src_port) > (network.dst_bits, dst_port);
         let (low, high, low_port, high_port) = if from_high {
@@ -46,13 +46,13 @@ impl PackedKey {
                 | u64::from(high_port) << 32
                 | u64::from(outer) << 16
                 | u64::from(inner),
-            context: u64::from(interface) << 32 | u64::from(network.protocol) << 8 | network.version as u64,
+            context: u64::from(network.protocol) << 8 | network.version as u64,
         };
         (key, from_high)
     }
 
     /// The key as records show it; `from_high` says that the first packet's source was the high end.
-    pub fn oriented(&self, from_high: bool) -> FlowKey {
+    pub fn oriented(&self, from_high: bool, interface: u32) -> FlowKey {
         let (low_port, high_port) = ((self.ports_vlan >> 48) as u16, (self.ports_vlan >> 32) as u16);
         let ((src, src_port), (dst, dst_port)) = if from_high {
             ((self.high, high_port), (self.low, low_port))
@@ -66,7 +66,7 @@ impl PackedKey {
             dst_port,
             protocol: (self.context >> 8) as u8,
             vlan: [(self.ports_vlan >> 16) as u16, self.ports_vlan as u16],
-            interface: (self.context >> 32) as u32,
+            interface,
         }
     }
 

@@ -245,7 +245,7 @@ impl Meter {
 
     #[inline(always)]
     fn meter(&mut self, now_ns: i64, in_order: bool, network: &Network, headers: &Headers<'_>, interface: u32) {
-        let (key, from_high) = PackedKey::of(network, headers, interface);
+        let (key, from_high) = PackedKey::of(network, headers);
         let hash = self.hasher.hash(&key);
         let hot = &self.hot;
         let found = self.index.find(hash, |place| {
@@ -253,7 +253,11 @@ impl Meter {
         });
         let place = match found {
             Some(place) if !self.splits(place, now_ns, from_high, headers) => place,
-            _ => self.create(now_ns, key, hash, from_high, headers),
+            _ => {
+                let mut cold = ColdFlow::default();
+                cold.keep_origin(headers, interface);
+                self.create(now_ns, HotFlow::new(key, hash, from_high), cold)
+            }
         };
         let (flow, cold) = (&mut self.hot[place as usize], &mut self.cold[place as usize]);
         let direction = usize::from(flow.from_high != from_high);
@@ -286,8 +290,13 @@ impl Meter {
             self.end(place, FlowEndReason::IdleTimeout);
             return true;
         }
-        if now_ns.saturating_sub(flow.start_ns) >= self.config.active_timeout_ns {
+        let age_ns = now_ns.saturating_sub(flow.start_ns);
+        if age_ns >= self.config.active_timeout_ns {
             self.cut(place, FlowEndReason::ActiveTimeout);
+        } else if age_ns <= -self.config.idle_timeout_ns && flow.has_packets() {
+            // Time was set back, or an older capture follows: the packet is as far from the flow as one too late is.
+            self.end(place, FlowEndReason::IdleTimeout);
+            return true;
         }
         false
     }
@@ -303,13 +312,11 @@ impl Meter {
     }
 
     /// Finds a place for a new flow, if need be by ending another one.
-    fn create(&mut self, now_ns: i64, key: PackedKey, hash: u32, from_high: bool, headers: &Headers<'_>) -> u32 {
+    fn create(&mut self, now_ns: i64, flow: HotFlow, cold: ColdFlow) -> u32 {
         if self.counters.flows_active as usize >= self.config.max_flows {
             self.evict(now_ns);
         }
-        let flow = HotFlow::new(key, hash, from_high);
-        let mut cold = ColdFlow::default();
-        cold.keep_macs(headers);
+        let hash = flow.hash;
         let place = match self.vacant.pop() {
             Some(place) => {
                 self.hot[place as usize] = flow;

@@ -19,7 +19,8 @@ pub struct FlowKey {
     pub protocol: u8,
     /// VLAN ids without priority, outermost first; 0 is none.
     pub vlan: [u16; 2],
-    /// The observed interface, as the frame source numbers it; 0 when it names none.
+    /// The interface that saw the first packet, as the frame source numbers it; 0 when it names none. Not compared: a
+    /// capture of a tap has each direction on an interface of its own, and both are one biflow.
     pub interface: u32,
 }
 
