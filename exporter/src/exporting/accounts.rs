@@ -18,11 +18,19 @@ pub enum Loss {
     Failed,
     /// The time to deliver at the end was over.
     DrainTimeout,
+    /// The other end answered that nobody listens there. Over UDP a lower bound: answers get lost too.
+    Refused,
 }
 
 impl Loss {
     /// Every reason, in the order of the accounts line.
-    pub const ALL: [Self; 4] = [Self::QueueFull, Self::Unconfirmed, Self::Failed, Self::DrainTimeout];
+    pub const ALL: [Self; 5] = [
+        Self::QueueFull,
+        Self::Unconfirmed,
+        Self::Failed,
+        Self::DrainTimeout,
+        Self::Refused,
+    ];
 
     /// The counter's label.
     pub const fn as_str(self) -> &'static str {
@@ -31,6 +39,7 @@ impl Loss {
             Self::Unconfirmed => "unconfirmed",
             Self::Failed => "failed",
             Self::DrainTimeout => "drain_timeout",
+            Self::Refused => "refused",
         }
     }
 }
@@ -207,6 +216,11 @@ pub struct AccountsSnapshot {
 }
 
 impl AccountsSnapshot {
+    /// Records given up for one reason.
+    pub fn lost_for(&self, loss: Loss) -> u64 {
+        self.lost.get(loss as usize).copied().unwrap_or_default()
+    }
+
     /// Records given up for any reason.
     pub fn lost_total(&self) -> u64 {
         self.lost.iter().sum()
@@ -242,7 +256,7 @@ impl fmt::Display for AccountsSnapshot {
             f.write_str(")")?;
         }
         if self.send_errors > 0 {
-            write!(f, ", {} sends refused", self.send_errors)?;
+            write!(f, ", {} times refused", self.send_errors)?;
         }
         if self.waiting() > 0 {
             write!(f, ", {} waiting", self.waiting())?;
@@ -269,7 +283,7 @@ mod tests {
         accounts.move_to_lost(9, Loss::Unconfirmed, 10);
         let now = accounts.snapshot();
         assert_eq!(now.exported, 50);
-        assert_eq!(now.lost, [25, 10, 0, 0]);
+        assert_eq!(now.lost, [25, 10, 0, 0, 0]);
         assert_eq!((now.lost_packets, now.lost_octets), (250, 9000));
         assert_eq!((now.first_lost_ns, now.last_lost_ns), (7, 9));
         assert_eq!(now.waiting(), 15);

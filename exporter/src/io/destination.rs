@@ -3,13 +3,14 @@
 //! Destinations share nothing but the batches: a slow, absent or full one costs the others nothing (live), or makes the
 //! reading of files wait until it moves or is given up.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flowgauge_templates::management::{ExportingConfig as SessionConfig, TransportKind};
 
+use super::log_limit::LogLimit;
 use super::patience::Stop;
 use super::queue::{Batch, BatchQueue, Popped};
 use super::{file, json, tcp, udp};
@@ -112,6 +113,7 @@ pub struct Worker {
     pub queue: Arc<BatchQueue>,
     /// What became of them.
     pub accounts: Arc<DestinationAccounts>,
+    full: Mutex<LogLimit>,
     thread: JoinHandle<()>,
 }
 
@@ -144,8 +146,25 @@ impl Worker {
         Ok(Self {
             queue,
             accounts,
+            full: Mutex::default(),
             thread,
         })
+    }
+
+    /// Hands over a batch of live traffic, which waits for nobody: what a full queue costs is counted and said.
+    pub fn push_dropping(&self, batch: Batch) {
+        let dropped = self.queue.push_dropping(now_ns(), batch);
+        if dropped == 0 || self.queue.is_dead() {
+            return;
+        }
+        let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(times) = full.permit(Instant::now()) {
+            let name = &self.accounts.name;
+            let lost = self.accounts.snapshot().lost_for(Loss::QueueFull);
+            tracing::warn!(
+                "{name}: the queue is full, the oldest records go ({lost} so far, {times} batches since the last such line); see --queue"
+            );
+        }
     }
 
     /// Waits until the thread has sent everything or given it up. The queue must be closed.
@@ -177,19 +196,20 @@ fn carry(mut transport: Box<dyn Transport + Send>, queue: &BatchQueue, accounts:
     };
     let (failure, left) = failure;
     accounts.set_failed();
-    let loss = match failure {
-        Failure::Broken(line) => {
-            tracing::error!("{line}");
-            Loss::Failed
-        }
-        Failure::GivenUp => {
-            let waiting = accounts.snapshot().waiting();
-            tracing::error!("{}: gave up delivering; {waiting} records are lost", accounts.name);
-            Loss::DrainTimeout
-        }
+    let loss = match &failure {
+        Failure::Broken(_) => Loss::Failed,
+        Failure::GivenUp => Loss::DrainTimeout,
     };
     accounts.add_lost(now_ns(), loss, left);
     queue.give_up(now_ns(), loss);
+    match failure {
+        Failure::Broken(line) => tracing::error!("{line}"),
+        Failure::GivenUp => {
+            let now = accounts.snapshot();
+            let (name, lost, queued) = (&now.name, now.lost_total(), now.queued);
+            tracing::error!("{name}: gave up delivering; {lost} of {queued} records are lost");
+        }
+    }
 }
 
 fn carry_all(transport: &mut dyn Transport, queue: &BatchQueue) -> Result<(), (Failure, Volume)> {

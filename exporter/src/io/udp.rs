@@ -1,6 +1,6 @@
 //! IPFIX over UDP (RFC 7011 section 10.3): one Message a datagram, none larger than the path takes, templates repeated.
 //!
-//! UDP says nothing of what arrives. What the system tells us (a closed port on this host, no route) is counted.
+//! UDP says nothing of what arrives. What the system tells us (a closed port, no route) is counted.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -31,6 +31,8 @@ pub struct Udp {
     context: Context,
     accounts: Arc<DestinationAccounts>,
     socket: Option<UdpSocket>,
+    /// Flow Records in the datagram sent last: what an answer that nobody listens is about.
+    last_records: u64,
     retry: Retry,
     pace: Option<Pace>,
     refused: LogLimit,
@@ -52,6 +54,7 @@ impl Udp {
             context: context.clone(),
             accounts,
             socket: None,
+            last_records: 0,
             retry: Retry::new(seed()),
             refused: LogLimit::default(),
             unsent: LogLimit::default(),
@@ -120,22 +123,19 @@ impl Udp {
 
     /// Sends one datagram. An ICMP error belongs to an earlier one, so this one is tried again.
     fn send(&mut self, message: &Outgoing) {
-        let Some(socket) = &self.socket else { return };
-        let mut result = socket.send(&message.bytes);
+        let mut result = self.send_once(&message.bytes);
         if let Err(error) = &result
             && is_about_an_earlier_datagram(error)
         {
-            self.accounts.add_send_error();
-            if let Some(times) = self.refused.permit(Instant::now()) {
-                let name = &self.accounts.name;
-                tracing::warn!("{name}: nobody listens there ({error}, {times} times); still sending");
-            }
-            result = socket.send(&message.bytes);
+            self.handle_refusal(error);
+            result = self.send_once(&message.bytes);
         }
         match result {
-            Ok(_) => self
-                .accounts
-                .add_exported(u64::from(message.flow_records), message.bytes.len() as u64),
+            Ok(_) => {
+                self.last_records = u64::from(message.flow_records);
+                self.accounts
+                    .add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
+            }
             Err(error) => {
                 self.accounts.add_send_error();
                 let volume = Volume {
@@ -148,6 +148,29 @@ impl Udp {
                     tracing::warn!("{name}: {error} ({times} datagrams lost since the last such line)");
                 }
             }
+        }
+    }
+
+    fn send_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        let socket = self.socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        loop {
+            match socket.send(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// The datagram sent last came back: its records were exported to nobody.
+    fn handle_refusal(&mut self, error: &io::Error) {
+        self.accounts.add_send_error();
+        if error.kind() == io::ErrorKind::ConnectionRefused {
+            let records = std::mem::take(&mut self.last_records);
+            self.accounts.move_to_lost(now_ns(), Loss::Refused, records);
+        }
+        if let Some(times) = self.refused.permit(Instant::now()) {
+            let name = &self.accounts.name;
+            tracing::warn!("{name}: nobody listens there ({error}, {times} times); still sending");
         }
     }
 
@@ -191,7 +214,16 @@ impl Transport for Udp {
             return Ok(());
         }
         self.say_statistics();
-        self.send_ready(&mut Progress::new()).map_err(|(failure, _)| failure)
+        self.send_ready(&mut Progress::new()).map_err(|(failure, _)| failure)?;
+        // The answer to the last datagram has no next one to be told by; a closed port of this host answers at once.
+        let answer = self
+            .socket
+            .as_ref()
+            .and_then(|socket| socket.take_error().ok().flatten());
+        if let Some(error) = answer {
+            self.handle_refusal(&error);
+        }
+        Ok(())
     }
 }
 
