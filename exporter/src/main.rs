@@ -17,15 +17,24 @@ const FAILED: u8 = 1;
 const WRONG: u8 = 2;
 
 fn main() -> ExitCode {
-    let matches = cli::command().get_matches();
-    let command = match Cli::from_arg_matches(&matches) {
-        Ok(cli) => cli.command,
-        Err(error) => error.exit(),
+    let parsed = cli::command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (matches, cli.command)));
+    let (matches, command) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => match cli::complaint(&error) {
+            Some(line) => return wrong(&ConfigError::one(line)),
+            None => error.exit(),
+        },
     };
     match command {
         Command::Run(arguments) => {
             let given = matches.subcommand_matches("run").map(cli::settings).unwrap_or_default();
-            match collect(arguments.config.as_deref(), given).and_then(|settings| Config::build(&settings)) {
+            let variables = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+            match cli::check_variables(variables)
+                .and_then(|()| collect(arguments.config.as_deref(), given))
+                .and_then(|settings| Config::build(&settings))
+            {
                 Ok(config) => run_and_account(&config),
                 Err(error) => wrong(&error),
             }

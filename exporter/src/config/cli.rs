@@ -7,7 +7,8 @@ use clap::builder::FalseyValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, Parser, Subcommand};
 
-use super::keys::{KEYS, Origin, Setting, Settings, Shape};
+use super::ConfigError;
+use super::keys::{KEYS, Key, Origin, Setting, Settings, Shape, nearest};
 
 /// Turns packets into IPFIX flow records.
 #[derive(Debug, Parser)]
@@ -191,6 +192,59 @@ pub fn command() -> clap::Command {
     Cli::command().mut_subcommand("run", |run| run.mut_args(|arg| arg.hide_env_values(true)))
 }
 
+/// What clap minds, as one line for people; none for what is no fault, such as a help text.
+pub fn complaint(error: &clap::Error) -> Option<String> {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand, DisplayVersion};
+    if matches!(
+        error.kind(),
+        DisplayHelp | DisplayVersion | DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        return None;
+    }
+    let mut line = String::new();
+    for part in error.render().to_string().lines().map(str::trim) {
+        if part.starts_with("Usage:") || part.starts_with("For more information") {
+            break;
+        }
+        let part = part.strip_prefix("error: ").unwrap_or(part);
+        if part.is_empty() {
+            continue;
+        }
+        if !line.is_empty() {
+            line.push_str(if part.starts_with("tip:") { "; " } else { " " });
+        }
+        line.push_str(part);
+    }
+    line.push_str("; --help says more");
+    Some(line)
+}
+
+/// Variables that look like settings and are none: a typing error would otherwise go unnoticed.
+///
+/// # Errors
+/// One line for each, with the nearest variable there is.
+pub fn check_variables(names: impl IntoIterator<Item = String>) -> Result<(), ConfigError> {
+    // The other programs of the project have variables of their own; these sections are ours alone.
+    const OURS: [&str; 3] = ["FLOWGAUGE_CAPTURE_", "FLOWGAUGE_METERING_", "FLOWGAUGE_EXPORTING_"];
+    let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
+    let mut lines: Vec<String> = names
+        .into_iter()
+        .filter(|name| OURS.iter().any(|ours| name.starts_with(ours)) && !known.contains(name))
+        .map(|name| match nearest(&name, known.iter().map(String::as_str)) {
+            Some(meant) => format!("unknown variable {name}; did you mean {meant}?"),
+            None => format!("unknown variable {name}; `run --help` lists them"),
+        })
+        .collect();
+    lines.sort();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    Err(ConfigError {
+        lines,
+        only_missing: false,
+    })
+}
+
 /// What was given on the command line of `run` or in the environment, with its origin.
 pub fn settings(matches: &ArgMatches) -> Settings {
     let mut settings = Settings::new();
@@ -247,6 +301,40 @@ mod tests {
         }
         // --config, and the help and version that clap adds, are the only flags that are no keys.
         assert_eq!(run.get_arguments().count(), KEYS.len() + 1);
+    }
+
+    #[test]
+    fn complaints_take_one_line() {
+        let complaint = |arguments: &[&str]| {
+            let all = ["flowgauge-exporter"].iter().chain(arguments);
+            super::complaint(&command().try_get_matches_from(all).unwrap_err())
+        };
+        assert_eq!(
+            complaint(&["run", "--reed", "a"]).unwrap(),
+            "unexpected argument '--reed' found; tip: a similar argument exists: '--read'; --help says more"
+        );
+        assert_eq!(
+            complaint(&["check"]).unwrap(),
+            "the following required arguments were not provided: --config <FILE>; --help says more"
+        );
+        assert_eq!(complaint(&["run", "--help"]), None);
+        assert_eq!(complaint(&[]), None);
+    }
+
+    #[test]
+    fn a_mistyped_variable_is_told_from_those_of_others() {
+        let names = [
+            "FLOWGAUGE_STORE_DIR",
+            "FLOWGAUGE_EXPORTING_TO",
+            "PATH",
+            "FLOWGAUGE_LOG_X",
+        ];
+        assert_eq!(check_variables(names.map(str::to_owned)), Ok(()));
+        let error = check_variables(["FLOWGAUGE_METERING_IDLE_TIMEOUTS".to_owned()]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unknown variable FLOWGAUGE_METERING_IDLE_TIMEOUTS; did you mean FLOWGAUGE_METERING_IDLE_TIMEOUT?"
+        );
     }
 
     #[test]
