@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 fn exporter(directory: &Path) -> Command {
@@ -50,6 +50,19 @@ fn capture(directory: &Path, ports: std::ops::Range<u16>) -> PathBuf {
     let path = directory.join("a.pcap");
     std::fs::write(&path, octets).unwrap();
     path
+}
+
+/// The exit status of a child, none when it has not ended in time.
+fn wait(child: &mut Child, time: Duration) -> Option<i32> {
+    let deadline = Instant::now() + time;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    None
 }
 
 fn records(path: &Path) -> Vec<serde_json::Value> {
@@ -103,11 +116,43 @@ fn wrong_arguments_end_with_2_and_say_what_to_do() {
         ),
         (&["--config", "none.toml"], "none.toml: No such file"),
         (&["--frobnicate"], "unexpected argument '--frobnicate'"),
+        (&["--read"], "a value is required for '--read"),
     ] {
         let output = run(directory.path(), arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains(line), "{arguments:?}: {}", stderr(&output));
+        let one_each = stderr(&output)
+            .lines()
+            .all(|line| line.starts_with("flowgauge-exporter: "));
+        assert!(one_each, "{arguments:?}: {}", stderr(&output));
     }
+    let mistyped = exporter(directory.path())
+        .args(["run", "--read", "a", "--to", "json:-"])
+        .env("FLOWGAUGE_CAPTURE_FILTERS", "udp")
+        .output()
+        .unwrap();
+    assert_eq!(mistyped.status.code(), Some(2));
+    assert!(
+        stderr(&mistyped).contains("did you mean FLOWGAUGE_CAPTURE_FILTER?"),
+        "{}",
+        stderr(&mistyped)
+    );
+}
+
+#[test]
+fn udp_that_nobody_takes_is_lost_and_ends_with_1() {
+    let directory = tempfile::tempdir().unwrap();
+    capture(directory.path(), 1000..1300);
+    let closed = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let to = format!("udp://{closed}");
+    let output = run(directory.path(), &["--read", "a.pcap", "--to", &to, "--rate", "0"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let accounts = stderr(&output);
+    assert!(accounts.contains("nobody listens there"), "{accounts}");
+    assert!(
+        accounts.contains("0 records exported") && accounts.contains("300 lost (refused 300)"),
+        "{accounts}"
+    );
 }
 
 #[test]
@@ -168,9 +213,9 @@ fn a_signal_ends_all_flows_and_completes_the_file() {
         .status()
         .unwrap();
     assert!(killed.success());
-    // The read that is under way ends with what comes next.
-    drop(child.stdin.take());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // The pipe stays open and quiet.
+    let code = wait(&mut child, Duration::from_secs(20));
+    assert_eq!(code, Some(0));
     assert!(!part.exists() && directory.path().join("a.ipfix").exists());
     assert_eq!(records(&directory.path().join("a.json")).len(), 1000);
 }

@@ -52,6 +52,11 @@ pub trait FrameSource {
 
     /// What the source counted.
     fn counters(&self) -> SourceCounters;
+
+    /// What the source counted when no frame will be asked for any more.
+    fn finish(&mut self) -> SourceCounters {
+        self.counters()
+    }
 }
 
 /// What a source counts. Frames handed out = `frames`.

@@ -36,8 +36,11 @@ pub struct FramePlace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatFault {
     /// The first octets are of no format that is read here.
-    #[error("not a capture in pcap or pcapng format (it begins with {0:#010x})")]
+    #[error("not a capture in pcap or pcapng format ({hint})", hint = other_format(*.0))]
     UnknownMagic(u32),
+    /// There is nothing at all.
+    #[error("empty: there is no capture in it")]
+    Empty,
     /// The file ends inside a header, record or block.
     #[error("the file ends {missing} octets before its {part} does")]
     Truncated {
@@ -87,6 +90,20 @@ pub enum FormatFault {
     /// A time resolution finer than any clock.
     #[error("an interface with time resolution {0:#04x}")]
     TimeResolution(u8),
+}
+
+/// Formats that captures come in too, with what to do about them.
+fn other_format(magic: u32) -> String {
+    let format = match magic.to_be_bytes() {
+        [0xfd, b'7', b'z', b'X'] => "xz: unpack it first",
+        [b'B', b'Z', b'h', _] => "bzip2: unpack it first",
+        [0x04, 0x22, 0x4d, 0x18] => "lz4: unpack it first",
+        [b'P', b'K', 3, 4] => "a zip archive: unpack it first",
+        [0x1f, 0x9d, ..] => "compress: unpack it first",
+        [b's', b'n', b'o', b'o'] => "snoop: editcap turns it into pcap",
+        _ => return format!("it begins with {magic:#010x}"),
+    };
+    format.to_owned()
 }
 
 /// Reads integers in a file's own byte order.

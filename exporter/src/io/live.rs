@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use flowgauge_templates::packet::LinkType;
 use pcap::{Active, Capture, Device, IfFlags, Precision};
 
+use super::readable;
 use crate::capture::{CaptureError, Frame, FrameSource, Next, SourceCounters};
 
 /// How an interface is opened.
@@ -184,7 +185,7 @@ impl FrameSource for LiveCapture {
             }
             Err(pcap::Error::TimeoutExpired) => {
                 self.was_quiet = true;
-                wait_readable(descriptor, quiet_ms);
+                readable::wait(descriptor, quiet_ms);
                 Ok(Next::Quiet)
             }
             Err(pcap::Error::NoMorePackets) => Ok(Next::End),
@@ -201,6 +202,14 @@ impl FrameSource for LiveCapture {
             dropped_by_interface,
         }
     }
+
+    /// What the kernel dropped since the last look belongs to the account too.
+    fn finish(&mut self) -> SourceCounters {
+        if let Err(error) = self.update_counters() {
+            tracing::warn!("{error}; drops of the last second are not in the account");
+        }
+        self.counters()
+    }
 }
 
 fn activate(config: &LiveConfig) -> Result<Capture<Active>, pcap::Error> {
@@ -212,20 +221,6 @@ fn activate(config: &LiveConfig) -> Result<Capture<Active>, pcap::Error> {
         .promisc(config.promiscuous)
         .precision(PRECISION)
         .open()
-}
-
-/// Waits until frames are there, at most `timeout_ms`. An interrupted wait is a short one.
-fn wait_readable(descriptor: RawFd, timeout_ms: i32) {
-    let mut wanted = libc::pollfd {
-        fd: descriptor,
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    // The ring of Linux (TPACKET_V3) blocks on a quiet interface whatever its read timeout is, the standard library
-    // cannot wait for a descriptor, and sleeping instead would either delay frames or wake a thousand times a second.
-    // SAFETY: `wanted` is one valid pollfd for the length of the call, and the descriptor belongs to the capture that
-    // the caller holds.
-    unsafe { libc::poll(&raw mut wanted, 1, timeout_ms) };
 }
 
 /// The system's number of an interface, 0 when it has none (`any`).

@@ -9,6 +9,7 @@ pub mod pace;
 pub mod patience;
 pub mod pcap_file;
 pub mod queue;
+mod readable;
 pub mod resolve;
 pub mod retry;
 pub mod tcp;

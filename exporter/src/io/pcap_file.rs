@@ -7,10 +7,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::capture::{
     CaptureDecoder, CaptureError, FormatFault, Frame, FramePlace, FrameSource, Next, SourceCounters, Step,
 };
+use crate::io::patience::Stop;
 use crate::limits;
 
 mod filter;
@@ -35,6 +37,7 @@ pub struct PcapFiles {
     current: Option<OpenFile>,
     buffer: Vec<u8>,
     filter: Option<FrameFilter>,
+    stop: Option<Arc<Stop>>,
     counters: SourceCounters,
     file_counters: FileCounters,
 }
@@ -88,9 +91,21 @@ impl PcapFiles {
             current: None,
             buffer: vec![0; limits::READ_OCTETS],
             filter: filter.map(FrameFilter::new).transpose()?,
+            stop: None,
             counters: SourceCounters::default(),
             file_counters: FileCounters::default(),
         })
+    }
+
+    /// Also ends when `stop` is requested, even while a pipe is quiet.
+    #[must_use]
+    pub fn until(mut self, stop: Arc<Stop>) -> PcapFiles {
+        self.stop = Some(stop);
+        self
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.is_requested())
     }
 
     /// What was read so far.
@@ -106,9 +121,14 @@ impl PcapFiles {
                 None => match self.waiting.pop_front() {
                     Some(path) => {
                         self.file_counters.files += 1;
-                        let opened = OpenFile::open(&path);
-                        self.current
-                            .insert(opened.inspect_err(|_| self.file_counters.files_with_fault += 1)?)
+                        match OpenFile::open(&path, self.stop.as_ref()) {
+                            Ok(file) => self.current.insert(file),
+                            Err(_) if self.is_stopped() => return Ok(Look::End),
+                            Err(error) => {
+                                self.file_counters.files_with_fault += 1;
+                                return Err(error);
+                            }
+                        }
                     }
                     None => return Ok(Look::End),
                 },
@@ -130,6 +150,8 @@ impl PcapFiles {
                     return Ok(Look::Frame(place, at));
                 }
                 Ok(None) => self.current = None,
+                // What was interrupted has no fault.
+                Err(_) if self.is_stopped() => return Ok(Look::End),
                 Err(error) => {
                     self.current = None;
                     self.file_counters.files_with_fault += 1;
@@ -160,13 +182,13 @@ impl FrameSource for PcapFiles {
 }
 
 impl OpenFile {
-    fn open(path: &Path) -> Result<OpenFile, CaptureError> {
+    fn open(path: &Path, stop: Option<&Arc<Stop>>) -> Result<OpenFile, CaptureError> {
         let name = if open::is_standard_input(path) {
             "standard input".into()
         } else {
             path.display().to_string()
         };
-        let input = Input::open(path)?;
+        let input = Input::open(path, stop)?;
         Ok(OpenFile {
             name,
             input,
@@ -209,6 +231,9 @@ impl OpenFile {
         let left = self.end - self.at;
         if left == 0 && self.offset > 0 {
             return Ok(None);
+        }
+        if left == 0 {
+            return Err(self.fault(&FormatFault::Empty));
         }
         Err(self.fault(&FormatFault::Truncated {
             part: self.decoder.part(),

@@ -105,7 +105,7 @@ impl<'r> MeteringLoop<'r> {
         MeteringAccounts {
             interface: self.interface,
             meter: self.meter.counters().clone(),
-            source: source.counters(),
+            source: source.finish(),
             faults: faults.len() as u64,
         }
     }

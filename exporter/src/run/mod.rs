@@ -36,7 +36,7 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
     let stop = Arc::new(Stop::new(config.exporting.drain_timeout, from_files));
     let metering = Arc::new(SharedMetering::default());
     // Sources first: without packets there is no reason to touch a destination.
-    let sources = open_sources(config)?;
+    let sources = open_sources(config, &stop)?;
     let context = Context {
         config: config.exporting.clone(),
         stop: stop.clone(),
@@ -94,11 +94,11 @@ impl Sources {
     }
 }
 
-fn open_sources(config: &Config) -> Result<Sources, String> {
+fn open_sources(config: &Config, stop: &Arc<Stop>) -> Result<Sources, String> {
     let filter = config.capture.filter.as_deref();
     match &config.capture.source {
         Source::Files(paths) => PcapFiles::open(paths, filter)
-            .map(|files| Sources::Files(Box::new(files)))
+            .map(|files| Sources::Files(Box::new(files.until(stop.clone()))))
             .map_err(|error| error.to_string()),
         Source::Live(interfaces) => interfaces
             .iter()
@@ -182,7 +182,7 @@ impl FanOut<'_> {
             if self.from_files {
                 worker.queue.push_waiting(now_ns(), batch.clone());
             } else {
-                worker.queue.push_dropping(now_ns(), batch.clone());
+                worker.push_dropping(batch.clone());
             }
         }
         self.workers.iter().any(|worker| !worker.queue.is_dead())

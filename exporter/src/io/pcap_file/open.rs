@@ -2,11 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Chain, Cursor, Read};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::read::MultiGzDecoder;
 
 use crate::capture::{CaptureError, PcapDecoder, PcapngDecoder};
+use crate::io::patience::Stop;
+use crate::io::readable;
 use crate::limits;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -22,13 +27,10 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// Opens a file or standard input.
-    pub fn open(path: &Path) -> Result<Input, CaptureError> {
+    /// Opens a file or standard input. Reading a pipe ends with an error when `stop` is requested.
+    pub fn open(path: &Path, stop: Option<&Arc<Stop>>) -> Result<Input, CaptureError> {
         let fault = |error: io::Error| unreadable(path, &error);
-        let mut source: Box<dyn Read + Send> = match is_standard_input(path) {
-            true => Box::new(io::stdin()),
-            false => Box::new(File::open(path).map_err(fault)?),
-        };
+        let mut source = source(path, stop).map_err(fault)?;
         let mut first = Vec::with_capacity(4);
         source.by_ref().take(4).read_to_end(&mut first).map_err(fault)?;
         let (gzip, zstd) = (first.starts_with(&GZIP), first.starts_with(&ZSTD));
@@ -57,6 +59,51 @@ impl Read for Input {
             Input::Zstd(input) => input.read(buffer),
         }
     }
+}
+
+/// How long a quiet pipe waits before it looks whether to stop.
+const QUIET_MS: i32 = 100;
+
+/// A pipe or device: whoever writes to it may be quiet for ever, and a signal must end the wait all the same.
+struct Pipe {
+    file: File,
+    stop: Option<Arc<Stop>>,
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            while !readable::wait(self.file.as_raw_fd(), QUIET_MS) {
+                if self.stop.as_ref().is_some_and(|stop| stop.is_requested()) {
+                    return Err(io::Error::other("stopped"));
+                }
+            }
+            match self.file.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+/// The octets as they lie there.
+fn source(path: &Path, stop: Option<&Arc<Stop>>) -> io::Result<Box<dyn Read + Send>> {
+    let file = if is_standard_input(path) {
+        File::from(io::stdin().as_fd().try_clone_to_owned()?)
+    } else {
+        // A named pipe without a writer would hold up even the opening; regular files know no waiting.
+        std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)?
+    };
+    if file.metadata()?.is_file() {
+        return Ok(Box::new(file));
+    }
+    Ok(Box::new(Pipe {
+        file,
+        stop: stop.cloned(),
+    }))
 }
 
 pub(super) fn is_standard_input(path: &Path) -> bool {
@@ -113,7 +160,7 @@ fn captures_in(folder: &Path) -> Result<Vec<PathBuf>, CaptureError> {
 /// Names tell little (tcpdump numbers its files behind the suffix), so the first octets decide.
 fn begins_as_capture(path: &Path) -> bool {
     let mut magic = [0; 4];
-    let read = Input::open(path)
+    let read = Input::open(path, None)
         .ok()
         .and_then(|mut input| input.read_exact(&mut magic).ok());
     let magic = u32::from_be_bytes(magic);

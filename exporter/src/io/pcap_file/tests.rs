@@ -124,10 +124,7 @@ fn a_fault_names_its_place_and_the_next_file_is_read() {
         2,
         "other.txt: at octet 0: not a capture in pcap or pcapng format (it begins with 0x736f6d65)",
     );
-    ends(
-        3,
-        "empty.pcap: at octet 0: the file ends 4 octets before its file header does",
-    );
+    ends(3, "empty.pcap: at octet 0: empty: there is no capture in it");
     assert_eq!(all[0], Ok(b"one".to_vec()));
     assert_eq!(all.last(), Some(&Ok(b"last".to_vec())));
     assert_eq!(
