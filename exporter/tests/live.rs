@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::UdpSocket;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use flowgauge_exporter::capture::{FrameSource, Next};
@@ -79,6 +80,41 @@ fn meters_what_is_sent_over_loopback() {
         (capture.counters().frames, capture.counters().dropped_by_kernel),
         (100, 0)
     );
+}
+
+#[test]
+fn what_was_captured_before_a_signal_is_metered() {
+    let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = receiver.local_addr().unwrap().port();
+    let filter = format!("udp port {port}");
+    let Some(probe) = loopback(&filter) else {
+        return;
+    };
+    drop(probe);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.json");
+    let child = Command::new(env!("CARGO_BIN_EXE_flowgauge-exporter"))
+        .args(["run", "--interface", "lo", "--filter", &filter, "--to"])
+        .arg(format!("json:{}", path.display()))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // The file is made before capturing begins to be read, and after the interface was opened.
+    let started = Instant::now();
+    while !path.exists() && started.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    for _ in 0..5000 {
+        sender.send_to(&[7; 100], ("127.0.0.1", port)).unwrap();
+    }
+    let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    let accounts = String::from_utf8_lossy(&output.stderr);
+    assert!(accounts.contains("lo: 5000 packets seen, 5000 metered"), "{accounts}");
+    assert!(output.status.success(), "{accounts}");
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! The loop of one source: frames into its flow table, records out of it in batches.
 
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use flowgauge_templates::packet::Fault;
 
 use super::FanOut;
 use super::accounts::MeteringAccounts;
-use crate::capture::{FrameSource, Next};
+use crate::capture::{Frame, FrameSource, Next};
 use crate::exporting::limits::BATCH_RECORDS;
 use crate::io::destination::{SharedMetering, now_ns};
 use crate::io::patience::Stop;
@@ -14,6 +15,8 @@ use crate::metering::{FlowEndReason, FlowRecord, Meter, MeterConfig, MeterCounte
 
 /// A batch that is not full leaves after this long, live.
 const BATCH_WAIT_NS: i64 = 500_000_000;
+/// Emptying the kernel's ring at the end takes no longer than this.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// How often a live source says how it is.
 const REPORT_NS: i64 = 60_000_000_000;
 
@@ -72,11 +75,7 @@ impl<'r> MeteringLoop<'r> {
             match source.next_frame() {
                 Ok(Next::Frame(frame)) => {
                     let now_ns = frame.time_ns;
-                    self.meter
-                        .handle_frame(now_ns, frame.link_type, frame.bytes, frame.wire_length, frame.interface);
-                    if self.meter.has_records() {
-                        self.collect();
-                    }
+                    self.handle_frame(&frame);
                     if self.interface.is_some() {
                         self.handle_live_time(now_ns);
                     }
@@ -96,6 +95,9 @@ impl<'r> MeteringLoop<'r> {
                 }
             }
         }
+        if self.interface.is_some() && self.has_receiver && faults.is_empty() {
+            self.drain(source);
+        }
         while !self.meter.finish(FlowEndReason::ForcedEnd) {
             self.collect();
         }
@@ -107,6 +109,39 @@ impl<'r> MeteringLoop<'r> {
             meter: self.meter.counters().clone(),
             source: source.finish(),
             faults: faults.len() as u64,
+        }
+    }
+
+    #[inline]
+    fn handle_frame(&mut self, frame: &Frame<'_>) {
+        self.meter.handle_frame(
+            frame.time_ns,
+            frame.link_type,
+            frame.bytes,
+            frame.wire_length,
+            frame.interface,
+        );
+        if self.meter.has_records() {
+            self.collect();
+        }
+    }
+
+    /// Meters what an interface had captured when the exporter was stopped: all of it is still in the kernel's ring.
+    fn drain(&mut self, source: &mut impl FrameSource) {
+        let (until_ns, deadline) = (now_ns(), Instant::now() + DRAIN_TIME);
+        // The ring hands out what it has begun to fill only after a while, so that one look may come too early.
+        let mut quiet = 0;
+        while quiet < 2 && Instant::now() < deadline {
+            match source.next_frame() {
+                Ok(Next::Frame(frame)) => {
+                    self.handle_frame(&frame);
+                    if frame.time_ns > until_ns {
+                        return;
+                    }
+                }
+                Ok(Next::Quiet) => quiet += 1,
+                Ok(Next::End) | Err(_) => return,
+            }
         }
     }
 
