@@ -35,4 +35,21 @@ impl<'s> EndColumn<'s> {
             });
         }
     }
+
+    /// A lower and an upper bound of the codes.
+    pub fn bounds(&self) -> (u64, u64) {
+        let first = i64::from_u64(self.start.min_value());
+        let last = i64::from_u64(self.start.max_value());
+        let durations = self.duration.filter(|column| column.values.num_vals() > 0);
+        let (least, largest) = durations.map_or((0, 0), |column| {
+            (
+                i64::from_u64(column.min_value()).min(0),
+                i64::from_u64(column.max_value()).max(0),
+            )
+        });
+        (
+            first.saturating_add(least).to_u64(),
+            last.saturating_add(largest).to_u64(),
+        )
+    }
 }

@@ -66,6 +66,7 @@ pub(super) fn start_segment(
         id: segment,
         rows: 0,
         octets: 0,
+        schema: SCHEMA.fingerprint,
         runs: Vec::new(),
         start_ns: (i64::MAX, i64::MIN),
         end_ns: (i64::MAX, i64::MIN),

@@ -69,6 +69,8 @@ pub struct SegmentMeta {
     pub rows: u64,
     /// Octets on disk.
     pub octets: u64,
+    /// Which schema it was written with: only segments of the same one can be merged.
+    pub schema: u64,
     /// Where runs of consecutive row numbers start.
     pub runs: Vec<RowRun>,
     /// Earliest and latest flow start, nanoseconds.
@@ -197,6 +199,7 @@ mod tests {
             id: 1,
             rows: 30,
             octets: 0,
+            schema: 0,
             runs: vec![RowRun { doc: 0, row: 100 }, RowRun { doc: 10, row: 200 }],
             start_ns: (0, 0),
             end_ns: (0, 0),

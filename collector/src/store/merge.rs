@@ -2,7 +2,9 @@
 //!
 //! Only neighbours are merged and documents keep their order, so that rows keep their numbers.
 
+use std::collections::HashSet;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -19,10 +21,21 @@ use crate::limits;
 
 /// Merges and removes whenever it is woken, until the channel closes.
 pub(super) fn run(shared: &Shared, wake: &Receiver<()>) {
+    // Segments that could not be merged once are left as they are until the store is opened again.
+    let mut left_alone = HashSet::new();
     while wake.recv().is_ok() {
         retain(shared);
-        while let Some((partition, window)) = plan(shared) {
-            if let Err(error) = merge(shared, partition, &window) {
+        while let Some((partition, window)) = plan(shared, &left_alone) {
+            let merged = catch_unwind(AssertUnwindSafe(|| merge(shared, partition, &window)));
+            let merged = merged.unwrap_or_else(|_| {
+                let detail = "merging segments panicked; they stay as they are".to_owned();
+                Err(StoreError::Damaged {
+                    path: shared.dir.clone(),
+                    detail,
+                })
+            });
+            if let Err(error) = merged {
+                left_alone.extend(window.iter().map(|segment| segment.meta().id));
                 count(&shared.counters.merge_errors, 1);
                 shared.fail(error);
                 break;
@@ -48,13 +61,11 @@ fn retain(shared: &Shared) {
 }
 
 /// The next segments to merge: the cheapest neighbours of the first partition that has too many.
-fn plan(shared: &Shared) -> Option<(u64, Vec<Arc<Segment>>)> {
+fn plan(shared: &Shared, left_alone: &HashSet<u64>) -> Option<(u64, Vec<Arc<Segment>>)> {
     let state = shared.lock();
-    let (partition, window) = state
-        .manifest
-        .partitions
-        .iter()
-        .find_map(|partition| choose(&partition.segments, partition.sealed).map(|window| (partition, window)))?;
+    let (partition, window) = state.manifest.partitions.iter().find_map(|partition| {
+        choose(&partition.segments, partition.sealed, left_alone).map(|window| (partition, window))
+    })?;
     let segments: Option<Vec<_>> = window
         .iter()
         .map(|segment| state.segments.get(&segment.id).cloned())
@@ -63,16 +74,18 @@ fn plan(shared: &Shared) -> Option<(u64, Vec<Arc<Segment>>)> {
 }
 
 /// Neighbours worth merging. While rows still arrive a merge waits for many; once sealed, everything goes together.
-fn choose(segments: &[SegmentMeta], sealed: bool) -> Option<&[SegmentMeta]> {
-    let most = if sealed { 1 } else { limits::SEGMENTS_PER_PARTITION };
-    if segments.len() <= most {
+fn choose<'m>(segments: &'m [SegmentMeta], sealed: bool, left_alone: &HashSet<u64>) -> Option<&'m [SegmentMeta]> {
+    let mergeable = segments
+        .chunk_by(|left, right| left.schema == right.schema)
+        .flat_map(|same| same.split(|segment| left_alone.contains(&segment.id)));
+    if sealed {
+        return mergeable.filter_map(choose_sealed).max_by_key(|run| run.len());
+    }
+    if segments.len() <= limits::SEGMENTS_PER_PARTITION {
         return None;
     }
-    if sealed {
-        return choose_sealed(segments);
-    }
-    segments
-        .windows(limits::SEGMENTS_PER_MERGE)
+    mergeable
+        .flat_map(|run| run.windows(limits::SEGMENTS_PER_MERGE))
         .filter(|window| rows(window) <= limits::ROWS_PER_MERGED_SEGMENT)
         .min_by_key(|window| rows(window))
 }
@@ -143,6 +156,7 @@ fn merged_meta(id: u64, octets: u64, segments: &[Arc<Segment>]) -> SegmentMeta {
         id,
         rows: 0,
         octets,
+        schema: segments.first().map_or(0, |segment| segment.meta().schema),
         runs: Vec::new(),
         start_ns: (i64::MAX, i64::MIN),
         end_ns: (i64::MAX, i64::MIN),
@@ -204,6 +218,7 @@ mod tests {
                 id,
                 rows: *rows,
                 octets: 0,
+                schema: 0,
                 runs: Vec::new(),
                 start_ns: (0, 0),
                 end_ns: (0, 0),
@@ -215,20 +230,36 @@ mod tests {
     #[test]
     fn the_cheapest_neighbours_go_first() {
         let mut rows = vec![1_000_000; limits::SEGMENTS_PER_PARTITION];
-        assert_eq!(choose(&segments(&rows), false), None);
+        assert_eq!(choose(&segments(&rows), false, &HashSet::new()), None);
         rows.extend([10; limits::SEGMENTS_PER_MERGE]);
         let all = segments(&rows);
-        let chosen = choose(&all, false).unwrap();
+        let chosen = choose(&all, false, &HashSet::new()).unwrap();
         assert_eq!(chosen.len(), limits::SEGMENTS_PER_MERGE);
         assert!(chosen.iter().all(|segment| segment.rows == 10));
     }
 
     #[test]
     fn a_sealed_partition_becomes_as_few_as_fit() {
-        assert_eq!(choose(&segments(&[5]), true), None);
-        assert_eq!(choose(&segments(&[5, 6, 7]), true).unwrap().len(), 3);
+        assert_eq!(choose(&segments(&[5]), true, &HashSet::new()), None);
+        assert_eq!(choose(&segments(&[5, 6, 7]), true, &HashSet::new()).unwrap().len(), 3);
         let half = limits::ROWS_PER_MERGED_SEGMENT / 2 + 1;
-        assert_eq!(choose(&segments(&[half, half, half]), true), None);
-        assert_eq!(choose(&segments(&[half, half, 5, 5]), true).unwrap().len(), 3);
+        assert_eq!(choose(&segments(&[half, half, half]), true, &HashSet::new()), None);
+        assert_eq!(
+            choose(&segments(&[half, half, 5, 5]), true, &HashSet::new())
+                .unwrap()
+                .len(),
+            3
+        );
+    }
+
+    #[test]
+    fn only_segments_of_one_schema_that_can_be_merged_are() {
+        let mut all = segments(&[1, 2, 3, 4, 5, 6]);
+        all[0].schema = 9;
+        assert_eq!(choose(&all, true, &HashSet::new()).unwrap().len(), 5);
+        let left_alone = HashSet::from([4]);
+        let chosen = choose(&all, true, &left_alone).unwrap();
+        assert_eq!(chosen.iter().map(|segment| segment.id).collect::<Vec<_>>().len(), 2);
+        assert!(chosen.iter().all(|segment| segment.id != 4 && segment.schema == 0));
     }
 }

@@ -19,6 +19,8 @@ pub const OTHER: &str = "other";
 pub struct StoreSchema {
     /// What tantivy needs.
     pub schema: Schema,
+    /// A number that differs from that of other schemas.
+    pub fingerprint: u64,
     fields: Vec<Option<Field>>,
     other: Field,
 }
@@ -37,12 +39,23 @@ pub static SCHEMA: LazyLock<StoreSchema> = LazyLock::new(|| {
         .map(|(_, column)| column.stored.then(|| add_field(&mut builder, column)))
         .collect();
     let other = builder.add_json_field(OTHER, JsonObjectOptions::default().set_fast("raw"));
+    let schema = builder.build();
+    let fingerprint = fingerprint(&schema);
     StoreSchema {
-        schema: builder.build(),
+        schema,
+        fingerprint,
         fields,
         other,
     }
 });
+
+/// FNV-1a of the schema as tantivy writes it: the same on every machine and with every compiler.
+fn fingerprint(schema: &Schema) -> u64 {
+    let text = serde_json::to_string(schema).unwrap_or_default();
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x100_0000_01b3)
+    })
+}
 
 fn add_field(builder: &mut tantivy::schema::SchemaBuilder, column: &Column) -> Field {
     let numeric = || {

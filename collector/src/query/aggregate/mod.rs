@@ -3,6 +3,7 @@
 //! Every segment is added up by its codes, in parallel; then groups are put together by their values. Exact, and
 //! bounded: what would take too much memory is refused with what to ask instead.
 
+mod keys;
 mod local;
 pub mod metric;
 mod plan;
@@ -26,7 +27,10 @@ use crate::store::Snapshot;
 use crate::store::segment::Segment;
 use local::Local;
 use plan::{OrderBy, Plan};
-use total::Total;
+use total::{Answer, GroupKey, Place, Total};
+
+/// The one group there is when nothing is grouped by: no column is there.
+const NO_GROUP: [u64; 1] = [0];
 
 /// Width of the buckets of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,38 +79,25 @@ pub fn aggregate(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Tabl
         to_ns: Some(plan.span_ns.1),
         ..QueryStats::default()
     };
+    let all = |plan: &Plan, stats: &mut QueryStats| gather(snapshot, request, plan, Total::new(plan), &watch, stats);
     let mut table = if plan.interval_ns.is_none() {
-        let total = gather(snapshot, request, &plan, Total::new(&plan), &watch, &mut stats)?;
-        let order = ranked(&total, &plan);
-        top_table(&total, &plan, &order)
+        let answer = all(&plan, &mut stats)?.finish();
+        top_table(&answer, &plan)
     } else if plan.groups.is_empty() {
-        let total = gather(snapshot, request, &plan, Total::new(&plan), &watch, &mut stats)?;
-        series_table(&total, &plan, &[0])?
+        let answer = all(&plan, &mut stats)?.finish();
+        series_table(&answer, &plan, &[NO_GROUP.into()])?
     } else {
         // First which groups, then their series: only those are kept bucket by bucket.
         let whole = plan.without_interval();
-        let first = gather(
-            snapshot,
-            request,
-            &whole,
-            Total::new(&whole),
-            &watch,
-            &mut QueryStats::default(),
-        )?;
-        let chosen: Vec<_> = ranked(&first, &whole)
+        let first = all(&whole, &mut QueryStats::default())?;
+        let found = first.finish();
+        let groups: Vec<GroupKey> = ranked(&found, &whole)
             .into_iter()
-            .map(|group| first.raw_group_cells(group))
+            .map(|place| found.group(place))
             .collect();
-        let total = gather(
-            snapshot,
-            request,
-            &plan,
-            Total::for_groups(&plan, &chosen),
-            &watch,
-            &mut stats,
-        )?;
-        let order: Vec<usize> = (0..total.groups()).collect();
-        series_table(&total, &plan, &order)?
+        let total = found.for_groups(&plan, &groups);
+        let answer = gather(snapshot, request, &plan, total, &watch, &mut stats)?.finish();
+        series_table(&answer, &plan, &groups)?
     };
     stats.elapsed_ms = watch.elapsed_ms();
     table.stats = stats;
@@ -131,15 +122,15 @@ fn gather(
     let overlaps = |segment: &&Arc<Segment>| segment.overlaps(plan.from_ns, plan.to_ns);
     let segments: Vec<&Arc<Segment>> = snapshot.segments().iter().filter(overlaps).collect();
     let next = AtomicUsize::new(0);
-    let shared = Mutex::new((total, QueryStats::default(), Vec::new()));
+    let shared = Mutex::new((QueryStats::default(), Vec::new()));
     let work = || -> Result<(), QueryError> {
         while let Some(segment) = segments.get(next.fetch_add(1, Memory::Relaxed)) {
             let Some(open) = segment.open() else { continue };
             let documents = selection.documents(segment, open, watch)?;
-            let local = Local::gather(open, &documents, plan, watch)?;
-            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            let (total, stats, partitions) = &mut *shared;
+            let local = Local::gather(segment, open, &documents, plan, watch)?;
             total.add(&local, plan)?;
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let (stats, partitions) = &mut *shared;
             stats.segments += 1;
             stats.rows_read += u64::from(segment.rows());
             stats.rows_matched += u64::from(documents.count());
@@ -167,26 +158,25 @@ fn gather(
     if let Some(error) = errors.into_iter().next() {
         return Err(error);
     }
-    let (mut total, found, mut partitions) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let (found, mut partitions) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
     partitions.sort_unstable();
     partitions.dedup();
     stats.segments = found.segments;
     stats.rows_read = found.rows_read;
     stats.rows_matched = found.rows_matched;
     stats.partitions = partitions.len() as u64;
-    total.finish();
     Ok(total)
 }
 
 /// The groups that are shown, in order.
-fn ranked(total: &Total, plan: &Plan) -> Vec<usize> {
-    let key = |group: usize| match plan.order {
-        OrderBy::Metric(at) => total.metric(plan, at, group, 0),
-        OrderBy::Group(at) => total.group_cells(group).into_iter().nth(at).flatten(),
+fn ranked(answer: &Answer, plan: &Plan) -> Vec<Place> {
+    let key = |place: Place| match plan.order {
+        OrderBy::Metric(at) => answer.metric(plan, at, Some(place)),
+        OrderBy::Group(at) => answer.group_cell(place, at),
         OrderBy::Time => None,
     };
-    let mut keyed: Vec<(Option<Cell>, usize)> = (0..total.groups()).map(|group| (key(group), group)).collect();
-    let by_key = |left: &(Option<Cell>, usize), right: &(Option<Cell>, usize)| match (&left.0, &right.0) {
+    let mut keyed: Vec<(Option<Cell>, Place)> = answer.places().map(|place| (key(place), place)).collect();
+    let by_key = |left: &Option<Cell>, right: &Option<Cell>| match (left, right) {
         (Some(a), Some(b)) => {
             let order = total_order(a, b);
             if plan.descending { order.reverse() } else { order }
@@ -194,24 +184,19 @@ fn ranked(total: &Total, plan: &Plan) -> Vec<usize> {
         // Groups without the value come last.
         (a, b) => a.is_none().cmp(&b.is_none()),
     };
-    if keyed.len() > plan.limit && plan.limit > 0 {
-        keyed.select_nth_unstable_by(plan.limit - 1, by_key);
-        // Groups that are as large as the last one: which of them are shown must not depend on threads.
-        let last = keyed.get(plan.limit - 1).cloned();
-        keyed.retain(|entry| {
-            last.as_ref()
-                .is_some_and(|last| by_key(entry, last) != Ordering::Greater)
-        });
+    if keyed.len() > plan.limit {
+        let (_, last, _) = keyed.select_nth_unstable_by(plan.limit - 1, |left, right| by_key(&left.0, &right.0));
+        // Groups that are as large as the last one stay: which of them are shown must not depend on threads.
+        let last = last.0.clone();
+        keyed.retain(|entry| by_key(&entry.0, &last) != Ordering::Greater);
     }
     let mut shown: Vec<_> = keyed
         .into_iter()
-        .map(|(key, group)| (key, total.group_cells(group), group))
+        .map(|(key, place)| (key, answer.group_cells(&answer.group(place)), place))
         .collect();
-    shown.sort_by(|left, right| {
-        by_key(&(left.0.clone(), 0), &(right.0.clone(), 0)).then_with(|| compare_keys(&left.1, &right.1))
-    });
+    shown.sort_by(|left, right| by_key(&left.0, &right.0).then_with(|| compare_keys(&left.1, &right.1)));
     shown.truncate(plan.limit);
-    shown.into_iter().map(|(_, _, group)| group).collect()
+    shown.into_iter().map(|(_, _, place)| place).collect()
 }
 
 fn compare_keys(left: &[Option<Cell>], right: &[Option<Cell>]) -> Ordering {
@@ -250,31 +235,22 @@ fn table_columns(plan: &Plan) -> Vec<TableColumn> {
     time.into_iter().chain(groups).chain(metrics).collect()
 }
 
-fn metrics_of<'t>(
-    total: &'t Total,
-    plan: &'t Plan,
-    group: usize,
-    bucket: i64,
-) -> impl Iterator<Item = Option<Cell>> + 't {
-    (0..plan.shown).map(move |at| total.metric(plan, at, group, bucket))
+fn metrics_of<'a>(answer: &'a Answer, plan: &'a Plan, place: Option<Place>) -> impl Iterator<Item = Option<Cell>> + 'a {
+    (0..plan.shown).map(move |at| answer.metric(plan, at, place))
 }
 
-fn top_table(total: &Total, plan: &Plan, order: &[usize]) -> Table {
-    let row = |group: usize| {
-        let cells = total
-            .group_cells(group)
-            .into_iter()
-            .chain(metrics_of(total, plan, group, 0))
-            .collect();
-        TableRow {
-            cells,
-            ..TableRow::default()
-        }
+fn top_table(answer: &Answer, plan: &Plan) -> Table {
+    let row = |cells: Vec<Option<Cell>>, place: Option<Place>| TableRow {
+        cells: cells.into_iter().chain(metrics_of(answer, plan, place)).collect(),
+        ..TableRow::default()
     };
     let rows = if plan.groups.is_empty() {
-        vec![row(0)]
+        vec![row(Vec::new(), answer.places().next())]
     } else {
-        order.iter().map(|group| row(*group)).collect()
+        let places = ranked(answer, plan).into_iter();
+        places
+            .map(|place| row(answer.group_cells(&answer.group(place)), Some(place)))
+            .collect()
     };
     Table {
         columns: table_columns(plan),
@@ -283,9 +259,9 @@ fn top_table(total: &Total, plan: &Plan, order: &[usize]) -> Table {
     }
 }
 
-fn series_table(total: &Total, plan: &Plan, groups: &[usize]) -> Result<Table, QueryError> {
+fn series_table(answer: &Answer, plan: &Plan, groups: &[GroupKey]) -> Result<Table, QueryError> {
     let width = plan.interval_ns.unwrap_or(1);
-    let found = total.buckets();
+    let found = answer.buckets();
     let first = plan
         .from_ns
         .map(|from| from.div_euclid(width))
@@ -323,12 +299,12 @@ fn series_table(total: &Total, plan: &Plan, groups: &[usize]) -> Result<Table, Q
         ));
     }
     for group in groups {
-        let cells = total.group_cells(*group);
+        let cells = answer.group_cells(group);
         for bucket in first..=last {
             let time = std::iter::once(Some(Cell::Signed(bucket.saturating_mul(width))));
             let cells = time
                 .chain(cells.iter().cloned())
-                .chain(metrics_of(total, plan, *group, bucket))
+                .chain(metrics_of(answer, plan, answer.find(group, bucket)))
                 .collect();
             table.rows.push(TableRow {
                 cells,

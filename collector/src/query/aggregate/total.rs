@@ -1,336 +1,477 @@
 //! Groups and sums of all segments: what each segment gathered, by values instead of codes.
+//!
+//! Groups are spread over shards by their hash, each behind its own lock, so that threads put segments together at
+//! the same time.
 
-use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::hash::BuildHasher;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashTable};
+use tantivy::columnar::MonotonicallyMappableToU64;
 
 use super::super::QueryError;
-use super::super::order::compare_cells;
-use super::local::{Local, Sums, too_many_groups, too_many_values};
+use super::keys::too_many_groups;
+use super::local::{Local, Sums, extreme, too_many_values};
 use super::metric::MetricKind;
 use super::plan::Plan;
-use super::values::{Reader, Values};
+use super::values::{Encoder, Words, ordered_cell};
 use crate::limits;
 use crate::normalize::columns::ColumnKind;
 use crate::normalize::row::Cell;
 
-/// Numbers of the values a group has, `ABSENT` where it has none.
-pub type Key = Box<[u32]>;
-const ABSENT: u32 = u32::MAX;
+/// Shards, a power of two.
+const SHARDS: usize = 16;
 
-/// What was added up for one metric and one cell.
-#[derive(Clone, Debug)]
-enum Sum {
-    Flows(u64),
-    Added(i128, f64),
-    Avg(i128, f64, u64),
-    Extreme(Option<Cell>),
-    Unique(u64),
-    All(Vec<f64>, Vec<i128>),
+/// A group's columns in words, without its bucket.
+pub type GroupKey = Box<[u64]>;
+
+/// Where a group's sums are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    shard: u32,
+    slot: u32,
 }
 
 /// Everything of a query.
 pub struct Total {
-    keys: Vec<Values>,
-    uniques: Vec<Option<Unique>>,
-    groups: HashMap<Key, u32, RandomState>,
-    group_keys: Vec<Key>,
-    cells: HashMap<(u32, i64), u32, RandomState>,
-    sums: Vec<Vec<Sum>>,
-    values: usize,
-    /// Only these groups are taken, when they are known already.
-    only: bool,
+    encoders: Arc<Vec<Encoder>>,
+    uniques: Vec<Option<Encoder>>,
+    shards: Vec<Mutex<Shard>>,
+    hasher: RandomState,
+    layout: Layout,
+    cells: AtomicUsize,
+    values: AtomicUsize,
+    only: Option<HashSet<GroupKey>>,
+}
+
+/// Where a key's parts are: which columns are there, the bucket, then each column's words.
+#[derive(Clone, Debug)]
+struct Layout {
+    /// First word and number of words of each column.
+    columns: Vec<(usize, usize)>,
+    width: usize,
+}
+
+const PRESENT: usize = 0;
+const BUCKET: usize = 1;
+
+impl Layout {
+    fn new(encoders: &[Encoder]) -> Self {
+        let mut width = BUCKET + 1;
+        let mut columns = Vec::with_capacity(encoders.len());
+        for encoder in encoders {
+            let words = if matches!(encoder, Encoder::Ip(_)) { 2 } else { 1 };
+            columns.push((width, words));
+            width += words;
+        }
+        Self { columns, width }
+    }
+}
+
+/// A part of all groups.
+struct Shard {
+    table: HashTable<u32>,
+    keys: Vec<u64>,
+    sums: Vec<Held>,
+}
+
+/// What is held of one metric, one slot a group.
+enum Held {
+    Sums(Sums),
+    Unique(HashMap<(u32, Words), (), RandomState>, Vec<u64>),
+}
+
+impl Shard {
+    fn groups(&self, width: usize) -> usize {
+        self.keys.len() / width
+    }
+
+    fn slot(&mut self, hash: u64, key: &[u64], hasher: &RandomState) -> (u32, bool) {
+        let width = key.len();
+        let of = |keys: &[u64], slot: u32, wanted: &[u64]| {
+            keys.get(slot as usize * width..(slot as usize + 1) * width) == Some(wanted)
+        };
+        if let Some(slot) = self.table.find(hash, |slot| of(&self.keys, *slot, key)) {
+            return (*slot, false);
+        }
+        let slot = (self.keys.len() / width) as u32;
+        self.keys.extend_from_slice(key);
+        let keys = &self.keys;
+        self.table.insert_unique(hash, slot, |slot| {
+            hasher.hash_one(
+                keys.get(*slot as usize * width..(*slot as usize + 1) * width)
+                    .unwrap_or_default(),
+            )
+        });
+        (slot, true)
+    }
 }
 
 impl Total {
     /// Nothing yet.
     pub fn new(plan: &Plan) -> Self {
-        let unique = |kind: &MetricKind| match kind {
-            MetricKind::Unique(subject) => Some((Values::new(subject, None), HashMap::default())),
-            _ => None,
-        };
-        Self {
-            keys: plan
-                .groups
-                .iter()
-                .map(|group| Values::new(&group.subject, group.prefix))
-                .collect(),
-            uniques: plan.metrics.iter().map(|metric| unique(&metric.kind)).collect(),
-            groups: HashMap::default(),
-            group_keys: Vec::new(),
-            cells: HashMap::default(),
-            sums: vec![Vec::new(); plan.metrics.len()],
-            values: 0,
-            only: false,
-        }
+        let encoders = plan
+            .groups
+            .iter()
+            .map(|group| Encoder::new(&group.subject, group.prefix))
+            .collect();
+        Self::with(plan, Arc::new(encoders), None)
     }
 
-    /// Nothing yet, for the series of groups that are known by their values, in order.
-    pub fn for_groups(plan: &Plan, groups: &[Vec<Option<Cell>>]) -> Self {
-        let mut total = Self::new(plan);
-        for values in groups {
-            let key: Key = total
-                .keys
-                .iter_mut()
-                .zip(values)
-                .map(|(held, cell)| cell.clone().map_or(ABSENT, |cell| held.number(cell)))
-                .collect();
-            let number = total.group_keys.len() as u32;
-            total.groups.insert(key.clone(), number);
-            total.group_keys.push(key);
+    fn with(plan: &Plan, encoders: Arc<Vec<Encoder>>, only: Option<HashSet<GroupKey>>) -> Self {
+        let unique = |kind: &MetricKind| match kind {
+            MetricKind::Unique(subject) => Some(Encoder::new(subject, None)),
+            _ => None,
+        };
+        let held = |kind: &MetricKind| match kind {
+            MetricKind::Unique(_) => Held::Unique(HashMap::default(), Vec::new()),
+            kind => Held::Sums(Sums::new(kind)),
+        };
+        let shard = || Shard {
+            table: HashTable::new(),
+            keys: Vec::new(),
+            sums: plan.metrics.iter().map(|metric| held(&metric.kind)).collect(),
+        };
+        Self {
+            layout: Layout::new(&encoders),
+            encoders,
+            uniques: plan.metrics.iter().map(|metric| unique(&metric.kind)).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::new(shard())).collect(),
+            hasher: RandomState::default(),
+            cells: AtomicUsize::new(0),
+            values: AtomicUsize::new(0),
+            only,
         }
-        total.only = true;
-        total
     }
 
     /// Takes in what a segment gathered.
-    pub fn add(&mut self, local: &Local<'_>, plan: &Plan) -> Result<(), QueryError> {
-        let store_error = |error: std::io::Error| QueryError::Store {
+    pub fn add(&self, local: &Local<'_>, plan: &Plan) -> Result<(), QueryError> {
+        let store_error = |error: io::Error| QueryError::Store {
             detail: error.to_string(),
         };
-        let numbers = self.key_numbers(local).map_err(store_error)?;
-        // The cell of each local group, none for groups that are not wanted.
-        let mut cells = Vec::with_capacity(local.groups.len());
-        for (at, group) in local.groups.iter().enumerate() {
-            let key: Key = numbers.iter().filter_map(|column| column.get(at).copied()).collect();
-            cells.push(self.cell(key, group.bucket)?);
+        let keys = self.keys_of(local, plan).map_err(store_error)?;
+        let places = self.places(&keys, local)?;
+        let mut values = 0;
+        for (at, (sums, readers)) in local.sums.iter().zip(&local.metrics).enumerate() {
+            match (sums, self.uniques.get(at), readers.first()) {
+                (Sums::Unique(seen), Some(Some(encoder)), Some(reader)) => {
+                    let codes: Vec<_> = seen.keys().map(|(_, code)| Some(*code)).collect();
+                    let words = encoder.words(reader, &codes).map_err(store_error)?;
+                    let pairs = seen.keys().zip(words).filter_map(|((group, _), words)| {
+                        Some((places.get(*group as usize).copied().flatten()?, words?))
+                    });
+                    values += self.add_unique(at, pairs);
+                }
+                (Sums::All(all), ..) => values += self.add_all(at, all, &places),
+                _ => {}
+            }
         }
-        for (at, metric) in plan.metrics.iter().enumerate() {
-            let (Some(sums), Some(local_sums), Some(readers)) =
-                (self.sums.get_mut(at), local.sums.get(at), local.metrics.get(at))
-            else {
-                continue;
-            };
-            sums.resize_with(self.cells.len(), || empty(&metric.kind));
-            let unique = self.uniques.get_mut(at).and_then(Option::as_mut);
-            self.values += take_in(sums, local_sums, readers, &cells, unique).map_err(store_error)?;
-        }
-        if self.values > limits::VALUES_PER_AGGREGATE {
+        if self.values.fetch_add(values, Ordering::Relaxed) + values > limits::VALUES_PER_AGGREGATE {
             return Err(too_many_values());
         }
         Ok(())
     }
 
-    /// For each column the number of every local group's value; equal codes are decoded once.
-    fn key_numbers(&mut self, local: &Local<'_>) -> std::io::Result<Vec<Vec<u32>>> {
-        let mut all = Vec::with_capacity(self.keys.len());
-        for ((values, reader), at) in self.keys.iter_mut().zip(&local.keys).zip(0..) {
-            let mut known: HashMap<(u8, u64), u32, RandomState> = HashMap::default();
-            let mut numbers = Vec::with_capacity(local.groups.len());
-            for group in &local.groups {
-                let number = match group.key.get(at).copied().flatten() {
-                    None => ABSENT,
-                    Some(code) => match known.get(&code) {
-                        Some(number) => *number,
-                        None => {
-                            let number = values.number(reader.cell(code)?);
-                            known.insert(code, number);
-                            number
-                        }
-                    },
+    /// Keys of all local groups, beside each other.
+    fn keys_of(&self, local: &Local<'_>, plan: &Plan) -> io::Result<Vec<u64>> {
+        let width = self.layout.width;
+        let mut keys = vec![0u64; local.keys.len() * width];
+        let mut part = 0;
+        if plan.interval_ns.is_some() {
+            for (key, code) in keys.chunks_mut(width).zip(local.keys.codes(0)) {
+                if let (Some(word), Some((_, bucket))) = (key.get_mut(BUCKET), code) {
+                    *word = bucket;
+                }
+            }
+            part = 1;
+        }
+        let columns = self.encoders.iter().zip(&local.readers).zip(&self.layout.columns);
+        for (at, ((encoder, reader), (first, count))) in columns.enumerate() {
+            let words = encoder.words(reader, &local.keys.codes(part + at))?;
+            for (key, words) in keys.chunks_mut(width).zip(words) {
+                let Some(words) = words else { continue };
+                for (slot, word) in key.iter_mut().skip(*first).take(*count).zip(words) {
+                    *slot = word;
+                }
+                if let Some(present) = key.get_mut(PRESENT) {
+                    *present |= 1 << at;
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Finds every local group's place and adds its sums there; none for groups that are not wanted.
+    fn places(&self, keys: &[u64], local: &Local<'_>) -> Result<Vec<Option<Place>>, QueryError> {
+        let width = self.layout.width;
+        let mut by_shard: Vec<Vec<(u32, u64)>> = vec![Vec::new(); SHARDS];
+        for (group, key) in (0u32..).zip(keys.chunks(width)) {
+            if self
+                .only
+                .as_ref()
+                .is_some_and(|only| !only.contains(&without_bucket(key)))
+            {
+                continue;
+            }
+            let hash = self.hasher.hash_one(key);
+            if let Some(shard) = by_shard.get_mut((hash >> 32) as usize % SHARDS) {
+                shard.push((group, hash));
+            }
+        }
+        let mut places = vec![None; local.keys.len()];
+        for ((at, groups), shard) in (0u32..).zip(&by_shard).zip(&self.shards) {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut fresh = 0;
+            for (group, hash) in groups {
+                let key = keys
+                    .get(*group as usize * width..(*group as usize + 1) * width)
+                    .unwrap_or_default();
+                let (slot, is_fresh) = shard.slot(*hash, key, &self.hasher);
+                fresh += usize::from(is_fresh);
+                if let Some(place) = places.get_mut(*group as usize) {
+                    *place = Some(Place { shard: at, slot });
+                }
+            }
+            let slots = shard.groups(width);
+            for (held, local) in shard.sums.iter_mut().zip(&local.sums) {
+                match held {
+                    Held::Sums(sums) => {
+                        sums.grow(slots);
+                        let pairs = groups.iter().filter_map(|(group, _)| {
+                            let place = places.get(*group as usize).copied().flatten()?;
+                            Some((*group as usize, place.slot as usize))
+                        });
+                        take_in(sums, local, pairs);
+                    }
+                    Held::Unique(_, counts) => counts.resize(slots, 0),
+                }
+            }
+            drop(shard);
+            if self.cells.fetch_add(fresh, Ordering::Relaxed) + fresh > limits::GROUPS_PER_AGGREGATE {
+                return Err(too_many_groups());
+            }
+        }
+        Ok(places)
+    }
+
+    fn add_unique(&self, metric: usize, pairs: impl Iterator<Item = (Place, Words)>) -> usize {
+        let mut by_shard: Vec<Vec<(u32, Words)>> = vec![Vec::new(); SHARDS];
+        for (place, words) in pairs {
+            if let Some(shard) = by_shard.get_mut(place.shard as usize) {
+                shard.push((place.slot, words));
+            }
+        }
+        let mut fresh = 0;
+        for (pairs, shard) in by_shard.iter().zip(&self.shards).filter(|(pairs, _)| !pairs.is_empty()) {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(Held::Unique(seen, counts)) = shard.sums.get_mut(metric) else {
+                continue;
+            };
+            for (slot, words) in pairs {
+                if seen.insert((*slot, *words), ()).is_none() {
+                    fresh += 1;
+                    if let Some(count) = counts.get_mut(*slot as usize) {
+                        *count += 1;
+                    }
+                }
+            }
+        }
+        fresh
+    }
+
+    fn add_all(&self, metric: usize, all: &[(u32, u64)], places: &[Option<Place>]) -> usize {
+        let mut by_shard: Vec<Vec<(u32, u64)>> = vec![Vec::new(); SHARDS];
+        for (group, value) in all {
+            let Some(place) = places.get(*group as usize).copied().flatten() else {
+                continue;
+            };
+            if let Some(shard) = by_shard.get_mut(place.shard as usize) {
+                shard.push((place.slot, *value));
+            }
+        }
+        let mut added = 0;
+        for (values, shard) in by_shard.into_iter().zip(&self.shards) {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(Held::Sums(Sums::All(held))) = shard.sums.get_mut(metric) {
+                added += values.len();
+                held.extend(values);
+            }
+        }
+        added
+    }
+
+    /// Puts everything in order, so that it can be read.
+    pub fn finish(self) -> Answer {
+        let shards = self.shards.into_iter().map(|shard| {
+            let mut shard = shard.into_inner().unwrap_or_else(PoisonError::into_inner);
+            for held in &mut shard.sums {
+                if let Held::Sums(Sums::All(all)) = held {
+                    all.sort_unstable();
+                }
+            }
+            shard
+        });
+        Answer {
+            encoders: self.encoders,
+            shards: shards.collect(),
+            hasher: self.hasher,
+            layout: self.layout,
+        }
+    }
+}
+
+fn without_bucket(key: &[u64]) -> GroupKey {
+    key.iter()
+        .enumerate()
+        .filter(|(at, _)| *at != BUCKET)
+        .map(|(_, word)| *word)
+        .collect()
+}
+
+/// Adds local groups to slots.
+fn take_in(held: &mut Sums, local: &Sums, pairs: impl Iterator<Item = (usize, usize)>) {
+    match (held, local) {
+        (Sums::Flows(held), Sums::Flows(local)) => {
+            for (group, slot) in pairs {
+                if let (Some(held), Some(flows)) = (held.get_mut(slot), local.get(group)) {
+                    *held += flows;
+                }
+            }
+        }
+        (Sums::Sum(held, held_floats), Sums::Sum(local, floats)) => {
+            for (group, slot) in pairs {
+                add_pair(held, held_floats, slot, local, floats, group);
+            }
+        }
+        (Sums::Avg(held, held_floats, counts), Sums::Avg(local, floats, local_counts)) => {
+            for (group, slot) in pairs {
+                add_pair(held, held_floats, slot, local, floats, group);
+                if let (Some(held), Some(count)) = (counts.get_mut(slot), local_counts.get(group)) {
+                    *held += count;
+                }
+            }
+        }
+        (Sums::Extreme(held, largest), Sums::Extreme(local, _)) => {
+            for (group, slot) in pairs {
+                if let (Some(held), Some(Some(value))) = (held.get_mut(slot), local.get(group)) {
+                    *held = Some(extreme(*held, *value, *largest));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn add_pair(held: &mut [i128], held_floats: &mut [f64], slot: usize, whole: &[i128], floats: &[f64], group: usize) {
+    if let (Some(held), Some(value)) = (held.get_mut(slot), whole.get(group)) {
+        *held += value;
+    }
+    if let (Some(held), Some(value)) = (held_floats.get_mut(slot), floats.get(group)) {
+        *held += value;
+    }
+}
+
+/// What came out, to be read.
+pub struct Answer {
+    encoders: Arc<Vec<Encoder>>,
+    shards: Vec<Shard>,
+    hasher: RandomState,
+    layout: Layout,
+}
+
+impl Answer {
+    /// Nothing yet, for the series of groups that were found here.
+    pub fn for_groups(&self, plan: &Plan, groups: &[GroupKey]) -> Total {
+        Total::with(plan, Arc::clone(&self.encoders), Some(groups.iter().cloned().collect()))
+    }
+
+    /// Every group's place (and bucket's, in a series).
+    pub fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        let width = self.layout.width;
+        (0u32..)
+            .zip(&self.shards)
+            .flat_map(move |(shard, held)| (0..held.groups(width) as u32).map(move |slot| Place { shard, slot }))
+    }
+
+    fn key(&self, place: Place) -> &[u64] {
+        let width = self.layout.width;
+        let first = place.slot as usize * width;
+        self.shards
+            .get(place.shard as usize)
+            .and_then(|shard| shard.keys.get(first..first + width))
+            .unwrap_or_default()
+    }
+
+    /// The group at a place.
+    pub fn group(&self, place: Place) -> GroupKey {
+        without_bucket(self.key(place))
+    }
+
+    /// A group's place in a bucket.
+    pub fn find(&self, group: &GroupKey, bucket: i64) -> Option<Place> {
+        let mut key = group.to_vec();
+        key.insert(BUCKET, bucket.to_u64());
+        let hash = self.hasher.hash_one(key.as_slice());
+        let at = (hash >> 32) as usize % SHARDS;
+        let shard = self.shards.get(at)?;
+        let width = key.len();
+        let of = |slot: &u32| shard.keys.get(*slot as usize * width..(*slot as usize + 1) * width) == Some(&key);
+        shard.table.find(hash, of).map(|slot| Place {
+            shard: at as u32,
+            slot: *slot,
+        })
+    }
+
+    /// A group's values.
+    pub fn group_cells(&self, group: &GroupKey) -> Vec<Option<Cell>> {
+        let cells = self.encoders.iter().zip(&self.layout.columns).enumerate();
+        cells
+            .map(|(at, (encoder, (first, count)))| {
+                // The bucket's word is not among them.
+                let first = first - 1;
+                let is_present = group.get(PRESENT).is_some_and(|present| present >> at & 1 == 1);
+                let low = if *count == 2 {
+                    group.get(first + 1).copied()
+                } else {
+                    None
                 };
-                numbers.push(number);
-            }
-            all.push(numbers);
-        }
-        Ok(all)
-    }
-
-    fn cell(&mut self, key: Key, bucket: i64) -> Result<Option<u32>, QueryError> {
-        let group = match self.groups.get(&key) {
-            Some(group) => *group,
-            None if self.only => return Ok(None),
-            None => {
-                let group = self.group_keys.len() as u32;
-                self.groups.insert(key.clone(), group);
-                self.group_keys.push(key);
-                group
-            }
-        };
-        let next = self.cells.len() as u32;
-        let cell = *self.cells.entry((group, bucket)).or_insert(next);
-        if self.cells.len() > limits::GROUPS_PER_AGGREGATE {
-            return Err(too_many_groups());
-        }
-        Ok(Some(cell))
-    }
-
-    /// Number of groups.
-    pub fn groups(&self) -> usize {
-        self.group_keys.len()
-    }
-
-    /// A group's values, as they were or as they are shown.
-    pub fn group_cells(&self, group: usize) -> Vec<Option<Cell>> {
-        let Some(key) = self.group_keys.get(group) else {
-            return Vec::new();
-        };
-        self.keys
-            .iter()
-            .zip(key.iter())
-            .map(|(values, number)| values.cell(*number))
+                is_present.then(|| encoder.cell([group.get(first).copied().unwrap_or(0), low.unwrap_or(0)]))
+            })
             .collect()
     }
 
-    /// A group's values before prefixes became text.
-    pub fn raw_group_cells(&self, group: usize) -> Vec<Option<Cell>> {
-        let Some(key) = self.group_keys.get(group) else {
-            return Vec::new();
-        };
-        self.keys
-            .iter()
-            .zip(key.iter())
-            .map(|(values, number)| values.raw_cell(*number))
-            .collect()
+    /// One value of a group.
+    pub fn group_cell(&self, place: Place, column: usize) -> Option<Cell> {
+        self.group_cells(&self.group(place)).into_iter().nth(column).flatten()
     }
 
     /// First and last bucket.
     pub fn buckets(&self) -> Option<(i64, i64)> {
-        let first = self.cells.keys().map(|(_, bucket)| *bucket).min()?;
-        let last = self.cells.keys().map(|(_, bucket)| *bucket).max()?;
-        Some((first, last))
+        let buckets = || self.places().filter_map(|place| self.key(place).get(BUCKET).copied());
+        Some((i64::from_u64(buckets().min()?), i64::from_u64(buckets().max()?)))
     }
 
-    /// Puts values in order, so that metrics can be read.
-    pub fn finish(&mut self) {
-        for sums in &mut self.sums {
-            for sum in sums {
-                if let Sum::All(floats, whole) = sum {
-                    floats.sort_by(f64::total_cmp);
-                    whole.sort_unstable();
-                }
-            }
-        }
-    }
-
-    /// What a metric came to for a group and bucket; what it is of nothing when there is no such cell.
-    pub fn metric(&self, plan: &Plan, at: usize, group: usize, bucket: i64) -> Option<Cell> {
+    /// What a metric came to at a place; what it is of nothing without one.
+    pub fn metric(&self, plan: &Plan, at: usize, place: Option<Place>) -> Option<Cell> {
         let metric = plan.metrics.get(at)?;
-        let cell = self.cells.get(&(u32::try_from(group).ok()?, bucket));
-        let nothing = empty(&metric.kind);
-        let sum = cell
-            .and_then(|cell| self.sums.get(at)?.get(*cell as usize))
-            .unwrap_or(&nothing);
-        value(&metric.kind, metric.shown().0, sum, plan.seconds())
-    }
-}
-
-fn empty(kind: &MetricKind) -> Sum {
-    match kind {
-        MetricKind::Flows | MetricKind::FlowRate => Sum::Flows(0),
-        MetricKind::Sum(_) | MetricKind::Rate(..) => Sum::Added(0, 0.0),
-        MetricKind::Avg(_) => Sum::Avg(0, 0.0, 0),
-        MetricKind::Min(_) | MetricKind::Max(_) => Sum::Extreme(None),
-        MetricKind::Unique(_) => Sum::Unique(0),
-        MetricKind::Quantile(..) => Sum::All(Vec::new(), Vec::new()),
-    }
-}
-
-type Unique = (Values, HashMap<(u32, u32), (), RandomState>);
-
-/// Adds a segment's sums; returns how many values are held because of it.
-fn take_in(
-    sums: &mut [Sum],
-    local: &Sums,
-    readers: &[Reader<'_>],
-    cells: &[Option<u32>],
-    unique: Option<&mut Unique>,
-) -> std::io::Result<usize> {
-    let cell_of = |group: usize| cells.get(group).copied().flatten();
-    let reader = readers.first();
-    let mut held = 0;
-    match local {
-        Sums::Flows(flows) => each(sums, cells, flows.iter(), |sum, flows| {
-            if let Sum::Flows(slot) = sum {
-                *slot += flows;
-            }
-        }),
-        Sums::Sum(whole, floats) => each(sums, cells, whole.iter().zip(floats), |sum, (whole, float)| {
-            if let Sum::Added(slot, float_slot) = sum {
-                *slot += whole;
-                *float_slot += float;
-            }
-        }),
-        Sums::Avg(whole, floats, counts) => {
-            each(
-                sums,
-                cells,
-                whole.iter().zip(floats).zip(counts),
-                |sum, ((whole, float), count)| {
-                    if let Sum::Avg(slot, float_slot, count_slot) = sum {
-                        *slot += whole;
-                        *float_slot += float;
-                        *count_slot += count;
-                    }
-                },
-            );
-        }
-        Sums::Extreme(codes, largest) => {
-            for (group, code) in codes.iter().enumerate() {
-                let (Some(cell), Some(code), Some(reader)) = (cell_of(group), code, reader) else {
-                    continue;
-                };
-                let value = reader.cell(*code)?;
-                if let Some(Sum::Extreme(slot)) = sums.get_mut(cell as usize) {
-                    let wanted = if *largest { Ordering::Greater } else { Ordering::Less };
-                    if slot
-                        .as_ref()
-                        .is_none_or(|held| compare_cells(&value, held) == Some(wanted))
-                    {
-                        *slot = Some(value);
-                    }
-                }
-            }
-        }
-        Sums::Unique(seen) => {
-            let (Some((values, pairs)), Some(reader)) = (unique, reader) else {
-                return Ok(0);
+        let (kind, seconds) = (metric.shown().0, plan.seconds());
+        let held = place.and_then(|place| {
+            let held = self.shards.get(place.shard as usize)?.sums.get(at)?;
+            Some((held, place.slot))
+        });
+        let Some((held, slot)) = held else {
+            return match &metric.kind {
+                MetricKind::Flows | MetricKind::Unique(_) => Some(Cell::Number(0)),
+                MetricKind::FlowRate | MetricKind::Rate(..) => Some(Cell::Float(0.0)),
+                MetricKind::Sum(_) => Some(whole_cell(kind, 0)),
+                _ => None,
             };
-            let mut known: HashMap<(u8, u64), u32, RandomState> = HashMap::default();
-            for (group, code) in seen.keys() {
-                let Some(cell) = cell_of(*group as usize) else { continue };
-                let number = match known.get(code) {
-                    Some(number) => *number,
-                    None => {
-                        let number = values.number(reader.cell(*code)?);
-                        known.insert(*code, number);
-                        number
-                    }
-                };
-                if pairs.insert((cell, number), ()).is_none() {
-                    held += 1;
-                    if let Some(Sum::Unique(slot)) = sums.get_mut(cell as usize) {
-                        *slot += 1;
-                    }
-                }
-            }
-        }
-        Sums::All(all) => {
-            let Some(reader) = reader else { return Ok(0) };
-            for (group, code) in all {
-                let Some(Sum::All(floats, whole)) =
-                    cell_of(*group as usize).and_then(|cell| sums.get_mut(cell as usize))
-                else {
-                    continue;
-                };
-                match (reader.whole(*code), reader.float(*code)) {
-                    (Some(value), _) => whole.push(value),
-                    (None, Some(value)) => floats.push(value),
-                    (None, None) => continue,
-                }
-                held += 1;
-            }
-        }
-    }
-    Ok(held)
-}
-
-fn each<T>(sums: &mut [Sum], cells: &[Option<u32>], values: impl Iterator<Item = T>, mut add: impl FnMut(&mut Sum, T)) {
-    for (cell, value) in cells.iter().zip(values) {
-        if let Some(sum) = cell.and_then(|cell| sums.get_mut(cell as usize)) {
-            add(sum, value);
-        }
+        };
+        value(&metric.kind, kind, held, slot as usize, seconds)
     }
 }
 
@@ -342,38 +483,38 @@ fn whole_cell(kind: ColumnKind, value: i128) -> Cell {
     }
 }
 
-fn value(kind: &MetricKind, shown: ColumnKind, sum: &Sum, seconds: f64) -> Option<Cell> {
-    Some(match (kind, sum) {
-        (MetricKind::FlowRate, Sum::Flows(flows)) => Cell::Float(*flows as f64 / seconds),
-        (_, Sum::Flows(flows)) => Cell::Number(*flows),
-        (_, Sum::Unique(values)) => Cell::Number(*values),
-        (MetricKind::Rate(_, by), Sum::Added(whole, _)) => Cell::Float(*whole as f64 * *by as f64 / seconds),
+fn value(kind: &MetricKind, shown: ColumnKind, held: &Held, slot: usize, seconds: f64) -> Option<Cell> {
+    let sums = match held {
+        Held::Unique(_, counts) => return counts.get(slot).map(|count| Cell::Number(*count)),
+        Held::Sums(sums) => sums,
+    };
+    Some(match (kind, sums) {
+        (MetricKind::FlowRate, Sums::Flows(flows)) => Cell::Float(*flows.get(slot)? as f64 / seconds),
+        (_, Sums::Flows(flows)) => Cell::Number(*flows.get(slot)?),
+        (MetricKind::Rate(_, by), Sums::Sum(whole, _)) => Cell::Float(*whole.get(slot)? as f64 * *by as f64 / seconds),
         // Elements may be whole in one segment and not in the next.
-        (_, Sum::Added(whole, floats)) if shown == ColumnKind::Float => Cell::Float(*whole as f64 + floats),
-        (_, Sum::Added(whole, _)) => whole_cell(shown, *whole),
-        (_, Sum::Avg(_, _, 0)) => return None,
-        (_, Sum::Avg(whole, floats, count)) => {
-            let mean = (*whole as f64 + floats) / *count as f64;
+        (_, Sums::Sum(whole, floats)) if shown == ColumnKind::Float => {
+            Cell::Float(*whole.get(slot)? as f64 + floats.get(slot)?)
+        }
+        (_, Sums::Sum(whole, _)) => whole_cell(shown, *whole.get(slot)?),
+        (_, Sums::Avg(whole, floats, counts)) => {
+            let count = *counts.get(slot).filter(|count| **count > 0)?;
+            let mean = (*whole.get(slot)? as f64 + floats.get(slot)?) / count as f64;
             if shown == ColumnKind::Duration {
                 Cell::Signed(mean.round() as i64)
             } else {
                 Cell::Float(mean)
             }
         }
-        (_, Sum::Extreme(cell)) => cell.clone()?,
-        (MetricKind::Quantile(_, share), Sum::All(floats, whole)) => {
-            if floats.is_empty() {
-                return whole
-                    .get(rank(*share, whole.len())?)
-                    .map(|value| whole_cell(shown, *value));
-            }
-            let mut all: Vec<f64> = whole
-                .iter()
-                .map(|value| *value as f64)
-                .chain(floats.iter().copied())
-                .collect();
-            all.sort_by(f64::total_cmp);
-            Cell::Float(*all.get(rank(*share, all.len())?)?)
+        (MetricKind::Min(subject) | MetricKind::Max(subject), Sums::Extreme(values, _)) => {
+            ordered_cell(subject, (*values.get(slot)?)?)
+        }
+        (MetricKind::Quantile(subject, share), Sums::All(all)) => {
+            let slot = slot as u32;
+            let first = all.partition_point(|(group, _)| *group < slot);
+            let last = all.partition_point(|(group, _)| *group <= slot);
+            let (_, value) = all.get(first..last)?.get(rank(*share, last - first)?)?;
+            ordered_cell(subject, *value)
         }
         _ => return None,
     })

@@ -1,14 +1,15 @@
-//! Values of one subject, given numbers that mean the same in every segment.
+//! Codes of one subject in one segment, and words that mean the same value in every segment.
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use tantivy::columnar::MonotonicallyMappableToU64;
 
 use super::super::ends::EndColumn;
+use super::super::evaluate::subject_codes;
 use super::super::filter::ast::Subject;
 use super::super::scan::first_codes;
 use crate::normalize::columns::{ColumnKind, id};
@@ -34,7 +35,7 @@ impl<'s> Reader<'s> {
         if *subject == Subject::Column(id::END) {
             return EndColumn::open(open).map_or(Self::Absent, Self::End);
         }
-        let codes = super::super::evaluate::subject_codes(open, subject);
+        let codes = subject_codes(open, subject);
         if codes.is_empty() {
             Self::Absent
         } else {
@@ -52,15 +53,40 @@ impl<'s> Reader<'s> {
                 out.extend(scratch.iter().map(|code| code.map(|code| (0, code))));
             }
             Self::Codes(columns) => {
-                out.resize(docs.len(), None);
                 for (codes, at) in columns.iter().zip(0u8..) {
                     first_codes(&codes.column, docs, scratch);
+                    if at == 0 {
+                        out.extend(scratch.iter().map(|code| code.map(|code| (0, code))));
+                        continue;
+                    }
                     for (slot, code) in out.iter_mut().zip(&*scratch) {
                         if slot.is_none() {
                             *slot = code.map(|code| (at, code));
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// How many columns there are, and the least and largest code of them all.
+    pub fn bounds(&self) -> (usize, u64, u64) {
+        match self {
+            Self::Absent => (1, 0, 0),
+            Self::End(end) => {
+                let (first, last) = end.bounds();
+                (1, first, last)
+            }
+            Self::Codes(columns) => {
+                let filled = || {
+                    columns
+                        .iter()
+                        .map(|codes| &codes.column)
+                        .filter(|column| column.values.num_vals() > 0)
+                };
+                let least = filled().map(|column| column.min_value()).min().unwrap_or(0);
+                let largest = filled().map(|column| column.max_value()).max().unwrap_or(0);
+                (columns.len(), least, largest)
             }
         }
     }
@@ -76,13 +102,12 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// The number of a code as a floating-point number; text has none.
+    /// The number of a code as a floating-point number; text and NaN have none.
     pub fn float(&self, (at, code): LocalCode) -> Option<f64> {
         match self.decode(at)? {
-            Decode::Number => Some(code as f64),
+            Decode::Number | Decode::Bool => Some(code as f64),
             Decode::Signed => Some(i64::from_u64(code) as f64),
             Decode::Float => Some(f64::from_u64(code)).filter(|value| !value.is_nan()),
-            Decode::Bool => Some(code as f64),
             Decode::Ip(_) | Decode::Text(_) => None,
         }
     }
@@ -96,6 +121,15 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// A number with the order of the values in every segment: codes of a column, floating-point numbers of an element.
+    pub fn ordered(&self, subject: &Subject, code: LocalCode) -> Option<u64> {
+        let float = self.float(code)?;
+        match subject {
+            Subject::Column(_) => Some(code.1),
+            Subject::Other(_) => Some(float.to_u64()),
+        }
+    }
+
     fn decode(&self, at: u8) -> Option<&Decode> {
         match self {
             Self::Codes(columns) => columns.get(usize::from(at)).map(|codes| &codes.decode),
@@ -105,78 +139,219 @@ impl<'s> Reader<'s> {
     }
 }
 
+/// The value of [`Reader::ordered`].
+pub fn ordered_cell(subject: &Subject, ordered: u64) -> Cell {
+    match subject {
+        Subject::Column(column) => match column.column().kind {
+            ColumnKind::Time | ColumnKind::Duration => Cell::Signed(i64::from_u64(ordered)),
+            ColumnKind::Float => Cell::Float(f64::from_u64(ordered)),
+            _ => Cell::Number(ordered),
+        },
+        Subject::Other(_) => Cell::Float(f64::from_u64(ordered)),
+    }
+}
+
+/// Two words that equal values of a subject share in every segment.
+pub type Words = [u64; 2];
+
+/// Turns codes into words and words into values.
+#[derive(Debug)]
+pub enum Encoder {
+    /// Codes are the words.
+    Codes(ColumnKind),
+    /// Addresses are two words, cut to so many bits.
+    Ip(Option<u32>),
+    /// Everything else is numbered as it is met.
+    Numbered(Mutex<Numbered>, Option<u32>),
+}
+
+/// Values in order of arrival.
+#[derive(Debug, Default)]
+pub struct Numbered {
+    numbers: HashMap<ValueKey, u64, RandomState>,
+    cells: Vec<Cell>,
+}
+
 /// A key that equal values share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum ValueKey {
-    Number(u64),
-    Signed(i64),
+    Number(i128),
     Float(u64),
-    Ip(u128),
     Bool(bool),
     Text(Arc<str>),
 }
 
-/// Every value seen of one subject, numbered in order of arrival.
-#[derive(Debug)]
-pub struct Values {
-    numbers: HashMap<ValueKey, u32, RandomState>,
-    cells: Vec<Cell>,
-    prefix: Option<u32>,
-    is_mac: bool,
-}
-
-impl Values {
-    /// For values of a subject; addresses are cut to `prefix` bits.
-    pub fn new(subject: &Subject, prefix: Option<u32>) -> Self {
-        let is_mac = matches!(subject, Subject::Column(column) if column.column().kind == ColumnKind::Mac);
-        Self {
-            numbers: HashMap::default(),
-            cells: Vec::new(),
-            prefix,
-            is_mac,
-        }
-    }
-
-    /// The number of a value.
-    pub fn number(&mut self, cell: Cell) -> u32 {
-        let cell = match (cell, self.prefix) {
-            (Cell::Ip(address), Some(prefix)) => Cell::Ip(cut_address(address, prefix)),
-            (Cell::Number(value), _) if self.is_mac => Cell::Mac(value),
-            (cell, _) => cell,
-        };
+impl Numbered {
+    fn number(&mut self, cell: Cell) -> u64 {
         let key = match &cell {
-            Cell::Number(value) | Cell::Mac(value) => ValueKey::Number(*value),
-            Cell::Signed(value) => ValueKey::Signed(*value),
+            Cell::Number(value) | Cell::Mac(value) => ValueKey::Number(i128::from(*value)),
+            Cell::Signed(value) => ValueKey::Number(i128::from(*value)),
             Cell::Float(value) => ValueKey::Float(value.to_bits()),
-            Cell::Ip(value) => ValueKey::Ip(*value),
+            Cell::Ip(value) => ValueKey::Text(u128_to_ip(*value).to_string().into()),
             Cell::Bool(value) => ValueKey::Bool(*value),
             Cell::Text(text) => ValueKey::Text(Arc::clone(text)),
         };
-        let next = u32::try_from(self.cells.len()).unwrap_or(u32::MAX);
+        let next = self.cells.len() as u64;
         let number = *self.numbers.entry(key).or_insert(next);
         if number == next {
             self.cells.push(cell);
         }
         number
     }
+}
 
-    /// The value of a number.
-    pub fn raw_cell(&self, number: u32) -> Option<Cell> {
-        self.cells.get(number as usize).cloned()
+impl Encoder {
+    /// For the values of a subject; addresses are cut to `prefix` bits.
+    pub fn new(subject: &Subject, prefix: Option<u32>) -> Self {
+        match subject {
+            Subject::Column(column) => match column.column().kind {
+                ColumnKind::Ip => Self::Ip(prefix),
+                ColumnKind::Text => Self::Numbered(Mutex::default(), None),
+                kind => Self::Codes(kind),
+            },
+            Subject::Other(_) => Self::Numbered(Mutex::default(), prefix),
+        }
     }
 
-    /// The value of a number, networks as text with their length.
-    pub fn cell(&self, number: u32) -> Option<Cell> {
-        let cell = self.cells.get(number as usize)?;
-        Some(match (cell, self.prefix) {
-            (Cell::Ip(address), Some(prefix)) => {
-                let address = u128_to_ip(*address);
-                let width = if address.is_ipv4() { 32 } else { 128 };
-                Cell::Text(format!("{address}/{}", prefix.min(width)).into())
+    /// Words of codes, in their order; equal codes are turned once.
+    pub fn words(&self, reader: &Reader<'_>, codes: &[Option<LocalCode>]) -> io::Result<Vec<Option<Words>>> {
+        if let Self::Codes(_) = self {
+            return Ok(codes.iter().map(|code| code.map(|(_, code)| [code, 0])).collect());
+        }
+        if let Self::Ip(prefix) = self {
+            return addresses(reader, *prefix, codes);
+        }
+        let mut distinct: Vec<LocalCode> = codes.iter().flatten().copied().collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let cells = cells(reader, &distinct)?;
+        let words = self.cell_words(cells);
+        let word_of = |code: &LocalCode| distinct.binary_search(code).ok().and_then(|at| words.get(at)).copied();
+        // Texts are few next to rows, and a binary search among them needs no table.
+        Ok(codes.iter().map(|code| code.as_ref().and_then(word_of)).collect())
+    }
+
+    fn cell_words(&self, cells: Vec<Cell>) -> Vec<Words> {
+        match self {
+            Self::Codes(_) | Self::Ip(_) => Vec::new(),
+            Self::Numbered(numbered, prefix) => {
+                let mut numbered = numbered.lock().unwrap_or_else(PoisonError::into_inner);
+                cells
+                    .into_iter()
+                    .map(|cell| {
+                        let cell = match (&cell, prefix) {
+                            (Cell::Text(text), Some(prefix)) => network_text(text, *prefix).unwrap_or(cell),
+                            _ => cell,
+                        };
+                        [numbered.number(cell), 0]
+                    })
+                    .collect()
             }
-            (cell, _) => cell.clone(),
-        })
+        }
     }
+
+    /// The value of words.
+    pub fn cell(&self, [high, low]: Words) -> Cell {
+        match self {
+            Self::Codes(ColumnKind::Time | ColumnKind::Duration) => Cell::Signed(i64::from_u64(high)),
+            Self::Codes(ColumnKind::Float) => Cell::Float(f64::from_u64(high)),
+            Self::Codes(ColumnKind::Bool) => Cell::Bool(high != 0),
+            Self::Codes(ColumnKind::Mac) => Cell::Mac(high),
+            Self::Codes(_) => Cell::Number(high),
+            Self::Ip(prefix) => {
+                let address = u128::from(high) << 64 | u128::from(low);
+                prefix.map_or(Cell::Ip(address), |prefix| {
+                    Cell::Text(shown_network(address, prefix).into())
+                })
+            }
+            Self::Numbered(numbered, _) => {
+                let numbered = numbered.lock().unwrap_or_else(PoisonError::into_inner);
+                numbered
+                    .cells
+                    .get(high as usize)
+                    .cloned()
+                    .unwrap_or(Cell::Text("".into()))
+            }
+        }
+    }
+}
+
+/// A table of addresses is kept when codes lie this close together.
+const TABLED_ADDRESSES: u64 = 1 << 20;
+
+/// Words of addresses, each found once when codes lie close together.
+fn addresses(reader: &Reader<'_>, prefix: Option<u32>, codes: &[Option<LocalCode>]) -> io::Result<Vec<Option<Words>>> {
+    let (_, least, largest) = reader.bounds();
+    let places = largest.saturating_sub(least) + 1;
+    let mut table: Vec<Option<Words>> = if places <= TABLED_ADDRESSES {
+        vec![None; places as usize]
+    } else {
+        Vec::new()
+    };
+    let find = |code: LocalCode| -> io::Result<Words> {
+        let Cell::Ip(address) = reader.cell(code)? else {
+            return Err(io::Error::other("a column holds no addresses"));
+        };
+        Ok(address_words(address, prefix))
+    };
+    let words = codes.iter().map(|code| {
+        let Some(code) = code else { return Ok(None) };
+        let Some(slot) = table.get_mut(code.1.saturating_sub(least) as usize) else {
+            return find(*code).map(Some);
+        };
+        if slot.is_none() {
+            *slot = Some(find(*code)?);
+        }
+        Ok(*slot)
+    });
+    words.collect()
+}
+
+fn address_words(address: u128, prefix: Option<u32>) -> Words {
+    let address = prefix.map_or(address, |prefix| cut_address(address, prefix));
+    [(address >> 64) as u64, address as u64]
+}
+
+/// Values of sorted codes; texts are read from their dictionary in one go.
+fn cells(reader: &Reader<'_>, sorted: &[LocalCode]) -> io::Result<Vec<Cell>> {
+    let mut all = Vec::with_capacity(sorted.len());
+    for group in sorted.chunk_by(|left, right| left.0 == right.0) {
+        let text = match (reader, group.first()) {
+            (Reader::Codes(columns), Some((at, _))) => {
+                columns.get(usize::from(*at)).and_then(|codes| match &codes.decode {
+                    Decode::Text(text) => Some(text),
+                    _ => None,
+                })
+            }
+            _ => None,
+        };
+        let Some(text) = text else {
+            for code in group {
+                all.push(reader.cell(*code)?);
+            }
+            continue;
+        };
+        let before = all.len();
+        let ords: Vec<u64> = group.iter().map(|(_, ord)| *ord).collect();
+        text.dictionary().sorted_ords_to_term_cb(&ords, |term| {
+            all.push(Cell::Text(String::from_utf8_lossy(term).into()));
+        })?;
+        if all.len() - before != group.len() {
+            return Err(io::Error::other("a dictionary lacks terms"));
+        }
+    }
+    Ok(all)
+}
+
+fn network_text(text: &str, prefix: u32) -> Option<Cell> {
+    let address = text.parse().ok().map(ip_to_u128)?;
+    Some(Cell::Text(shown_network(cut_address(address, prefix), prefix).into()))
+}
+
+fn shown_network(address: u128, prefix: u32) -> String {
+    let address = u128_to_ip(address);
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    format!("{address}/{}", prefix.min(width))
 }
 
 /// The first bits of an address, counted within its family.
@@ -196,21 +371,17 @@ mod tests {
 
     #[test]
     fn networks_are_cut_within_their_family() {
-        let mut values = Values::new(&Subject::Column(id::SRC_IP), Some(24));
-        let of = |text: &str| Cell::Ip(ip_to_u128(text.parse().unwrap()));
-        let a = values.number(of("10.1.2.3"));
-        assert_eq!(values.number(of("10.1.2.250")), a);
-        assert_ne!(values.number(of("10.1.3.1")), a);
-        let v6 = values.number(of("2001:db8::1"));
-        assert_eq!(values.cell(a), Some(Cell::Text("10.1.2.0/24".into())));
-        assert_eq!(values.cell(v6), Some(Cell::Text("2001:d00::/24".into())));
-        assert_eq!(
-            cut_address(ip_to_u128("10.1.2.3".parse().unwrap()), 0),
-            ip_to_u128("0.0.0.0".parse().unwrap())
-        );
-        assert_eq!(
-            cut_address(ip_to_u128("2001:db8::1".parse().unwrap()), 128),
-            ip_to_u128("2001:db8::1".parse().unwrap())
-        );
+        let encoder = Encoder::new(&Subject::Column(id::SRC_IP), Some(24));
+        let of = |text: &str| address_words(ip_to_u128(text.parse().unwrap()), Some(24));
+        let a = of("10.1.2.3");
+        assert_eq!(of("10.1.2.250"), a);
+        assert_ne!(of("10.1.3.1"), a);
+        assert_eq!(encoder.cell(a), Cell::Text("10.1.2.0/24".into()));
+        assert_eq!(encoder.cell(of("2001:db8::1")), Cell::Text("2001:d00::/24".into()));
+        assert_eq!(network_text("10.1.2.3", 24), Some(Cell::Text("10.1.2.0/24".into())));
+        let cut = |text: &str, prefix| u128_to_ip(cut_address(ip_to_u128(text.parse().unwrap()), prefix)).to_string();
+        assert_eq!(cut("10.1.2.3", 0), "0.0.0.0");
+        assert_eq!(cut("10.1.2.3", 64), "10.1.2.3");
+        assert_eq!(cut("2001:db8::1", 128), "2001:db8::1");
     }
 }
