@@ -85,3 +85,65 @@ pub fn flow_set(hosts: impl IntoIterator<Item = u8>) -> Vec<u8> {
         &hosts.into_iter().flat_map(|host| flow(host, 100)).collect::<Vec<u8>>(),
     )
 }
+
+/// Datagrams that must neither crash, hang nor grow a collector: what each is, its octets, and the kind of fault it is.
+pub fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let zero_length_template = template_set(300, &[(8, 0), (12, 0)]);
+    vec![
+        ("a Set of length 0", message(1, 0, &[vec![1, 0, 0, 0]]), "set_length"),
+        ("a Set of length 3", message(1, 0, &[vec![1, 0, 0, 3]]), "set_length"),
+        (
+            "a Set beyond the Message",
+            message(1, 0, &[vec![1, 0, 0xff, 0xff]]),
+            "set_length",
+        ),
+        (
+            "a template of nothing",
+            message(1, 0, &[zero_length_template, set(300, &[0; 64])]),
+            "empty_template",
+        ),
+        (
+            "a Message shorter than it says",
+            message(1, 0, &[set(256, &[0; 40])])[..30].to_vec(),
+            "message_length",
+        ),
+        (
+            "a Message longer than it says",
+            [message(1, 0, &[]), vec![0; 9]].concat(),
+            "message_length",
+        ),
+        (
+            "a length below the header",
+            vec![0, 10, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            "message_length",
+        ),
+        ("two octets", vec![0, 10], "truncated"),
+        (
+            "a template that claims 65535 fields",
+            message(1, 0, &[set(2, &[1, 44, 0xff, 0xff, 0, 8, 0, 4])]),
+            "truncated",
+        ),
+        (
+            "a template with a protocol's id",
+            message(1, 0, &[template_set(5, &[(8, 4)])]),
+            "template_id",
+        ),
+        (
+            "a withdrawal over UDP",
+            message(1, 0, &[set(2, &[1, 0, 0, 0])]),
+            "withdrawal_over_udp",
+        ),
+        (
+            "a variable length beyond the record",
+            message(
+                1,
+                0,
+                &[
+                    template_set(400, &[(82, 0xffff)]),
+                    set(400, &[255, 0xff, 0xff, 1, 2, 3]),
+                ],
+            ),
+            "record_cut",
+        ),
+    ]
+}

@@ -457,6 +457,61 @@ fn what_was_sent_before_the_end_is_stored_and_balances() {
 }
 
 #[test]
+fn hostile_datagrams_and_streams_are_counted_and_the_next_flow_is_stored() {
+    let running = Running::start();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = running.collector.address(Transport::Udp).unwrap();
+    let tcp_address = running.collector.address(Transport::Tcp).unwrap();
+    let mut sent = 0;
+    for (_, bytes, _) in hostile() {
+        udp.send_to(&bytes, to).unwrap();
+        sent += 1;
+        // On a stream the same octets either frame as Messages or end the connection.
+        let _ = TcpStream::connect(tcp_address).unwrap().write_all(&bytes);
+    }
+    let mut random = 0x9e37_79b9_7f4a_7c15u64;
+    for length in 0..500 {
+        let bytes: Vec<u8> = (0..length)
+            .map(|_| {
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                random as u8
+            })
+            .collect();
+        udp.send_to(&bytes, to).unwrap();
+        udp.send_to(&message(1, 0, &[bytes]), to).unwrap();
+        sent += 2;
+    }
+    udp.send_to(&message(7, 0, &[flow_template(), flow_set([1, 2, 3])]), to)
+        .unwrap();
+    running.wait_for("/listeners/0/datagrams", sent + 1);
+    let mut tcp = TcpStream::connect(tcp_address).unwrap();
+    tcp.write_all(&message(8, 0, &[flow_template(), flow_set([4])]))
+        .unwrap();
+    let began = Instant::now();
+    let flows = "/api/v1/aggregate?metrics=flows&filter=exporter.domain+in+(7,8)";
+    while running.get(flows)["rows"] != json!([{ "flows": 4 }]) {
+        assert!(began.elapsed() < PATIENCE, "{}", running.get("/api/v1/status"));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let ledger = running.get("/api/v1/status")["ledger"].clone();
+    for (what, _, kind) in hostile() {
+        assert!(
+            ledger["errors"][kind].as_u64().is_some_and(|count| count > 0),
+            "{what}: {ledger}"
+        );
+    }
+    assert_eq!(
+        (&ledger["balanced"], &ledger["errors"]["internal_fault"]),
+        (&json!(true), &Json::Null),
+        "{ledger}"
+    );
+    let accounts = running.collector.stop();
+    assert!(accounts.balanced(), "{accounts}");
+}
+
+#[test]
 fn a_second_collector_on_the_same_directory_or_port_says_what_to_do() {
     let running = Running::start();
     let failure = Collector::start(config(running.directory.path())).err().unwrap();

@@ -290,6 +290,14 @@ fn table(arguments: &QueryArguments, answer: &Answer, out: &mut Output) -> Resul
         .iter()
         .cloned()
         .zip(shown.iter().map(|shown| shown.align()))
+        // Only the values tell whether an element that is no column is text.
+        .map(|(name, align)| {
+            let is_text = answer
+                .rows()
+                .iter()
+                .any(|row| row.get(&name).is_some_and(Json::is_string));
+            (name, if is_text { Align::Left } else { align })
+        })
         .collect();
     let mut layout = Layout::new(head);
     for row in answer.rows() {

@@ -218,65 +218,7 @@ fn other_versions_are_counted_and_open_no_session() {
 /// What must never crash, hang or grow the collector: each alone, then the exporter is still understood.
 #[test]
 fn hostile_datagrams_are_counted_and_the_next_one_is_read() {
-    let zero_length_template = template_set(300, &[(8, 0), (12, 0)]);
-    let hostile: Vec<(&str, Vec<u8>, &str)> = vec![
-        ("a Set of length 0", message(1, 0, &[vec![1, 0, 0, 0]]), "set_length"),
-        ("a Set of length 3", message(1, 0, &[vec![1, 0, 0, 3]]), "set_length"),
-        (
-            "a Set beyond the Message",
-            message(1, 0, &[vec![1, 0, 0xff, 0xff]]),
-            "set_length",
-        ),
-        (
-            "a template of nothing",
-            message(1, 0, &[zero_length_template, set(300, &[0; 64])]),
-            "empty_template",
-        ),
-        (
-            "a Message shorter than it says",
-            message(1, 0, &[set(256, &[0; 40])])[..30].to_vec(),
-            "message_length",
-        ),
-        (
-            "a Message longer than it says",
-            [message(1, 0, &[]), vec![0; 9]].concat(),
-            "message_length",
-        ),
-        (
-            "a length below the header",
-            vec![0, 10, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-            "message_length",
-        ),
-        ("two octets", vec![0, 10], "truncated"),
-        (
-            "a template that claims 65535 fields",
-            message(1, 0, &[set(2, &[1, 44, 0xff, 0xff, 0, 8, 0, 4])]),
-            "truncated",
-        ),
-        (
-            "a template with a protocol's id",
-            message(1, 0, &[template_set(5, &[(8, 4)])]),
-            "template_id",
-        ),
-        (
-            "a withdrawal over UDP",
-            message(1, 0, &[set(2, &[1, 0, 0, 0])]),
-            "withdrawal_over_udp",
-        ),
-        (
-            "a variable length beyond the record",
-            message(
-                1,
-                0,
-                &[
-                    template_set(400, &[(82, 0xffff)]),
-                    set(400, &[255, 0xff, 0xff, 1, 2, 3]),
-                ],
-            ),
-            "record_cut",
-        ),
-    ];
-    for (what, bytes, kind) in hostile {
+    for (what, bytes, kind) in hostile() {
         let mut process = process();
         take(&mut process, NOW, udp(A), &message(1, 0, &[flow_template()]));
         take(&mut process, NOW, udp(A), &bytes);

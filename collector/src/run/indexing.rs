@@ -41,18 +41,18 @@ impl Indexing {
         }
     }
 
-    /// The thread's body.
+    /// The thread's body. A panic anywhere in it is our bug; it is told, and what comes after it is indexed all the same.
     pub fn run(mut self) {
         loop {
-            match self.shared.queue.pop(self.sleep()) {
-                Popped::Batch(batch) => {
-                    self.index(&batch);
-                    self.shared.queue.recycle(batch);
+            match catch_unwind(AssertUnwindSafe(|| self.turn())) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) => {
+                    tracing::error!("internal fault while indexing; please report it");
+                    // Should it happen at every turn, it must not take a whole processor.
+                    std::thread::sleep(TICK);
                 }
-                Popped::TimedOut => {}
-                Popped::Closed => break,
             }
-            self.look_after_timeouts();
         }
         keep_templates(&self.shared);
         let result = self.writer.close(now_ns());
@@ -62,9 +62,25 @@ impl Indexing {
         }
     }
 
+    /// One batch, or a while without one; false when the queue is closed and empty.
+    fn turn(&mut self) -> bool {
+        match self.shared.queue.pop(self.sleep()) {
+            Popped::Batch(batch) => {
+                self.index(&batch);
+                self.shared.queue.recycle(batch);
+            }
+            Popped::TimedOut => {}
+            Popped::Closed => return false,
+        }
+        self.look_after_timeouts();
+        true
+    }
+
     fn sleep(&self) -> Duration {
         match self.writer.poll_timeout() {
-            Some(due_ns) => TICK.min(Duration::from_nanos(u64::try_from(due_ns - now_ns()).unwrap_or(0))),
+            Some(due_ns) => TICK.min(Duration::from_nanos(
+                u64::try_from(due_ns.saturating_sub(now_ns())).unwrap_or(0),
+            )),
             None => TICK,
         }
     }
