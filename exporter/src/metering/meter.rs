@@ -97,7 +97,8 @@ impl Meter {
     pub fn handle_frame(&mut self, now_ns: i64, link_type: LinkType, frame: &[u8], wire_length: u32, interface: u32) {
         self.counters.packets_seen += 1;
         let in_order = self.set_clock(now_ns);
-        let headers = packet::parse(link_type, frame, wire_length);
+        let mut headers = Headers::default();
+        headers.read(link_type, frame, wire_length);
         if headers.fault.is_some() || headers.link.vlan_tags > 2 {
             self.count_fault(&headers);
         }
