@@ -1,3 +1,5 @@
+//! The process on Messages put together by hand: sessions, records, the ledger.
+
 use std::net::SocketAddr;
 
 use flowgauge_ie_registry::Registry;
