@@ -352,5 +352,9 @@ impl Drop for Row {
 
 /// The longest beginning of `text` that has at most `octets` octets and ends between characters.
 pub fn cut(text: &str, octets: usize) -> &str {
-    text.get(..text.floor_char_boundary(octets)).unwrap_or(text)
+    let mut end = octets.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or(text)
 }

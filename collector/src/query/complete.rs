@@ -10,6 +10,7 @@ use super::filter::short::SHORT_WORDS;
 use super::seen::values_seen;
 use crate::limits;
 use crate::normalize::columns::{COLUMNS, ColumnKind, column, id};
+use crate::normalize::row::cut;
 use crate::store::Snapshot;
 
 /// One thing that could come next.
@@ -58,8 +59,8 @@ pub fn complete(snapshot: &Snapshot, text: &str, at: usize) -> Completion {
             items: Vec::new(),
         };
     }
-    let at = text.floor_char_boundary(at);
-    let before = text.get(..at).unwrap_or(text);
+    let before = cut(text, at);
+    let at = before.len();
     let mut pieces = pieces(before);
     let started = match pieces.last() {
         Some(last) if last.end == at && matches!(last.kind, PieceKind::Word | PieceKind::Quoted) => pieces.pop(),

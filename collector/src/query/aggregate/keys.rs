@@ -12,7 +12,7 @@ use crate::limits;
 /// Keys of at most this many bits are places of a table, when the table is not much larger than the documents.
 const DENSE_BITS: u32 = 22;
 /// Places of the table for each document.
-const DENSE_PLACES: u64 = 8;
+const DENSE_PLACES: u64 = 32;
 /// A place of the table that has no group yet.
 const NO_GROUP: u32 = u32::MAX;
 

@@ -276,14 +276,14 @@ impl Encoder {
     }
 }
 
-/// A table of addresses is kept when codes lie this close together.
-const TABLED_ADDRESSES: u64 = 1 << 20;
+/// A table of addresses is kept when it has at most so many places for each group: else finding is quicker than filling.
+const PLACES_PER_GROUP: u64 = 2;
 
 /// Words of addresses, each found once when codes lie close together.
 fn addresses(reader: &Reader<'_>, prefix: Option<u32>, codes: &[Option<LocalCode>]) -> io::Result<Vec<Option<Words>>> {
     let (_, least, largest) = reader.bounds();
     let places = largest.saturating_sub(least) + 1;
-    let mut table: Vec<Option<Words>> = if places <= TABLED_ADDRESSES {
+    let mut table: Vec<Option<Words>> = if places <= codes.len() as u64 * PLACES_PER_GROUP {
         vec![None; places as usize]
     } else {
         Vec::new()
