@@ -8,4 +8,5 @@ mod house;
 mod nothing_lost_between;
 mod page;
 mod peers_read_us;
+mod reference;
 mod wrong_use;
