@@ -80,6 +80,8 @@ pub struct Shared {
     pub rows_not_added: AtomicU64,
     /// Rows that the store panicked over.
     pub rows_at_fault: AtomicU64,
+    /// Rows given up at the end, because the store could not write.
+    pub rows_given_up: AtomicU64,
     /// What the indexing thread could not do last, if it could not.
     pub trouble: Mutex<Option<String>>,
 }
@@ -126,6 +128,12 @@ impl Collector {
     /// The first thing that did not work: what, where, what to do.
     pub fn start(config: Config) -> Result<Collector, Failure> {
         let registry = registry(&config)?;
+        if config.data.exists() && !config.data.is_dir() {
+            let path = config.data.display();
+            return Err(Failure::running(format!(
+                "store {path}: it is a file; name a directory with --data"
+            )));
+        }
         let bound: Vec<_> = config
             .listeners
             .iter()
@@ -190,6 +198,7 @@ impl Collector {
             handing_over: AtomicU64::new(0),
             rows_not_added: AtomicU64::new(0),
             rows_at_fault: AtomicU64::new(0),
+            rows_given_up: AtomicU64::new(0),
             trouble: Mutex::new(None),
         });
         take_up_templates(&shared);

@@ -512,6 +512,45 @@ fn hostile_datagrams_and_streams_are_counted_and_the_next_flow_is_stored() {
 }
 
 #[test]
+fn a_store_that_cannot_write_is_told_waited_for_and_counted() {
+    let running = Running::start();
+    let partitions = running.directory.path().join("partitions");
+    let aside = running.directory.path().join("aside");
+    let _ = std::fs::rename(&partitions, &aside);
+    std::fs::write(&partitions, "no directory").unwrap();
+    let mut tcp = TcpStream::connect(running.collector.address(Transport::Tcp).unwrap()).unwrap();
+    tcp.write_all(&message(1, 0, &[flow_template(), flow_set(0..20)]))
+        .unwrap();
+    let began = Instant::now();
+    while running.get("/api/v1/status")["trouble"].is_null() {
+        assert!(began.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let ledger = running.get("/api/v1/status")["ledger"].clone();
+    assert_eq!(
+        (&ledger["received"]["records"], &ledger["balanced"]),
+        (&json!(20), &json!(true)),
+        "{ledger}"
+    );
+    std::fs::remove_file(&partitions).unwrap();
+    let _ = std::fs::rename(&aside, &partitions);
+    let began = Instant::now();
+    while running.get("/api/v1/status")["ledger"]["waiting"] != 0 {
+        assert!(began.elapsed() < PATIENCE, "{}", running.get("/api/v1/status"));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let accounts = running.collector.stop();
+    let lost = accounts.lost().get("store_error").copied().unwrap_or(0);
+    // Each try costs the row it is made with; the others wait.
+    assert!((1..10).contains(&lost), "{accounts}");
+    assert_eq!(
+        (accounts.stored() + lost, accounts.balanced()),
+        (20, true),
+        "{accounts}"
+    );
+}
+
+#[test]
 fn a_second_collector_on_the_same_directory_or_port_says_what_to_do() {
     let running = Running::start();
     let failure = Collector::start(config(running.directory.path())).err().unwrap();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tracing::callsite::Identifier;
-use tracing_subscriber::filter::{Targets, dynamic_filter_fn};
+use tracing_subscriber::filter::{LevelFilter, Targets, dynamic_filter_fn};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -28,12 +28,20 @@ pub fn suppressed_lines() -> u64 {
 /// Changes the level of a running program.
 pub struct LogLevel(reload::Handle<Targets, tracing_subscriber::Registry>);
 
+/// A level alone is that of our own lines; libraries speak up from warnings on. Anything longer is taken as it is.
+fn targets(level: &str) -> Targets {
+    match level.parse::<LevelFilter>() {
+        Ok(own) => Targets::new()
+            .with_default(own.min(LevelFilter::WARN))
+            .with_target("flowgauge", own),
+        Err(_) => level.parse().unwrap_or_default(),
+    }
+}
+
 impl LogLevel {
     /// Sets what is logged from now on.
     pub fn set(&self, level: &str) {
-        if let Ok(targets) = level.parse::<Targets>() {
-            let _ = self.0.reload(targets);
-        }
+        let _ = self.0.reload(targets(level));
     }
 }
 
@@ -59,8 +67,7 @@ impl RateLimit {
 
 /// Starts logging for the whole process.
 pub fn start(config: &Config) -> LogLevel {
-    let targets = config.log_level.parse::<Targets>().unwrap_or_default();
-    let (level, handle) = reload::Layer::new(targets);
+    let (level, handle) = reload::Layer::new(targets(&config.log_level));
     let rate = RateLimit::default();
     let limited =
         dynamic_filter_fn(move |metadata, _| !metadata.is_event() || rate.allows(metadata.callsite(), Instant::now()));
@@ -82,6 +89,16 @@ pub fn start(config: &Config) -> LogLevel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_level_is_that_of_our_own_lines() {
+        let debug = targets("debug");
+        assert!(debug.would_enable("flowgauge_collector::run", &tracing::Level::DEBUG));
+        assert!(!debug.would_enable("tantivy::directory", &tracing::Level::INFO));
+        assert!(debug.would_enable("tantivy::directory", &tracing::Level::WARN));
+        assert!(!targets("error").would_enable("tantivy", &tracing::Level::WARN));
+        assert!(targets("info,tantivy=debug").would_enable("tantivy::directory", &tracing::Level::DEBUG));
+    }
 
     #[test]
     fn a_place_that_speaks_too_often_is_cut_short_and_counted() {

@@ -25,6 +25,8 @@ pub struct Accounts {
     pub queue_drops: u64,
     /// Rows never given to the store, and rows it panicked over.
     pub rows_faulted: (u64, u64),
+    /// Rows given up at the end, because the store could not write.
+    pub rows_given_up: u64,
     /// No row was between decoding and the store while this was taken.
     pub at_rest: bool,
 }
@@ -48,6 +50,7 @@ pub fn accounts(shared: &Shared) -> Accounts {
     let totals = shared.process().totals();
     let faulted = |count: &AtomicU64| count.load(Ordering::Acquire);
     let rows_faulted = (faulted(&shared.rows_not_added), faulted(&shared.rows_at_fault));
+    let rows_given_up = faulted(&shared.rows_given_up);
     let at_rest = before.is_multiple_of(2) && before == shared.handing_over.load(Ordering::Acquire);
     Accounts {
         totals,
@@ -57,6 +60,7 @@ pub fn accounts(shared: &Shared) -> Accounts {
         kernel_drops,
         queue_drops,
         rows_faulted,
+        rows_given_up,
         at_rest,
     }
 }
@@ -77,7 +81,10 @@ impl Accounts {
     pub fn lost(&self) -> BTreeMap<&'static str, u64> {
         let not_made = self.totals.sum.records - self.totals.sum.rows;
         let faulted = self.rows_faulted.0 + self.rows_faulted.1 + not_made;
-        let reasons = [("store_error", self.store.rows_lost), ("internal_fault", faulted)];
+        let reasons = [
+            ("store_error", self.store.rows_lost + self.rows_given_up),
+            ("internal_fault", faulted),
+        ];
         reasons.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
@@ -102,7 +109,10 @@ impl Accounts {
 
     /// Whether `received = stored + waiting + each reason` holds, here and in every account.
     pub fn balanced(&self) -> bool {
-        let (records, handed_over) = (self.totals.sum.rows, self.store.rows_added + self.rows_faulted.0);
+        let (records, handed_over) = (
+            self.totals.sum.rows,
+            self.store.rows_added + self.rows_faulted.0 + self.rows_given_up,
+        );
         let rows_balance = if self.at_rest {
             records == handed_over
         } else {

@@ -15,6 +15,13 @@ use crate::store::{StoreError, StoreWriter};
 const TICK: Duration = Duration::from_millis(100);
 /// How often sessions are asked for what grew too old.
 const SESSIONS_TICK: Duration = Duration::from_secs(5);
+/// How often the store is asked to commit, seal and remove even if nothing arrives.
+const STORE_TICK: Duration = Duration::from_secs(1);
+/// Pauses before a store that could not write is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often a store that cannot write is tried once the collector stops; rows beyond are given up and counted.
+const TRIES_AT_THE_END: u32 = 3;
 /// One line about the same trouble in this time; the counters count all of it.
 const TROUBLE_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -22,9 +29,11 @@ pub(super) struct Indexing {
     shared: Arc<Shared>,
     writer: StoreWriter,
     rows: Vec<Row>,
+    store_due: Instant,
     sessions_due: Instant,
     templates_due: Instant,
     last_trouble: Option<Instant>,
+    tries_at_the_end: u32,
 }
 
 impl Indexing {
@@ -35,9 +44,11 @@ impl Indexing {
             shared,
             writer,
             rows: Vec::new(),
+            store_due: now + STORE_TICK,
             sessions_due: now + SESSIONS_TICK,
             templates_due,
             last_trouble: None,
+            tries_at_the_end: 0,
         }
     }
 
@@ -48,6 +59,8 @@ impl Indexing {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(_) => {
+                    let handing_over = self.shared.handing_over.load(Ordering::Acquire);
+                    self.shared.handing_over.fetch_add(handing_over % 2, Ordering::AcqRel);
                     tracing::error!("internal fault while indexing; please report it");
                     // Should it happen at every turn, it must not take a whole processor.
                     std::thread::sleep(TICK);
@@ -105,21 +118,37 @@ impl Indexing {
         self.shared.handing_over.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Hands the rows to the store. A panic there is our bug: its rows are counted, and the next Message is stored.
+    /// Hands the rows of one Message to the store. While the store cannot write (a full disk), the thread waits and tries
+    /// again: the queue fills, streams feel it, and datagrams are dropped and counted there. At the end it gives up.
     fn store(&mut self, now_ns: i64) {
-        let (count, added_before) = (self.rows.len() as u64, self.shared.store.counters().rows_added);
-        if count == 0 {
-            return;
-        }
-        let mut trouble = Ok(());
-        let stored = catch_unwind(AssertUnwindSafe(|| {
-            for row in self.rows.drain(..) {
-                if let Err(error) = self.writer.add(now_ns, row) {
-                    trouble = Err(error);
+        // From the end, so that a row that is taken moves no other.
+        self.rows.reverse();
+        let mut pause = FIRST_PAUSE;
+        while let Err(error) = self.add_rows(now_ns) {
+            self.note(Err(error));
+            if self.shared.stopping.load(Ordering::Acquire) {
+                self.tries_at_the_end += 1;
+                if self.tries_at_the_end > TRIES_AT_THE_END {
+                    let given_up = self.rows.drain(..).len() as u64;
+                    self.shared.rows_given_up.fetch_add(given_up, Ordering::AcqRel);
+                    return;
                 }
             }
+            std::thread::sleep(pause);
+            pause = LONGEST_PAUSE.min(pause * 2);
+        }
+    }
+
+    /// Adds rows until there are none, or one was refused. A panic is our bug: its rows are counted and given up.
+    fn add_rows(&mut self, now_ns: i64) -> Result<(), StoreError> {
+        let (count, added_before) = (self.rows.len() as u64, self.shared.store.counters().rows_added);
+        let added = catch_unwind(AssertUnwindSafe(|| {
+            while let Some(row) = self.rows.pop() {
+                self.writer.add(now_ns, row)?;
+            }
+            Ok(())
         }));
-        if stored.is_err() {
+        added.unwrap_or_else(|_| {
             self.rows.clear();
             // The store counts a row as added before it looks at it, the one at fault included.
             let added = self.shared.store.counters().rows_added - added_before;
@@ -129,16 +158,16 @@ impl Indexing {
                 "internal fault: {} records could not be stored; please report it",
                 count - added + 1
             );
-        }
-        if trouble.is_err() {
-            self.note(trouble);
-        }
+            Ok(())
+        })
     }
 
     fn look_after_timeouts(&mut self) {
         let now = Instant::now();
+        // Retention wants to be looked after when nothing arrives, too.
         let due = self.writer.poll_timeout().is_some_and(|due_ns| due_ns <= now_ns());
-        if due {
+        if due || now >= self.store_due {
+            self.store_due = now + STORE_TICK;
             let result = self.writer.handle_timeout(now_ns());
             self.note(result);
         }
