@@ -480,8 +480,20 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
 
     fn data_set(&mut self, set: &Set<'_>) -> Option<u32> {
         let header = self.header;
-        if let Some(template) = self.templates.template(set.id).map(Arc::clone) {
-            let records = self.records(&header, &template, set.body, set.offset, None);
+        let records = match self.templates.template(set.id) {
+            // Flow records change nothing here, so their template is borrowed where it lies.
+            Some(template) if !template.is_options() => {
+                let registry = &*self.registry;
+                let handed = hand_on(&header, template, set.body, self.templates, registry, None, self.sink);
+                Some(self.counted(handed, false, set.offset))
+            }
+            Some(template) => {
+                let template = Arc::clone(template);
+                Some(self.records(&header, &template, set.body, set.offset, None))
+            }
+            None => None,
+        };
+        if let Some(records) = records {
             return records.and_then(|count| u32::try_from(count).ok());
         }
         let (set_id, octets) = (set.id, set.body.len());
@@ -513,25 +525,29 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
         } else {
             type_information::Learned::default()
         };
-        let mut records = template.records(body);
-        let scope = &*self.templates;
-        let registry = &*self.registry;
-        (self.sink)(Event::Records {
+        let handed = hand_on(
             header,
             template,
-            records: &mut records,
-            scope,
-            registry,
+            body,
+            self.templates,
+            self.registry,
             waited_ns,
-        });
-        let count = records.finish();
-        let error = records.error();
-        if template.is_options() {
-            self.counters.options_records += count as u64;
-        } else {
-            self.counters.flow_records += count as u64;
-        }
+            self.sink,
+        );
         self.learned(learned, offset);
+        self.counted(handed, template.is_options(), offset)
+    }
+
+    /// Takes the count of a Set's records, and its fault if the last was cut.
+    #[inline]
+    fn counted(&mut self, (count, error): (usize, Option<DecodeError>), options: bool, offset: usize) -> Option<usize> {
+        let counters = &mut *self.counters;
+        let counter = if options {
+            &mut counters.options_records
+        } else {
+            &mut counters.flow_records
+        };
+        *counter += count as u64;
         match error {
             Some(error) => {
                 self.fault(error.shifted(offset));
@@ -567,4 +583,27 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
             });
         }
     }
+}
+
+/// Hands the records of a Set to `sink`; says how many there were, and what was wrong with the last.
+#[inline]
+fn hand_on(
+    header: &MessageHeader,
+    template: &Arc<Template>,
+    body: &[u8],
+    scope: &DomainTemplates,
+    registry: &Registry,
+    waited_ns: Option<i64>,
+    sink: &mut impl FnMut(Event<'_, '_>),
+) -> (usize, Option<DecodeError>) {
+    let mut records = template.records(body);
+    sink(Event::Records {
+        header,
+        template,
+        records: &mut records,
+        scope,
+        registry,
+        waited_ns,
+    });
+    (records.finish(), records.error())
 }
