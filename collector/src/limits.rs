@@ -105,3 +105,5 @@ pub const ANSWER_OCTETS: u64 = 1 << 30;
 pub const CAPTURED_STREAMS: usize = 65_536;
 /// Octets of one captured stream that wait for a missing segment.
 pub const CAPTURED_STREAM_OCTETS: usize = 4 << 20;
+/// Octets left free on the store's disk: with less, nothing more is indexed until there is room again.
+pub const DISK_RESERVE_OCTETS: u64 = 64 << 20;

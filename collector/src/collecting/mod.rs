@@ -2,6 +2,7 @@
 //!
 //! A pure core: it is handed what was received together with the time, and hands out rows. It owns no socket and no clock.
 
+mod handling;
 pub mod ledger;
 mod options;
 mod process;

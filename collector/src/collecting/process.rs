@@ -1,27 +1,23 @@
 //! Datagrams and Messages in, rows out: finds the session, decodes, normalises, and keeps the ledger.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use flowgauge_ie_registry::Registry;
-use flowgauge_templates::error::DecodeErrorKind;
-use flowgauge_templates::ipfix::{Message, MessageHeader, Records, Template};
-use flowgauge_templates::management::{
-    CollectingConfig, CollectingSession, DomainTemplates, Event, PendingCounters, SequenceOutcome, TransportKind,
-};
-use flowgauge_templates::text::TextContext;
+use flowgauge_templates::ipfix::{Message, Template};
+use flowgauge_templates::management::{CollectingConfig, CollectingSession, PendingCounters, TransportKind};
 use foldhash::{HashMap, HashMapExt as _};
 
+use super::handling::Handling;
 use super::ledger::{Account, AccountKey, Ledger, Totals};
 use super::options::InterfaceNames;
-use super::session::{Plans, Session, SessionKey};
+use super::session::{Session, SessionKey};
 use crate::io::input::{Protocol, protocol_of};
 use crate::io::listener::Transport;
 use crate::limits::{SESSION_IDLE_S, SESSIONS, SESSIONS_PER_EVICTION};
-use crate::normalize::columns::id;
-use crate::normalize::row::{Row, ip_to_u128};
-use crate::normalize::{NormalizingCounters, Received};
+use crate::normalize::NormalizingCounters;
+use crate::normalize::row::Row;
 
 const NS_PER_S: i64 = 1_000_000_000;
 
@@ -372,97 +368,4 @@ fn take_over_pending(collecting: &CollectingSession, before: &mut PendingCounter
     account.sets_overflowed += now.overflowed_sets - before.overflowed_sets;
     account.sets_expired += now.expired_sets - before.expired_sets;
     *before = now;
-}
-
-/// One Message on its way into rows.
-struct Handling<'h> {
-    now_ns: i64,
-    address: IpAddr,
-    account: &'h mut Account,
-    plans: &'h mut Plans,
-    names: &'h mut InterfaceNames,
-    counters: &'h mut NormalizingCounters,
-    rows: &'h mut Vec<Row>,
-    /// The sequence number said something that the ledger must hear.
-    judged: bool,
-}
-
-impl Handling<'_> {
-    fn event(&mut self, event: Event<'_, '_>) {
-        match event {
-            Event::Message(_) | Event::Pending { .. } => {}
-            Event::Template { .. } => self.account.templates += 1,
-            Event::Withdrawn { domain, id } => self.plans.forget(domain, id),
-            Event::Records {
-                header,
-                template,
-                records,
-                scope,
-                registry,
-                ..
-            } => {
-                if template.is_options() {
-                    self.options(header, template, records);
-                } else {
-                    self.flows(header, template, records, scope, registry);
-                }
-            }
-            Event::Error(error) => {
-                self.account.errors.count(error.kind);
-                if error.kind == DecodeErrorKind::TooManyTemplates {
-                    tracing::debug!(exporter = %self.address, "too many templates");
-                }
-            }
-            Event::Sequence { outcome, .. } => {
-                self.judged = !matches!(outcome, SequenceOutcome::First | SequenceOutcome::InOrder);
-            }
-        }
-    }
-
-    fn flows(
-        &mut self,
-        header: &MessageHeader,
-        template: &Arc<Template>,
-        records: &mut Records<'_, '_>,
-        scope: &DomainTemplates,
-        registry: &Registry,
-    ) {
-        let plan = self.plans.plan(header.domain, template);
-        let received = Received {
-            exporter: ip_to_u128(self.address),
-            domain: header.domain,
-            received_ns: self.now_ns,
-            export_ns: i64::from(header.export_time) * NS_PER_S,
-            started_ns: None,
-            sampling: None,
-            text: TextContext { registry, scope },
-        };
-        for record in records.by_ref() {
-            self.account.records += 1;
-            let mut row = plan.row(&record, &received, self.counters);
-            self.name_interfaces(&mut row, header.domain);
-            self.rows.push(row);
-            self.account.rows += 1;
-        }
-    }
-
-    fn name_interfaces(&self, row: &mut Row, domain: u32) {
-        for (index, name) in [(id::IN_IF, id::IN_IF_NAME), (id::OUT_IF, id::OUT_IF_NAME)] {
-            let known = row
-                .number(index)
-                .and_then(|index| self.names.name(self.address, domain, index));
-            if let Some(known) = known {
-                row.set_text(name, known);
-            }
-        }
-    }
-
-    fn options(&mut self, header: &MessageHeader, template: &Template, records: &mut Records<'_, '_>) {
-        if InterfaceNames::are_named_by(template) {
-            for record in records.by_ref() {
-                self.names.learn(self.address, header.domain, &record);
-            }
-        }
-        self.account.options_records += records.finish() as u64;
-    }
 }

@@ -3,6 +3,7 @@
 //! The receive path only reads, stamps and queues; everything that can take long happens behind the queue.
 
 pub mod capture_file;
+pub mod disk;
 pub mod input;
 pub mod listener;
 pub mod queue;

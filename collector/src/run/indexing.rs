@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Shared, keep_templates, now_ns};
 use crate::collecting::SessionKey;
+use crate::io::disk::{Room, room};
 use crate::io::queue::{Batch, Popped};
 use crate::normalize::row::Row;
 use crate::store::{StoreError, StoreWriter};
@@ -17,6 +18,8 @@ const TICK: Duration = Duration::from_millis(100);
 const SESSIONS_TICK: Duration = Duration::from_secs(5);
 /// How often the store is asked to commit, seal and remove even if nothing arrives.
 const STORE_TICK: Duration = Duration::from_secs(1);
+/// How often the room on the disk is looked at.
+const DISK_TICK: Duration = Duration::from_millis(250);
 /// Pauses before a store that could not write is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -34,6 +37,8 @@ pub(super) struct Indexing {
     templates_due: Instant,
     last_trouble: Option<Instant>,
     tries_at_the_end: u32,
+    disk_due: Instant,
+    disk_low: bool,
 }
 
 impl Indexing {
@@ -49,6 +54,8 @@ impl Indexing {
             templates_due,
             last_trouble: None,
             tries_at_the_end: 0,
+            disk_due: now,
+            disk_low: false,
         }
     }
 
@@ -77,6 +84,12 @@ impl Indexing {
 
     /// One batch, or a while without one; false when the queue is closed and empty.
     fn turn(&mut self) -> bool {
+        // At the end what is there is tried all the same: there is no later.
+        if self.disk_is_low() && !self.shared.stopping.load(Ordering::Acquire) {
+            std::thread::sleep(TICK);
+            self.look_after_timeouts();
+            return true;
+        }
         match self.shared.queue.pop(self.sleep()) {
             Popped::Batch(batch) => {
                 self.index(&batch);
@@ -87,6 +100,30 @@ impl Indexing {
         }
         self.look_after_timeouts();
         true
+    }
+
+    /// What cannot be kept is not taken in: the queue fills, streams wait, datagrams are dropped and counted there.
+    fn disk_is_low(&mut self) -> bool {
+        if self.disk_due > Instant::now() {
+            return self.disk_low;
+        }
+        self.disk_due = Instant::now() + DISK_TICK;
+        let path = &self.shared.config.data;
+        // A file system that does not say is found out by writing.
+        let low = room(path).is_ok_and(Room::is_low);
+        if low && !self.disk_low {
+            let line = format!(
+                "the disk of {} is nearly full: nothing more is stored until there is room",
+                path.display()
+            );
+            tracing::error!("{line}; free some or set --keep-size");
+            remember(&self.shared, Some(line));
+        } else if self.disk_low && !low {
+            tracing::info!("the disk of {} has room again", path.display());
+            remember(&self.shared, None);
+        }
+        self.disk_low = low;
+        low
     }
 
     fn sleep(&self) -> Duration {
@@ -184,6 +221,7 @@ impl Indexing {
     /// Trouble with the store is said at intervals and shown in `/status` until a write works again.
     fn note(&mut self, result: Result<(), StoreError>) {
         match result {
+            Ok(()) if self.disk_low => {}
             Ok(()) => remember(&self.shared, None),
             Err(error) => {
                 if self.last_trouble.is_none_or(|last| last.elapsed() >= TROUBLE_INTERVAL) {

@@ -1,0 +1,113 @@
+//! One Message on its way into rows: what its Sets bring is normalised, named and put on the account.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use flowgauge_ie_registry::Registry;
+use flowgauge_templates::error::DecodeErrorKind;
+use flowgauge_templates::ipfix::{MessageHeader, Records, Template};
+use flowgauge_templates::management::{DomainTemplates, Event, SequenceOutcome};
+use flowgauge_templates::text::TextContext;
+
+use super::ledger::Account;
+use super::options::InterfaceNames;
+use super::session::Plans;
+use crate::normalize::columns::id;
+use crate::normalize::row::{Row, ip_to_u128};
+use crate::normalize::{NormalizingCounters, Received};
+
+const NS_PER_S: i64 = 1_000_000_000;
+
+/// One Message on its way into rows.
+pub(super) struct Handling<'h> {
+    pub now_ns: i64,
+    pub address: IpAddr,
+    pub account: &'h mut Account,
+    pub plans: &'h mut Plans,
+    pub names: &'h mut InterfaceNames,
+    pub counters: &'h mut NormalizingCounters,
+    pub rows: &'h mut Vec<Row>,
+    /// The sequence number said something that the ledger must hear.
+    pub judged: bool,
+}
+
+impl Handling<'_> {
+    /// Takes what comes out of a Message, in order.
+    pub fn event(&mut self, event: Event<'_, '_>) {
+        match event {
+            Event::Message(_) | Event::Pending { .. } => {}
+            Event::Template { .. } => self.account.templates += 1,
+            Event::Withdrawn { domain, id } => self.plans.forget(domain, id),
+            Event::Records {
+                header,
+                template,
+                records,
+                scope,
+                registry,
+                ..
+            } => {
+                if template.is_options() {
+                    self.options(header, template, records);
+                } else {
+                    self.flows(header, template, records, scope, registry);
+                }
+            }
+            Event::Error(error) => {
+                self.account.errors.count(error.kind);
+                if error.kind == DecodeErrorKind::TooManyTemplates {
+                    tracing::debug!(exporter = %self.address, "too many templates");
+                }
+            }
+            Event::Sequence { outcome, .. } => {
+                self.judged = !matches!(outcome, SequenceOutcome::First | SequenceOutcome::InOrder);
+            }
+        }
+    }
+
+    fn flows(
+        &mut self,
+        header: &MessageHeader,
+        template: &Arc<Template>,
+        records: &mut Records<'_, '_>,
+        scope: &DomainTemplates,
+        registry: &Registry,
+    ) {
+        let plan = self.plans.plan(header.domain, template);
+        let received = Received {
+            exporter: ip_to_u128(self.address),
+            domain: header.domain,
+            received_ns: self.now_ns,
+            export_ns: i64::from(header.export_time) * NS_PER_S,
+            started_ns: None,
+            sampling: None,
+            text: TextContext { registry, scope },
+        };
+        for record in records.by_ref() {
+            self.account.records += 1;
+            let mut row = plan.row(&record, &received, self.counters);
+            self.name_interfaces(&mut row, header.domain);
+            self.rows.push(row);
+            self.account.rows += 1;
+        }
+    }
+
+    fn name_interfaces(&self, row: &mut Row, domain: u32) {
+        for (index, name) in [(id::IN_IF, id::IN_IF_NAME), (id::OUT_IF, id::OUT_IF_NAME)] {
+            let known = row
+                .number(index)
+                .and_then(|index| self.names.name(self.address, domain, index));
+            if let Some(known) = known {
+                row.set_text(name, known);
+            }
+        }
+    }
+
+    fn options(&mut self, header: &MessageHeader, template: &Template, records: &mut Records<'_, '_>) {
+        if InterfaceNames::are_named_by(template) {
+            for record in records.by_ref() {
+                self.names.learn(self.address, header.domain, &record);
+            }
+        }
+        self.account.options_records += records.finish() as u64;
+    }
+}

@@ -1,0 +1,326 @@
+//! The one table of keys: name, flag, help, how it is read and how it is shown.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Key, LogFormat};
+use crate::io::listener::{ListenAddress, parse_host_port};
+use crate::quantity::{duration_text, octets_text, parse_octets};
+use crate::query::time::parse_duration;
+
+fn duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    u64::try_from(parse_duration(text)?)
+        .map(Duration::from_nanos)
+        .map_err(|_| format!("{text:?} is negative"))
+}
+
+fn shown(duration: Duration) -> String {
+    duration_text(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn octets(text: &str) -> Result<usize, String> {
+    usize::try_from(parse_octets(text)?).map_err(|_| format!("{text:?} is too large"))
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    text.replace('_', "")
+        .parse()
+        .map_err(|_| format!("{text:?} is not a whole number"))
+}
+
+macro_rules! key {
+    ($section:literal, $name:literal, $flag:literal, $value:literal, $help:literal, list: $list:literal,
+     $set:expr, $text:expr) => {
+        Key {
+            section: $section,
+            name: $name,
+            flag: $flag,
+            value: $value,
+            help: $help,
+            list: $list,
+            set: $set,
+            text: $text,
+        }
+    };
+    ($section:literal, $name:literal, $flag:literal, $value:literal, $help:literal, $set:expr, $text:expr) => {
+        key!($section, $name, $flag, $value, $help, list: false, $set, $text)
+    };
+}
+
+/// Every key there is.
+pub static KEYS: &[Key] = &[
+    key!("listen", "addresses", "listen", "LISTEN",
+        "Where flow exports come in: udp://A:P (IPFIX, NetFlow and sFlow are told apart) or tcp://A:P; repeatable",
+        list: true,
+        |config, text| {
+            let listeners: Result<Vec<ListenAddress>, String> =
+                text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::parse).collect();
+            config.listeners = listeners?;
+            Ok(())
+        },
+        |config| config.listeners.iter().map(ListenAddress::to_string).collect::<Vec<_>>().join(",")),
+    key!(
+        "listen",
+        "receive_buffer",
+        "receive-buffer",
+        "SIZE",
+        "Receive buffer asked of the kernel for each UDP socket",
+        |config, text| {
+            config.receive_buffer_octets = octets(text)?.min(1 << 30);
+            Ok(())
+        },
+        |config| octets_text(config.receive_buffer_octets as u64)
+    ),
+    key!(
+        "listen",
+        "queue",
+        "queue",
+        "SIZE",
+        "What may wait between receiving and indexing; beyond it datagrams are dropped and counted, streams wait",
+        |config, text| {
+            config.queue_octets = octets(text)?;
+            Ok(())
+        },
+        |config| octets_text(config.queue_octets as u64)
+    ),
+    key!(
+        "listen",
+        "tcp_connections",
+        "tcp-connections",
+        "N",
+        "Connections open at one time, each listener",
+        |config, text| {
+            config.tcp_connections = count(text)?;
+            Ok(())
+        },
+        |config| config.tcp_connections.to_string()
+    ),
+    key!(
+        "listen",
+        "tcp_idle",
+        "tcp-idle",
+        "D",
+        "Close connections that bring nothing for this long; 0 keeps them",
+        |config, text| {
+            config.tcp_idle = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.tcp_idle)
+    ),
+    key!(
+        "http",
+        "address",
+        "http",
+        "ADDRESS:PORT",
+        "Where the page, the API and /metrics are served; loopback unless told otherwise",
+        |config, text| {
+            config.http = parse_host_port(text)
+                .ok_or_else(|| format!("{text:?} is not ADDRESS:PORT; write it like 127.0.0.1:8080"))?;
+            Ok(())
+        },
+        |config| config.http.to_string()
+    ),
+    key!(
+        "http",
+        "query_timeout",
+        "query-timeout",
+        "D",
+        "How long one query over HTTP may take",
+        |config, text| {
+            config.query_timeout = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.query_timeout)
+    ),
+    key!(
+        "store",
+        "directory",
+        "data",
+        "DIR",
+        "Where data is kept",
+        |config, text| {
+            if text.is_empty() {
+                return Err("an empty path is no directory".to_owned());
+            }
+            config.data = PathBuf::from(text);
+            Ok(())
+        },
+        |config| config.data.display().to_string()
+    ),
+    key!(
+        "store",
+        "partition",
+        "partition",
+        "D",
+        "Arrival time one partition covers; retention removes whole partitions",
+        |config, text| {
+            config.store.partition_s = duration(text)?.as_secs();
+            if config.store.partition_s == 0 {
+                Err("a partition covers at least 1s".to_owned())
+            } else {
+                Ok(())
+            }
+        },
+        |config| shown(Duration::from_secs(config.store.partition_s))
+    ),
+    key!(
+        "store",
+        "partition_size",
+        "partition-size",
+        "SIZE",
+        "Size after which a partition is sealed before its time is over",
+        |config, text| {
+            config.store.partition_octets = parse_octets(text)?;
+            Ok(())
+        },
+        |config| octets_text(config.store.partition_octets)
+    ),
+    key!(
+        "store",
+        "commit",
+        "commit",
+        "D",
+        "Records are durable and searchable at the latest after this time",
+        |config, text| {
+            config.store.commit_ms = duration(text)?.as_millis() as u64;
+            Ok(())
+        },
+        |config| shown(Duration::from_millis(config.store.commit_ms))
+    ),
+    key!(
+        "store",
+        "commit_rows",
+        "commit-rows",
+        "N",
+        "Records that are committed before their time is over",
+        |config, text| {
+            config.store.commit_rows = count(text)?.max(1);
+            Ok(())
+        },
+        |config| config.store.commit_rows.to_string()
+    ),
+    key!(
+        "store",
+        "memory",
+        "memory",
+        "SIZE",
+        "Memory that records not yet committed may take",
+        |config, text| {
+            config.store.memory_octets = octets(text)?;
+            Ok(())
+        },
+        |config| octets_text(config.store.memory_octets as u64)
+    ),
+    key!(
+        "store",
+        "keep",
+        "keep",
+        "D",
+        "Remove partitions that ended this long ago; 0 keeps them",
+        |config, text| {
+            config.store.retention_s = duration(text)?.as_secs();
+            Ok(())
+        },
+        |config| shown(Duration::from_secs(config.store.retention_s))
+    ),
+    key!(
+        "store",
+        "keep_size",
+        "keep-size",
+        "SIZE",
+        "Remove the oldest partitions when all take more than this; 0 keeps them",
+        |config, text| {
+            config.store.retention_octets = parse_octets(text)?;
+            Ok(())
+        },
+        |config| octets_text(config.store.retention_octets)
+    ),
+    key!(
+        "templates",
+        "lifetime",
+        "template-lifetime",
+        "D",
+        "How long a template that came over UDP stays without being repeated",
+        |config, text| {
+            config.template_lifetime = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.template_lifetime)
+    ),
+    key!(
+        "templates",
+        "pending_age",
+        "pending-age",
+        "D",
+        "How long records wait for a template that has not come yet",
+        |config, text| {
+            config.pending_age = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.pending_age)
+    ),
+    key!(
+        "templates",
+        "save_interval",
+        "template-save-interval",
+        "D",
+        "How often templates are saved for the next start, beside at the end",
+        |config, text| {
+            config.template_save_interval = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.template_save_interval)
+    ),
+    key!(
+        "elements",
+        "file",
+        "elements",
+        "FILE",
+        "Your own information elements as CSV: pen,id,name,type,semantics,units,status",
+        |config, text| {
+            config.elements_file = (!text.is_empty()).then(|| PathBuf::from(text));
+            Ok(())
+        },
+        |config| config
+            .elements_file
+            .as_ref()
+            .map(|path| path.display().to_string())
+            .unwrap_or_default()
+    ),
+    key!(
+        "log",
+        "level",
+        "log-level",
+        "LEVEL",
+        "What is logged on standard error: error, warn, info, debug or trace",
+        |config, text| {
+            text.parse::<tracing_subscriber::filter::Targets>()
+                .map_err(|_| format!("{text:?} is not a log level: use error, warn, info, debug or trace"))?;
+            config.log_level = text.to_owned();
+            Ok(())
+        },
+        |config| config.log_level.clone()
+    ),
+    key!(
+        "log",
+        "format",
+        "log-format",
+        "FORMAT",
+        "How it is logged: text or json",
+        |config, text| {
+            config.log_format = match text {
+                "text" => LogFormat::Text,
+                "json" => LogFormat::Json,
+                _ => return Err(format!("{text:?} is not a log format: use text or json")),
+            };
+            Ok(())
+        },
+        |config| match config.log_format {
+            LogFormat::Text => "text".to_owned(),
+            LogFormat::Json => "json".to_owned(),
+        }
+    ),
+];
