@@ -41,7 +41,14 @@ fn the_reference_pages_are_what_the_programs_say() {
     let names: Vec<_> = pages.iter().map(|page| page.to_string_lossy()).collect();
     assert_eq!(
         names,
-        ["columns.md", "configuration.md", "elements.md", "filter.md", "http.md", "metrics.md"]
+        [
+            "columns.md",
+            "configuration.md",
+            "elements.md",
+            "filter.md",
+            "http.md",
+            "metrics.md"
+        ]
     );
     let read = |folder: &Path, page| std::fs::read_to_string(folder.join(page)).unwrap();
     for page in &pages {
