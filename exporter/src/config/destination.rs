@@ -51,6 +51,9 @@ impl Destination {
             _ if NOT_YET.contains(&scheme) => Err(format!(
                 "destination `{text}`: this build has no {scheme} transport yet; udp, tcp, file and json are there"
             )),
+            _ if !rest.is_empty() && rest.bytes().all(|octet| octet.is_ascii_digit()) => Err(format!(
+                "destination `{text}`: say how to send there: udp://{text} or tcp://{text}"
+            )),
             _ => Err(format!(
                 "destination `{text}`: unknown scheme `{scheme}`; udp, tcp, file and json are there"
             )),
@@ -162,7 +165,8 @@ mod tests {
     fn says_what_is_wrong() {
         for (text, part) in [
             ("collector", "has no scheme"),
-            ("127.0.0.1:4739", "unknown scheme"),
+            ("127.0.0.1:4739", "udp://127.0.0.1:4739"),
+            ("carrier-pigeon://roof", "unknown scheme"),
             ("udp:127.0.0.1", "write // before"),
             ("udp://", "no host"),
             ("udp://h:0", "1 to 65535"),

@@ -249,7 +249,7 @@ fn cannot_open(name: &str, error: &pcap::Error) -> CaptureError {
     if denied {
         return CaptureError(format!(
             "{name}: no permission to capture; run as root, or once: \
-             setcap cap_net_raw,cap_net_admin=eip {program}",
+             setcap cap_net_raw=ep {program}",
             program = std::env::current_exe().map_or("flowgauge-exporter".into(), |path| path.display().to_string()),
         ));
     }
