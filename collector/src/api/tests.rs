@@ -1,3 +1,5 @@
+//! The API over real connections: answers, errors, headers.
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};

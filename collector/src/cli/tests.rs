@@ -1,3 +1,5 @@
+//! The command line: what it prints and how it fails.
+
 use std::cell::RefCell;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, UdpSocket};

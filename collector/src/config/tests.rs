@@ -1,3 +1,5 @@
+//! Configuration from flags, environment and file, with their faults.
+
 use super::file::read_text;
 use super::*;
 
