@@ -39,7 +39,7 @@ pub async fn aggregate(
         group_by: parameters.list("group_by"),
         metrics: parameters.list("metrics"),
         interval: parameters.text("interval").map(read_interval).transpose()?,
-        limit: parameters.number("limit")?.unwrap_or(0),
+        limit: parameters.limit()?.unwrap_or(0),
         order_by: parameters.text("order_by").map(str::to_owned),
         ..AggregateRequest::default()
     };

@@ -23,7 +23,7 @@ pub async fn list(State(api): State<Api>, parameters: Parameters, headers: Heade
         filter: parameters.filter()?,
         from_ns: parameters.time("from")?,
         to_ns: parameters.time("to")?,
-        limit: parameters.number("limit")?.unwrap_or(0),
+        limit: parameters.limit()?.unwrap_or(0),
         cursor: parameters.text("cursor").map(str::to_owned),
         order: parameters.text("order").map(str::to_owned),
         fields: parameters.list("fields"),

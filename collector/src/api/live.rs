@@ -59,14 +59,17 @@ pub async fn live(State(api): State<Api>, parameters: Parameters) -> Result<Sse<
     }
     let (sender, events) = mpsc::channel(LIVE_ROWS_PER_SECOND);
     let readers = Arc::clone(&api.live_readers);
-    tokio::spawn(follow(api, filter, sender));
+    // Taken before the answer begins: what arrives from then on is the reader's, however late the task gets its turn.
+    let since_ns = now_ns() / MILLISECOND_NS * MILLISECOND_NS;
+    tokio::spawn(follow(api, filter, since_ns, sender));
     Ok(Sse::new(LiveEvents { events, readers }).keep_alive(KeepAlive::default()))
 }
 
-async fn follow(mut api: Api, filter: String, sender: mpsc::Sender<Event>) {
-    let mut since_ns = now_ns() / MILLISECOND_NS * MILLISECOND_NS;
+async fn follow(mut api: Api, filter: String, mut since_ns: i64, sender: mpsc::Sender<Event>) {
     let mut seen: HashSet<String> = HashSet::new();
     let mut committed = None;
+    // Where the last answer was cut: more rows than one answer holds can have arrived in one millisecond.
+    let mut cursor = None;
     loop {
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
@@ -78,12 +81,13 @@ async fn follow(mut api: Api, filter: String, sender: mpsc::Sender<Event>) {
         if committed == now_committed {
             continue;
         }
-        let Some(rows) = arrived_since(&api, &filter, since_ns).await else {
+        let Some((rows, next)) = arrived_since(&api, &filter, since_ns, cursor.clone()).await else {
             continue;
         };
-        if rows.len() < LIVE_ROWS_PER_SECOND {
+        if next.is_none() {
             committed = now_committed;
         }
+        cursor = next;
         for (id, received_ns, row) in rows {
             if received_ns > since_ns {
                 since_ns = received_ns;
@@ -101,8 +105,14 @@ async fn follow(mut api: Api, filter: String, sender: mpsc::Sender<Event>) {
     }
 }
 
-/// Rows that arrived at `since_ns` or later, oldest first, each with its id and arrival.
-async fn arrived_since(api: &Api, filter_text: &str, since_ns: i64) -> Option<Vec<(String, i64, Value)>> {
+/// Rows that arrived at `since_ns` or later and behind `cursor`, oldest first, each with its id and arrival; and the cursor
+/// for the rest when there is one.
+async fn arrived_since(
+    api: &Api,
+    filter_text: &str,
+    since_ns: i64,
+    cursor: Option<String>,
+) -> Option<(Vec<(String, i64, Value)>, Option<String>)> {
     let arrival = format!("received >= \"{}\"", time::format_time(since_ns));
     let text = if filter_text.is_empty() {
         arrival
@@ -116,6 +126,7 @@ async fn arrived_since(api: &Api, filter_text: &str, since_ns: i64) -> Option<Ve
             let request = FlowsRequest {
                 filter,
                 order,
+                cursor,
                 limit: LIVE_ROWS_PER_SECOND,
                 limits,
                 ..FlowsRequest::default()
@@ -129,5 +140,5 @@ async fn arrived_since(api: &Api, filter_text: &str, since_ns: i64) -> Option<Ve
         let received_ns = time::parse_time(row.get("received")?.as_str()?, 0).ok()?;
         Some((id, received_ns, Value::Object(row)))
     });
-    Some(rows.collect())
+    Some((rows.collect(), table.next.clone()))
 }

@@ -83,6 +83,18 @@ impl Parameters {
         self.text(name).map(read).transpose()
     }
 
+    /// How many rows or groups at most.
+    pub fn limit(&self) -> Result<Option<usize>, Problem> {
+        match self.number("limit")? {
+            Some(0) => Err(Problem::parameter(
+                "limit",
+                "limit: 0 asks for nothing; it is at least 1".to_owned(),
+                None,
+            )),
+            limit => Ok(limit),
+        }
+    }
+
     /// A time, nanoseconds.
     pub fn time(&self, name: &str) -> Result<Option<i64>, Problem> {
         let read = |text: &str| {

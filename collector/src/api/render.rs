@@ -19,21 +19,33 @@ pub enum Form {
 }
 
 impl Form {
-    /// The first form of the Accept header that is known; JSON otherwise.
+    /// The form the Accept header prefers among the known ones, the first of equals; JSON when there is none.
     pub fn of(headers: &HeaderMap) -> Form {
         let accepted = headers
             .get_all(header::ACCEPT)
             .iter()
             .filter_map(|value| value.to_str().ok());
-        accepted
-            .flat_map(|value| value.split(','))
-            .find_map(|kind| match kind.split(';').next().unwrap_or_default().trim() {
-                "text/csv" => Some(Form::Csv),
-                "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(Form::Ndjson),
-                "application/json" | "*/*" | "application/*" => Some(Form::Json),
-                _ => None,
-            })
-            .unwrap_or(Form::Json)
+        let mut best = (Form::Json, 0.0);
+        for range in accepted.flat_map(|value| value.split(',')) {
+            let mut parts = range.split(';').map(str::trim);
+            let form = match parts.next().unwrap_or_default() {
+                "text/csv" => Form::Csv,
+                "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Form::Ndjson,
+                "application/json" => Form::Json,
+                // "Anything" does not outdo what is named.
+                _ => continue,
+            };
+            // RFC 9110 section 12.4.2: without a weight it is 1, and 0 means "not this one".
+            let weight = parts
+                .find_map(|part| part.strip_prefix("q="))
+                .map_or(Ok(1.0), str::parse::<f32>);
+            if let Ok(weight) = weight
+                && weight > best.1
+            {
+                best = (form, weight);
+            }
+        }
+        best.0
     }
 }
 
@@ -154,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_known_form_is_taken() {
+    fn the_preferred_known_form_is_taken() {
         let of = |accept: &str| {
             Form::of(&HeaderMap::from_iter([(
                 header::ACCEPT,
@@ -163,6 +175,8 @@ mod tests {
         };
         assert_eq!(of("text/csv"), Form::Csv);
         assert_eq!(of("text/html, application/x-ndjson;q=0.9, */*"), Form::Ndjson);
+        assert_eq!(of("text/csv;q=0.1, application/json"), Form::Json);
+        assert_eq!(of("text/csv;q=0, */*"), Form::Json);
         assert_eq!(of("text/html"), Form::Json);
         assert_eq!(Form::of(&HeaderMap::new()), Form::Json);
     }

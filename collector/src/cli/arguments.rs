@@ -168,7 +168,7 @@ pub struct QueryArguments {
     #[arg(long, value_name = "D")]
     pub interval: Option<String>,
     /// At most so many rows or groups
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub limit: Option<usize>,
     /// Columns of the list, in this order
     #[arg(long, value_name = "FIELD[,FIELD..]", value_delimiter = ',', conflicts_with_all = ["top", "by", "interval"])]

@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use tantivy::columnar::MonotonicallyMappableToU64;
 
+use super::aggregate::metric::parse_subject;
 use super::cursor::Cursor;
 use super::ends::EndColumn;
 use super::evaluate::Selection;
+use super::filter::ast::Subject;
 use super::filter::{Filter, nearest};
 use super::order::total_order;
 use super::scan::{BLOCK, first_codes};
@@ -80,7 +82,7 @@ pub fn flows(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, Query
     } else {
         request.limit.min(limits::FLOWS_PER_ANSWER)
     };
-    let fields = Fields::parse(&request.fields);
+    let fields = Fields::parse(&request.fields, snapshot)?;
     let selection = Selection {
         filter: request.filter.as_ref(),
         from_ns: request.from_ns,
@@ -341,19 +343,25 @@ enum Fields {
 }
 
 impl Fields {
-    fn parse(names: &[String]) -> Self {
+    fn parse(names: &[String], snapshot: &Snapshot) -> Result<Self, QueryError> {
         if names.is_empty() {
-            return Self::All;
+            return Ok(Self::All);
         }
         let (mut wanted, mut other) = (Vec::new(), Vec::new());
         for name in names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
             match column(name) {
                 Some(column) if !wanted.contains(&column) => wanted.push(column),
                 Some(_) => {}
-                None => other.push(name.to_owned()),
+                None => match parse_subject(name, "fields") {
+                    Ok(Subject::Other(known)) => other.push(known),
+                    Ok(Subject::Column(_)) => {}
+                    // Elements that exporters or the user named are known by being there.
+                    Err(_) if snapshot.has_other(name) => other.push(name.to_owned()),
+                    Err(error) => return Err(error),
+                },
             }
         }
-        Self::Some { columns: wanted, other }
+        Ok(Self::Some { columns: wanted, other })
     }
 
     fn columns(&self) -> Vec<ColumnId> {

@@ -45,7 +45,11 @@ pub fn parse_time(text: &str, now_ns: i64) -> Result<i64, String> {
 fn parse_epoch(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let all_digits = |part: &str| part.bytes().all(|octet| octet.is_ascii_digit());
-    if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) || fraction.len() > 9 || whole.len() < 5 {
+    if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    if whole.len() == 4 {
+        // Far more likely a year than some minutes after 1970.
         return None;
     }
     let seconds: i64 = whole.parse().ok()?;
@@ -123,12 +127,14 @@ mod tests {
         assert_eq!(parse_time("2026-01-01T00:00:00", 0), Ok(NOW));
         assert_eq!(parse_time("1767225600", 0), Ok(NOW));
         assert_eq!(parse_time("1767225600.25", 0), Ok(NOW + 250_000_000));
+        assert_eq!(parse_time("0", NOW), Ok(0));
         assert_eq!(parse_time("now", NOW), Ok(NOW));
         assert_eq!(parse_time("now-1h", NOW), Ok(NOW - 3_600_000_000_000));
         assert_eq!(parse_time("-15m", NOW), Ok(NOW - 900_000_000_000));
         for wrong in [
             "",
             "yesterday",
+            "2026",
             "-",
             "now-",
             "now-5",

@@ -176,10 +176,14 @@ impl Manifest {
             let mut file = File::create(&fresh)?;
             file.write_all(&text)?;
             file.sync_all()?;
-            fs::rename(&fresh, &path)?;
-            File::open(dir)?.sync_all()
+            fs::rename(&fresh, &path)
         };
-        write().map_err(StoreError::io(&path))
+        write().map_err(StoreError::io(&path))?;
+        // From here on the new one is in place: calling it a failure would have its segments removed under it.
+        if let Err(error) = File::open(dir).and_then(|opened| opened.sync_all()) {
+            tracing::error!(%error, "the new name of {} may not outlive a power failure; look at the disk", path.display());
+        }
+        Ok(())
     }
 
     /// The directory of a segment.

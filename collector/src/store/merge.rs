@@ -16,7 +16,7 @@ use tantivy::indexer::merge_indices;
 use super::StoreError;
 use super::manifest::{PartitionMeta, RowRun, SegmentMeta};
 use super::segment::Segment;
-use super::state::{Shared, count, directory_octets};
+use super::state::{Shared, count, directory_octets, sync_segment};
 use crate::limits;
 
 /// Merges and removes whenever it is woken, until the channel closes.
@@ -114,7 +114,9 @@ fn merge(shared: &Shared, partition: u64, segments: &[Arc<Segment>]) -> Result<(
     let id = shared.fresh_id();
     let path = shared.segment_path(partition, id);
     fs::create_dir_all(&path).map_err(StoreError::io(&path))?;
-    let written = write_merged(&path, segments).and_then(|()| directory_octets(&path));
+    let written = write_merged(&path, segments)
+        .and_then(|()| sync_segment(&path))
+        .and_then(|()| directory_octets(&path));
     let octets = match written {
         Ok(octets) => octets,
         Err(error) => {
@@ -124,11 +126,16 @@ fn merge(shared: &Shared, partition: u64, segments: &[Arc<Segment>]) -> Result<(
     };
     let merged = merged_meta(id, octets, segments);
     let mut placed = false;
-    shared.change(|manifest| {
+    let changed = shared.change(|manifest| {
         if let Some(held) = manifest.partitions.iter_mut().find(|held| held.id == partition) {
             placed = replace(held, segments, merged);
         }
-    })?;
+    });
+    if let Err(error) = changed {
+        // Most likely the disk is full: what nobody names must not stay on it.
+        let _ = fs::remove_dir_all(&path);
+        return Err(error);
+    }
     if placed {
         count(&shared.counters.merges, 1);
     } else {

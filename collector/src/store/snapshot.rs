@@ -69,6 +69,18 @@ impl Snapshot {
         Some((segment, segment.meta().doc_of(row)?))
     }
 
+    /// Whether any row may hold an element of this name that no column takes.
+    pub fn has_other(&self, name: &str) -> bool {
+        let holds = |segment: &Arc<Segment>| {
+            segment
+                .meta()
+                .other
+                .binary_search_by(|held| held.as_str().cmp(name))
+                .is_ok()
+        };
+        self.segments.iter().any(holds)
+    }
+
     /// Names of the elements no column takes, with the rows of the segments that have them; sorted by name.
     pub fn other_names(&self) -> Vec<(String, u64)> {
         let mut names = std::collections::BTreeMap::<&str, u64>::new();

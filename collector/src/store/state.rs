@@ -278,6 +278,18 @@ pub(super) fn directory_octets(path: &Path) -> Result<u64, StoreError> {
     Ok(octets)
 }
 
+/// Makes the names of a written segment's files durable, up to the directory that the manifest is in.
+///
+/// tantivy syncs what it writes, but not the last name it gives, and none of the directories above.
+pub(super) fn sync_segment(path: &Path) -> Result<(), StoreError> {
+    for directory in path.ancestors().take(3) {
+        File::open(directory)
+            .and_then(|opened| opened.sync_all())
+            .map_err(StoreError::io(directory))?;
+    }
+    Ok(())
+}
+
 /// Puts a written segment into its partition, sealing the ones before.
 pub(super) fn add_segment(manifest: &mut Manifest, partition: PartitionMeta, segment: SegmentMeta) {
     manifest.next_row = segment.runs.first().map_or(0, |run| run.row) + segment.rows;

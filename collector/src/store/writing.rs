@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::StoreError;
 use super::filling::Filling;
 use super::manifest::RowRun;
-use super::state::{Shared, add_segment, count, directory_octets};
+use super::state::{Shared, add_segment, count, directory_octets, sync_segment};
 
 /// What the thread is asked to do.
 pub(super) enum Job {
@@ -80,11 +80,7 @@ fn write_segment(shared: &Shared, filling: Filling) -> Result<(), StoreError> {
         ..
     } = filling;
     writer.finalize().map_err(StoreError::tantivy(&path))?;
-    if let Some(parent) = path.parent() {
-        fs::File::open(parent)
-            .and_then(|dir| dir.sync_all())
-            .map_err(StoreError::io(parent))?;
-    }
+    sync_segment(&path)?;
     meta.octets = directory_octets(&path)?;
     meta.other = other.iter().map(|name| name.as_ref().to_owned()).collect();
     meta.other.sort_unstable();

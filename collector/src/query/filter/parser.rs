@@ -18,7 +18,7 @@ use super::lexer::{Lexer, Token};
 use super::pattern::Pattern;
 use super::value::{literal, number};
 use crate::limits;
-use crate::normalize::columns::{COLUMNS, ColumnKind, column, id};
+use crate::normalize::columns::{COLUMNS, ColumnKind, column, columns, id};
 
 /// What the parser knows besides the grammar.
 #[derive(Clone, Copy, Default)]
@@ -307,6 +307,14 @@ impl<'t, 'c> Parser<'t, 'c> {
     /// An element no column takes: known to the registry, written `PEN.ID`, or seen in the store.
     fn element(&self, word: &str, span: Span) -> Parsed<Subject> {
         if let Some(element) = Registry::builtin().by_name(word) {
+            // Rows keep it under the column's name, and perhaps in another unit: as an element it is never there.
+            if let Some(holder) = column_of(&element.name) {
+                let detail = format!("'{}' is kept in the column {holder}", super::shown(word));
+                let mut fault =
+                    FilterError::new(span.start, span.end - span.start, detail, vec!["a column".to_owned()]);
+                fault.nearest = Some(holder.to_owned());
+                return Err(fault);
+            }
             return Ok(Subject::Other(element.name.to_string()));
         }
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|octet| octet.is_ascii_digit());
@@ -467,4 +475,11 @@ fn is_comparable(left: ColumnKind, right: ColumnKind) -> bool {
 /// The column whose name is nearest to `word`.
 pub(super) fn nearest_column(word: &str) -> Option<String> {
     super::nearest(word, COLUMNS.iter().map(|column| column.name))
+}
+
+/// The column that takes an element, if one does.
+fn column_of(element: &str) -> Option<&'static str> {
+    columns()
+        .find(|(_, column)| column.elements.contains(&element))
+        .map(|(_, column)| column.name)
 }

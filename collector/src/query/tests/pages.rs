@@ -164,7 +164,9 @@ fn fields_are_those_asked_for() {
     plain.cells.insert(id::END, Cell::Signed(T0 + S));
     plain.other.insert("32473.77", Cell::Text("00".into()));
     let (_dir, snapshot) = stored(&[plain], 1);
-    let fields = ["32473.77", "end", "octets", "nothing"].map(str::to_owned).to_vec();
+    let fields = ["32473.77", "end", "octets", "ciscoFirewallEvent"]
+        .map(str::to_owned)
+        .to_vec();
     let table = flows(
         &snapshot,
         &FlowsRequest {
