@@ -33,7 +33,7 @@ pub async fn aggregate(
     parameters.only(PARAMETERS)?;
     let read_interval = |text| interval(text).map_err(|why| Problem::parameter("interval", why, None));
     let mut request = AggregateRequest {
-        filter: parameters.filter()?,
+        filter: parameters.filter(&api.snapshot())?,
         from_ns: parameters.time("from")?,
         to_ns: parameters.time("to")?,
         group_by: parameters.list("group_by"),

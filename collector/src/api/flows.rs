@@ -20,7 +20,7 @@ pub const PARAMETERS: &[&str] = &["filter", "from", "to", "limit", "cursor", "or
 pub async fn list(State(api): State<Api>, parameters: Parameters, headers: HeaderMap) -> Result<Response, Problem> {
     parameters.only(PARAMETERS)?;
     let mut request = FlowsRequest {
-        filter: parameters.filter()?,
+        filter: parameters.filter(&api.snapshot())?,
         from_ns: parameters.time("from")?,
         to_ns: parameters.time("to")?,
         limit: parameters.limit()?.unwrap_or(0),

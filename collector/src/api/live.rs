@@ -51,7 +51,7 @@ impl Drop for LiveEvents {
 /// New flows that match the filter.
 pub async fn live(State(api): State<Api>, parameters: Parameters) -> Result<Sse<KeepAliveStream<LiveEvents>>, Problem> {
     parameters.only(&["filter"])?;
-    parameters.filter()?;
+    parameters.filter(&api.snapshot())?;
     let filter = parameters.text("filter").unwrap_or_default().to_owned();
     if api.live_readers.fetch_add(1, Ordering::AcqRel) >= LIVE_READERS {
         api.live_readers.fetch_sub(1, Ordering::AcqRel);
@@ -119,7 +119,7 @@ async fn arrived_since(
     } else {
         format!("({filter_text}) and {arrival}")
     };
-    let filter = filter::parse(&text, now_ns()).ok()?;
+    let filter = filter::parse_over(&text, now_ns(), &api.snapshot()).ok()?;
     let table = api
         .query(move |shared, limits| {
             let order = Some("received".to_owned());

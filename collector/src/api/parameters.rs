@@ -9,6 +9,7 @@ use super::problem::Problem;
 use crate::failure::nearest;
 use crate::query::{Filter, filter, time};
 use crate::run::now_ns;
+use crate::store::Snapshot;
 
 /// The query string, decoded.
 pub struct Parameters(Vec<(String, String)>);
@@ -103,9 +104,13 @@ impl Parameters {
         self.text(name).map(read).transpose()
     }
 
-    /// The filter.
-    pub fn filter(&self) -> Result<Option<Filter>, Problem> {
-        Ok(filter::parse(self.text("filter").unwrap_or_default(), now_ns())?)
+    /// The filter; elements that `snapshot` holds may be named in it.
+    pub fn filter(&self, snapshot: &Snapshot) -> Result<Option<Filter>, Problem> {
+        Ok(filter::parse_over(
+            self.text("filter").unwrap_or_default(),
+            now_ns(),
+            snapshot,
+        )?)
     }
 }
 

@@ -181,10 +181,10 @@ fn offline(arguments: &QueryArguments, directory: &Path) -> Result<Answer, Failu
         text.as_ref().map(read).transpose()
     };
     let filter_text = arguments.filter.as_deref().unwrap_or_default();
-    let filter = filter::parse(filter_text, now).map_err(|error| filter_failure(arguments, &error))?;
     let (from_ns, to_ns) = (moment("from", &arguments.from)?, moment("to", &arguments.to)?);
     let store = Store::open_read_only(directory).map_err(|error| store_failure(&error))?;
     let snapshot = store.snapshot();
+    let filter = filter::parse_over(filter_text, now, &snapshot).map_err(|error| filter_failure(arguments, &error))?;
     let limit = arguments.limit.unwrap_or(0);
     let table = if is_aggregate(arguments) {
         let metrics = metrics(arguments);
@@ -330,8 +330,10 @@ fn footer(answer: &Answer) -> String {
     } else {
         ""
     };
+    // A page that is full leaves out what lies behind it, so there may be more than were counted.
+    let least = if more.is_empty() { "" } else { "at least " };
     format!(
-        "{} rows; {} of {} flows matched, {} partitions, {elapsed:.1} ms{more}",
+        "{} rows; {least}{} of {} flows matched, {} partitions, {elapsed:.1} ms{more}",
         answer.rows().len(),
         number("rows_matched"),
         number("rows_read"),

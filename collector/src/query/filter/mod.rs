@@ -22,6 +22,7 @@ pub use parser::Context;
 use parser::Parser;
 
 use crate::limits;
+use crate::store::Snapshot;
 
 /// Why a text is no filter, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,6 +68,21 @@ fn hint(expected: &[String], nearest: &Option<String>) -> String {
 /// The first place that is wrong.
 pub fn parse(text: &str, now_ns: i64) -> Result<Option<Filter>, FilterError> {
     parse_with(text, Context { now_ns, seen: None })
+}
+
+/// Understands a filter on `snapshot`: elements that no registry has but that its rows hold may be named in it.
+///
+/// # Errors
+/// The first place that is wrong.
+pub fn parse_over(text: &str, now_ns: i64, snapshot: &Snapshot) -> Result<Option<Filter>, FilterError> {
+    let seen = |name: &str| snapshot.has_other(name);
+    parse_with(
+        text,
+        Context {
+            now_ns,
+            seen: Some(&seen),
+        },
+    )
 }
 
 /// Understands a filter with what the caller knows about names.
