@@ -182,7 +182,11 @@ fn offline(arguments: &QueryArguments, directory: &Path) -> Result<Answer, Failu
     };
     let filter_text = arguments.filter.as_deref().unwrap_or_default();
     let (from_ns, to_ns) = (moment("from", &arguments.from)?, moment("to", &arguments.to)?);
-    let store = Store::open_read_only(directory).map_err(|error| store_failure(&error))?;
+    // Without a store to know more names by, a wrong filter is the first thing to say.
+    let store = Store::open_read_only(directory).map_err(|error| match filter::parse(filter_text, now) {
+        Err(fault) => filter_failure(arguments, &fault),
+        Ok(_) => store_failure(&error),
+    })?;
     let snapshot = store.snapshot();
     let filter = filter::parse_over(filter_text, now, &snapshot).map_err(|error| filter_failure(arguments, &error))?;
     let limit = arguments.limit.unwrap_or(0);

@@ -16,6 +16,9 @@ pub fn configuration(arguments: &RunArguments) -> Result<Config, Failure> {
     load(arguments.config.as_deref(), std::env::vars(), &arguments.keys.0)
 }
 
+/// How soon after the first signal a second one still means the same.
+const SAME_WISH: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Runs until SIGTERM or SIGINT.
 pub fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let config = configuration(arguments)?;
@@ -32,8 +35,11 @@ pub fn run(arguments: &RunArguments) -> Result<(), Failure> {
         reload(arguments, collector.shared(), &level);
     }
     eprintln!("flowgauge-collector: stopping: reading sockets and queue empty (a second signal ends at once)");
+    // `timeout` and some service supervisors signal the process and its group: the same wish twice, not an urgent one.
+    let asked = std::time::Instant::now();
+    let is_urgent = move |signal| signal != SIGHUP && asked.elapsed() >= SAME_WISH;
     std::thread::spawn(move || {
-        if signals.forever().any(|signal| signal != SIGHUP) {
+        if signals.forever().any(is_urgent) {
             eprintln!("flowgauge-collector: ended at once; what was not committed is lost");
             std::process::exit(1);
         }

@@ -297,8 +297,14 @@ pub static KEYS: &[Key] = &[
         "LEVEL",
         "What is logged on standard error: error, warn, info, debug or trace",
         |config, text| {
+            let wrong = || format!("{text:?} is not a log level: use error, warn, info, debug or trace");
             text.parse::<tracing_subscriber::filter::Targets>()
-                .map_err(|_| format!("{text:?} is not a log level: use error, warn, info, debug or trace"))?;
+                .map_err(|_| wrong())?;
+            // A word alone would be taken for the name of a module, of which nothing else is then logged.
+            if !text.contains('=') {
+                text.parse::<tracing_subscriber::filter::LevelFilter>()
+                    .map_err(|_| wrong())?;
+            }
             config.log_level = text.to_owned();
             Ok(())
         },
