@@ -51,12 +51,12 @@ fmt: ## puts the sources into shape
 test: setup lint test-ui build test-rust ## everything that CI runs
 
 test-rust: ## the Rust tests; what is left out says why in lines that begin with "skipped:"
+	cargo test --workspace --doc --quiet
 ifneq ($(NEXTEST),)
 	FLOWGAUGE_BUILT=1 cargo nextest run --workspace --no-fail-fast --success-output final 2>&1 | .ci/quiet
 else
-	FLOWGAUGE_BUILT=1 cargo test --workspace
+	FLOWGAUGE_BUILT=1 cargo test --workspace --lib --bins --tests
 endif
-	cargo test --workspace --doc --quiet
 
 bench: ## figures beside peers, for docs/reference/performance.md
 	cargo bench --workspace
