@@ -63,7 +63,7 @@ bench: ## figures beside peers, for docs/reference/performance.md
 	cargo build --workspace --bins --release
 	tests/bench.sh
 
-fuzz: ## every parser on mutated input, a minute each; SECONDS=n for longer
+fuzz: ## IPFIX Messages of others, mutated, for a minute; SECONDS=n for longer
 	cargo nextest run --release --workspace --run-ignored only fuzz
 
 .PHONY: help setup demo build release ui test-ui lint fmt test test-rust bench fuzz

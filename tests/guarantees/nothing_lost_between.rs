@@ -54,6 +54,15 @@ fn totals(row: &Value) -> Totals {
     }
 }
 
+/// How many records a search finds in a store that no program holds open.
+fn found_in(store: &Path) -> u64 {
+    let store = store.to_str().unwrap();
+    let arguments = ["query", "--data", store, "--format", "json", "--limit", "1000000"];
+    let answer = succeed(&program("flowgauge-collector"), &arguments);
+    let answer: Value = serde_json::from_slice(&answer.stdout).unwrap();
+    answer["rows"].as_array().unwrap().len() as u64
+}
+
 const METRICS: &str = "flows,total.packets,total.octets";
 
 fn arrives_and_stays(capture: &Path, transport: &str) {
@@ -85,18 +94,7 @@ fn arrives_and_stays(capture: &Path, transport: &str) {
 
     // The same again without the program that wrote it.
     collector.terminate();
-    let arguments = [
-        "query",
-        "--data",
-        store.to_str().unwrap(),
-        "--format",
-        "json",
-        "--limit",
-        "1000000",
-    ];
-    let found = succeed(&program("flowgauge-collector"), &arguments);
-    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
-    assert_eq!(found["rows"].as_array().unwrap().len() as u64, sent.records);
+    assert_eq!(found_in(&store), sent.records);
 }
 
 #[test]
@@ -137,17 +135,7 @@ fn of_what_came_before_the_end() {
     let sent = sent(&root().join("fixtures/office.pcap"), &destination, folder.path());
     // Without waiting for anything to be indexed.
     collector.terminate();
-    let arguments = [
-        "query",
-        "--data",
-        store.to_str().unwrap(),
-        "--format",
-        "json",
-        "--limit",
-        "100000",
-    ];
-    let found: Value = serde_json::from_slice(&succeed(&program("flowgauge-collector"), &arguments).stdout).unwrap();
-    assert_eq!(found["rows"].as_array().unwrap().len() as u64, sent.records);
+    assert_eq!(found_in(&store), sent.records);
 }
 
 /// The collector goes and comes back: what was metered meanwhile waits and arrives.

@@ -53,7 +53,7 @@ macro_rules! key {
 /// Every key there is.
 pub static KEYS: &[Key] = &[
     key!("listen", "addresses", "listen", "LISTEN",
-        "Where flow exports come in: udp://A:P (IPFIX, NetFlow and sFlow are told apart) or tcp://A:P; repeatable",
+        "Where flow exports come in: udp://A:P (IPFIX is decoded; NetFlow and sFlow are counted, not yet decoded) or tcp://A:P; repeatable",
         list: true,
         |config, text| {
             let listeners: Result<Vec<ListenAddress>, String> =

@@ -12,7 +12,7 @@ use crate::failure::Failure;
 /// The transport a listener speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
-    /// Datagrams: IPFIX, NetFlow and sFlow told apart by their version.
+    /// Datagrams: IPFIX; other versions are told apart and counted.
     Udp,
     /// A stream of IPFIX Messages (RFC 7011 section 10.4).
     Tcp,
