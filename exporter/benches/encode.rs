@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowgauge_exporter::config::Times;
 use flowgauge_exporter::exporting::ExportingProcess;
-use flowgauge_exporter::metering::{Direction, FlowEndReason, FlowKey, FlowRecord};
+use flowgauge_exporter::metering::{Direction, FlowEndReason, FlowKey, FlowRecord, Place, Records};
 use flowgauge_templates::management::{ExportingConfig, TransportKind};
 
 const NOW_NS: i64 = 1_767_225_622_230_380_000;
@@ -57,6 +57,10 @@ fn record(place: usize, kind: usize) -> FlowRecord {
         src_mac: [2, 0, 0, 0, 0, 1],
         dst_mac: [2, 0, 0, 0, 0, 2],
         icmp: [None, None],
+        selector: 0,
+        tcp: Place::NONE,
+        tunnel: Place::NONE,
+        application: Place::NONE,
         handshake_rtt_us: if kind == 1 {
             [None, None]
         } else {
@@ -74,8 +78,11 @@ fn process(transport: TransportKind, octets: usize, times: Times) -> ExportingPr
 }
 
 fn encode(criterion: &mut Criterion) {
-    let tcp: Vec<FlowRecord> = (0..RECORDS).map(|place| record(place, 0)).collect();
-    let mixed: Vec<FlowRecord> = (0..RECORDS).map(|place| record(place, place % 3)).collect();
+    let tcp: Records = (0..RECORDS).map(|place| record(place, 0)).collect::<Vec<_>>().into();
+    let mixed: Records = (0..RECORDS)
+        .map(|place| record(place, place % 3))
+        .collect::<Vec<_>>()
+        .into();
     let mut group = criterion.benchmark_group("encode_biflow");
     group.throughput(Throughput::Elements(RECORDS as u64));
     for (name, records, transport, octets, times) in [

@@ -24,14 +24,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             frame.wire_length,
             frame.interface,
         );
-        if meter.has_records() {
-            records += meter.poll_records().count();
+        if meter.records_waiting() >= 256 {
+            records += meter.take_records().len();
         }
     }
     while !meter.finish(FlowEndReason::ForcedEnd) {
-        records += meter.poll_records().count();
+        records += meter.take_records().len();
     }
-    records += meter.poll_records().count();
+    records += meter.take_records().len();
     let counters = meter.counters();
     let cpu = cpu_seconds();
     println!(

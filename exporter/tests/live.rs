@@ -68,7 +68,7 @@ fn meters_what_is_sent_over_loopback() {
         }
     }
     assert!(meter.finish(FlowEndReason::ForcedEnd));
-    let records: Vec<_> = meter.poll_records().collect();
+    let records: Vec<_> = meter.take_records().flows;
     let [record] = &records[..] else {
         panic!("{} records", records.len())
     };

@@ -68,9 +68,9 @@ fn meter(capture: &Path) -> (Meter, Vec<FlowRecord>) {
     }
     let mut records = Vec::new();
     while !meter.finish(FlowEndReason::ForcedEnd) {
-        records.extend(meter.poll_records());
+        records.extend(meter.take_records().flows);
     }
-    records.extend(meter.poll_records());
+    records.extend(meter.take_records().flows);
     records.sort_by_key(|record| record.start_ns);
     (meter, records)
 }

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
-use crate::metering::record::FlowRecord;
+use crate::metering::Records;
 
 /// Why records did not reach their destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,12 +57,12 @@ pub struct Volume {
 
 impl Volume {
     /// Adds up `records`.
-    pub fn of(records: &[FlowRecord]) -> Self {
+    pub fn of(records: &Records) -> Self {
         let mut volume = Self {
             flows: records.len() as u64,
             ..Self::default()
         };
-        for record in records {
+        for record in &records.flows {
             volume.packets += record.forward.packets + record.reverse.packets;
             volume.octets += record.forward.octets + record.reverse.octets;
         }

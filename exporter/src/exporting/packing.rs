@@ -15,6 +15,7 @@ use flowgauge_templates::management::{ExportingConfig, ExportingError, Exporting
 use super::layout::{self, Variant};
 use super::options::{FlowOptions, Statistics, StatisticsOptions};
 use crate::config::Times;
+use crate::metering::Records;
 use crate::metering::record::FlowRecord;
 
 /// One Message that is ready to go.
@@ -79,17 +80,17 @@ impl ExportingProcess {
 
     /// Encodes `records` into Messages. `skip` says how many of them, in the order in which they were encoded, left
     /// before the session was restarted.
-    pub fn handle_records(&mut self, now_ns: i64, records: &[FlowRecord], skip: usize) {
+    pub fn handle_records(&mut self, now_ns: i64, records: &Records, skip: usize) {
         self.say_types(now_ns);
         let mut order = std::mem::take(&mut self.order);
         order.clear();
         // Places fit into 16 bits: batches are far smaller (`limits::BATCH_RECORDS`).
-        for (place, record) in records.iter().enumerate().take(1 << 16) {
+        for (place, record) in records.flows.iter().enumerate().take(1 << 16) {
             order.push((Variant::of(record, self.times).index() as u32) << 16 | place as u32);
         }
         order.sort_unstable();
         for packed in order.iter().skip(skip) {
-            let Some(record) = records.get((packed & 0xffff) as usize) else {
+            let Some(record) = records.flows.get((packed & 0xffff) as usize) else {
                 continue;
             };
             if let Err(error) = self.write(now_ns, (packed >> 16) as usize, record) {
@@ -320,7 +321,7 @@ mod tests {
         let mut process = process(TransportKind::Udp, 7);
         let mut receiver = Receiver::new(TransportKind::Udp);
         let records = mixed(300);
-        process.handle_records(NOW, &records, 0);
+        process.handle_records(NOW, &records.clone().into(), 0);
         for message in &process.ready {
             assert!(message.bytes.len() <= 1400);
             assert_eq!(Message::parse(&message.bytes).unwrap().header().domain, 7);
@@ -356,12 +357,12 @@ mod tests {
     fn a_restart_says_everything_again_and_skips_what_left() {
         let mut process = process(TransportKind::Tcp, 1);
         let records = mixed(60);
-        process.handle_records(NOW, &records, 0);
+        process.handle_records(NOW, &records.clone().into(), 0);
         let first: Vec<_> = std::iter::from_fn(|| process.poll_message()).take(3).collect();
         let left: u32 = first.iter().map(|message| message.flow_records).sum();
         assert!(left > 0 && left < 60);
         process.restart();
-        process.handle_records(NOW, &records, left as usize);
+        process.handle_records(NOW, &records.clone().into(), left as usize);
         let mut receiver = Receiver::new(TransportKind::Tcp);
         let heard = receiver.hear(&mut process);
         assert_eq!(heard.flows, 60 - left as usize);
@@ -372,7 +373,7 @@ mod tests {
     #[test]
     fn over_udp_templates_types_and_flow_keys_come_again_by_time() {
         let mut process = process(TransportKind::Udp, 1);
-        process.handle_records(NOW, &mixed(3), 0);
+        process.handle_records(NOW, &mixed(3).into(), 0);
         while process.poll_message().is_some() {}
         assert!(!process.handle_timeout(NOW + 599 * S));
         assert_eq!(process.poll_message(), None);
@@ -383,7 +384,7 @@ mod tests {
         let heard = late.hear(&mut process);
         assert_eq!((heard.flows, heard.options), (0, 2 + 3 + 3));
         assert!(!process.handle_timeout(NOW + 601 * S));
-        process.handle_records(NOW + 601 * S, &mixed(3), 0);
+        process.handle_records(NOW + 601 * S, &mixed(3).into(), 0);
         assert_eq!(late.hear(&mut process).flows, 3);
     }
 
@@ -392,7 +393,7 @@ mod tests {
         let mut process = process(TransportKind::Udp, 0);
         let mut receiver = Receiver::new(TransportKind::Udp);
         for _ in 0..3 {
-            process.handle_records(NOW, &mixed(10), 0);
+            process.handle_records(NOW, &mixed(10).into(), 0);
             process.handle_statistics(
                 NOW,
                 &Statistics {

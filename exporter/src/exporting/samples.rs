@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
 use crate::metering::record::{Direction, FlowEndReason, FlowKey, FlowRecord};
+use crate::metering::records::Place;
 
 /// 2026-01-01T00:00:22.230380 UTC.
 pub const START_NS: i64 = 1_767_225_622_230_380_000;
@@ -45,6 +46,10 @@ pub fn udp() -> FlowRecord {
         dst_mac: [2, 0, 0, 0, 0, 2],
         icmp: [None, None],
         handshake_rtt_us: [None, None],
+        selector: 0,
+        tcp: Place::NONE,
+        tunnel: Place::NONE,
+        application: Place::NONE,
     }
 }
 
@@ -111,6 +116,10 @@ pub fn any_record() -> impl Strategy<Value = FlowRecord> {
                 dst_mac,
                 icmp,
                 handshake_rtt_us,
+                selector: 0,
+                tcp: Place::NONE,
+                tunnel: Place::NONE,
+                application: Place::NONE,
             }
         },
     )

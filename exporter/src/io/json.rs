@@ -67,7 +67,7 @@ impl Transport for JsonLines {
             scope: &(),
         };
         self.lines.clear();
-        for record in batch.iter() {
+        for record in &batch.flows {
             let variant = Variant::of(record, self.times);
             let template = self
                 .templates

@@ -7,10 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::exporting::accounts::{DestinationAccounts, Loss, Volume};
-use crate::metering::record::FlowRecord;
+use crate::metering::Records;
 
 /// Flow records on their way to all destinations: shared, not copied.
-pub type Batch = Arc<[FlowRecord]>;
+pub type Batch = Arc<Records>;
 
 /// What [`BatchQueue::pop`] found.
 #[derive(Debug)]
@@ -169,7 +169,7 @@ mod tests {
     use crate::exporting::samples;
 
     fn batch(records: usize) -> Batch {
-        vec![samples::udp(); records].into()
+        Arc::new(vec![samples::udp(); records].into())
     }
 
     fn queue(capacity: usize) -> (BatchQueue, Arc<DestinationAccounts>) {
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(queue.push_dropping(3, batch(3)), 4);
         assert_eq!(queue.records(), 8);
         let now = accounts.snapshot();
-        let one = Volume::of(&[samples::udp()]);
+        let one = Volume::of(&vec![samples::udp()].into());
         assert_eq!((now.queued, now.lost, now.waiting()), (12, [4, 0, 0, 0, 0], 8));
         assert_eq!(now.lost_packets, 4 * one.packets);
         assert_eq!(now.lost_octets, 4 * one.octets);

@@ -42,7 +42,8 @@ fn start(destination: &str, context: &Context) -> Worker {
 
 fn batch(records: usize) -> Batch {
     let kinds = [samples::udp(), samples::tcp(), samples::icmp6()];
-    kinds.iter().cycle().take(records).cloned().collect()
+    let records: Vec<_> = kinds.iter().cycle().take(records).cloned().collect();
+    Batch::new(records.into())
 }
 
 fn finish(worker: Worker, context: &Context) -> AccountsSnapshot {
@@ -266,7 +267,7 @@ fn json_lines_name_the_elements() {
     let worker = start(&format!("json:{}", path.display()), &context);
     worker
         .queue
-        .push_waiting(1, [samples::tcp(), samples::icmp6()].to_vec().into());
+        .push_waiting(1, Batch::new([samples::tcp(), samples::icmp6()].to_vec().into()));
     let accounts = finish(worker, &context);
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

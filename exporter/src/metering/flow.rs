@@ -4,6 +4,7 @@ use flowgauge_templates::packet::{Headers, Network, Transport};
 
 use super::key::PackedKey;
 use super::record::{Direction, FlowEndReason, FlowRecord};
+use super::records::Place;
 use super::tcp::{TcpConnection, TcpState};
 
 /// Two cache lines. Index 0 of a pair is forward, 1 reverse.
@@ -124,6 +125,10 @@ impl HotFlow {
             dst_mac: cold.dst_mac,
             icmp: std::mem::take(&mut cold.icmp),
             handshake_rtt_us: cold.connection.take_rtt_us(),
+            selector: 0,
+            tcp: Place::NONE,
+            tunnel: Place::NONE,
+            application: Place::NONE,
         };
         self.packets = [0; 2];
         self.octets = [0; 2];

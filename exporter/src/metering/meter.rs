@@ -9,7 +9,8 @@ use super::counters::MeterCounters;
 use super::flow::{ColdFlow, HotFlow};
 use super::index::FlowIndex;
 use super::key::{KeyHasher, PackedKey};
-use super::record::{FlowEndReason, FlowRecord};
+use super::record::FlowEndReason;
+use super::records::Records;
 use super::wheel::TimerWheel;
 use crate::limits;
 
@@ -57,7 +58,7 @@ pub struct Meter {
     lagging: bool,
     /// Where [`Meter::finish`] goes on.
     finish_at: usize,
-    pending: Vec<FlowRecord>,
+    pending: Records,
     counters: MeterCounters,
 }
 
@@ -85,15 +86,15 @@ impl Meter {
             clock_ns: None,
             lagging: false,
             finish_at: 0,
-            pending: Vec::new(),
+            pending: Records::default(),
             counters: MeterCounters::default(),
             config,
         }
     }
 
     /// Accounts for one frame, captured at `now_ns` (ns since 1970 UTC) and `wire_length` octets long before any snap
-    /// length. May make Flow Records of flows that end through it or before it; drain [`Meter::poll_records`] when
-    /// [`Meter::has_records`] says so.
+    /// length. May make Flow Records of flows that end through it or before it; take them with
+    /// [`Meter::take_records`] when [`Meter::records_waiting`] says that there are enough.
     pub fn handle_frame(&mut self, now_ns: i64, link_type: LinkType, frame: &[u8], wire_length: u32, interface: u32) {
         self.counters.packets_seen += 1;
         let in_order = self.set_clock(now_ns);
@@ -120,7 +121,7 @@ impl Meter {
 
     /// Ends all flows for `reason`, as a rule [`FlowEndReason::ForcedEnd`]; TCP biflows that ended give
     /// [`FlowEndReason::EndOfFlow`]. Makes at most [`limits::MAX_PENDING_RECORDS`] at a time: returns true when the
-    /// table is empty, false when [`Meter::poll_records`] must be drained and this called again.
+    /// table is empty, false when [`Meter::take_records`] must be called and this called again.
     #[must_use]
     pub fn finish(&mut self, reason: FlowEndReason) -> bool {
         while self.counters.flows_active > 0 {
@@ -142,14 +143,14 @@ impl Meter {
     }
 
     /// Takes the Flow Records made so far, oldest first.
-    pub fn poll_records(&mut self) -> std::vec::Drain<'_, FlowRecord> {
-        self.pending.drain(..)
+    pub fn take_records(&mut self) -> Records {
+        std::mem::take(&mut self.pending)
     }
 
-    /// Whether [`Meter::poll_records`] has any; cheap enough to ask after every frame.
+    /// How many [`Meter::take_records`] would give; cheap enough to ask after every frame.
     #[inline]
-    pub fn has_records(&self) -> bool {
-        !self.pending.is_empty()
+    pub fn records_waiting(&self) -> usize {
+        self.pending.flows.len()
     }
 
     /// The account so far.
@@ -386,7 +387,9 @@ impl Meter {
         if !flow.has_packets() {
             return;
         }
-        self.pending.push(flow.cut(&mut self.cold[place as usize], reason));
+        self.pending
+            .flows
+            .push(flow.cut(&mut self.cold[place as usize], reason));
         self.counters.records[reason as usize - 1] += 1;
     }
 

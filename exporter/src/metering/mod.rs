@@ -3,17 +3,21 @@
 //! A pure core: time comes with each call, there are no sockets, files, threads or clock. The account balances at
 //! every moment: packets seen = packets metered + each named reason not to meter one.
 
+pub mod application;
 pub mod counters;
 mod flow;
 mod index;
 mod key;
 mod meter;
 pub mod record;
-mod tcp;
+pub mod records;
+pub mod tcp;
 #[cfg(test)]
 mod tests;
+pub mod tunnel;
 mod wheel;
 
 pub use counters::MeterCounters;
 pub use meter::{Meter, MeterConfig};
 pub use record::{Direction, FlowEndReason, FlowKey, FlowRecord};
+pub use records::{Place, Records};

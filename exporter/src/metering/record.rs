@@ -4,6 +4,10 @@
 
 use std::net::IpAddr;
 
+use super::records::Place;
+#[cfg(doc)]
+use super::records::Records;
+
 /// The properties that all packets of a biflow share, oriented by its first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowKey {
@@ -107,4 +111,12 @@ pub struct FlowRecord {
     /// Handshake round-trip times in µs, server side then client side: SYN to SYN-ACK, and SYN-ACK to the first ACK.
     /// Left out when a SYN or SYN-ACK was repeated, because the pair is then ambiguous.
     pub handshake_rtt_us: [Option<u32>; 2],
+    /// The Selector that chose its packets (selectorId, RFC 5477); 0 when all were taken.
+    pub selector: u32,
+    /// Part of [`Records::tcp`].
+    pub tcp: Place,
+    /// Part of [`Records::tunnels`].
+    pub tunnel: Place,
+    /// Part of [`Records::applications`].
+    pub application: Place,
 }

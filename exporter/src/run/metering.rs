@@ -11,7 +11,8 @@ use crate::capture::{Frame, FrameSource, Next};
 use crate::exporting::limits::BATCH_RECORDS;
 use crate::io::destination::{SharedMetering, now_ns};
 use crate::io::patience::Stop;
-use crate::metering::{FlowEndReason, FlowRecord, Meter, MeterConfig, MeterCounters};
+use crate::io::queue::Batch;
+use crate::metering::{FlowEndReason, Meter, MeterConfig, MeterCounters};
 
 /// A batch that is not full leaves after this long, live.
 const BATCH_WAIT_NS: i64 = 500_000_000;
@@ -34,7 +35,6 @@ pub(super) struct MeteringLoop<'r> {
     /// The interface, when it is live.
     interface: Option<String>,
     meter: Meter,
-    batch: Vec<FlowRecord>,
     /// When the oldest record of the batch came, or the batch was last empty, by the clock of the source.
     batch_ns: i64,
     report_ns: Option<i64>,
@@ -57,7 +57,6 @@ impl<'r> MeteringLoop<'r> {
         Self {
             interface,
             meter: Meter::new(config),
-            batch: Vec::with_capacity(BATCH_RECORDS),
             batch_ns: 0,
             report_ns: None,
             ignored_packets: 0,
@@ -82,7 +81,6 @@ impl<'r> MeteringLoop<'r> {
                 }
                 Ok(Next::Quiet) => {
                     self.meter.handle_timeout(now_ns());
-                    self.collect();
                     self.handle_live_time(now_ns());
                 }
                 Ok(Next::End) => break,
@@ -99,9 +97,8 @@ impl<'r> MeteringLoop<'r> {
             self.drain(source);
         }
         while !self.meter.finish(FlowEndReason::ForcedEnd) {
-            self.collect();
+            self.send();
         }
-        self.collect();
         self.send();
         self.publish();
         MeteringAccounts {
@@ -121,8 +118,8 @@ impl<'r> MeteringLoop<'r> {
             frame.wire_length,
             frame.interface,
         );
-        if self.meter.has_records() {
-            self.collect();
+        if self.meter.records_waiting() >= BATCH_RECORDS {
+            self.send();
         }
     }
 
@@ -145,19 +142,10 @@ impl<'r> MeteringLoop<'r> {
         }
     }
 
-    /// Moves records into the batch, sending it each time it is full.
-    fn collect(&mut self) {
-        for record in self.meter.poll_records() {
-            self.batch.push(record);
-            if self.batch.len() >= BATCH_RECORDS {
-                self.has_receiver = self.fan_out.send(&self.batch.drain(..).collect());
-            }
-        }
-    }
-
+    /// Hands what the flow table made to the destinations.
     fn send(&mut self) {
-        if !self.batch.is_empty() {
-            self.has_receiver = self.fan_out.send(&self.batch.drain(..).collect());
+        if self.meter.records_waiting() > 0 {
+            self.has_receiver = self.fan_out.send(&Batch::new(self.meter.take_records()));
         }
     }
 

@@ -7,7 +7,7 @@ use flowgauge_templates::packet::{Tcp, TcpFlags};
 
 /// What a biflow remembers of its connection. Index 0 is forward, 1 reverse.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct TcpConnection {
+pub struct TcpConnection {
     syn_ns: i64,
     syn_ack_ns: i64,
     initial_sequence: [u32; 2],
@@ -22,7 +22,7 @@ pub(super) struct TcpConnection {
 
 /// What the next packets of a connection must be looked at for; kept with the counters, as every packet asks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct TcpState(u8);
+pub struct TcpState(u8);
 
 impl TcpState {
     const FIN: [u8; 2] = [1, 2];

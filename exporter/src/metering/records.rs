@@ -1,0 +1,98 @@
+//! Flow Records on their way out, with what only some of them have.
+
+use super::application::ApplicationRecord;
+use super::record::FlowRecord;
+use super::tcp::TcpPerformance;
+use super::tunnel::TunnelRecord;
+
+/// Where in one of the lists of [`Records`] a Flow Record's part is, if it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place(u32);
+
+impl Place {
+    /// The record has no such part.
+    pub const NONE: Place = Place(u32::MAX);
+
+    /// Whether there is one.
+    #[inline]
+    pub fn is_some(self) -> bool {
+        self != Place::NONE
+    }
+
+    /// Adds a part to its list.
+    #[inline]
+    pub fn push<T>(list: &mut Vec<T>, part: T) -> Place {
+        let place = Place(list.len() as u32);
+        list.push(part);
+        place
+    }
+
+    /// The part in its list.
+    #[inline]
+    pub fn of<T>(self, list: &[T]) -> Option<&T> {
+        list.get(self.0 as usize)
+    }
+}
+
+impl Default for Place {
+    fn default() -> Place {
+        Place::NONE
+    }
+}
+
+/// A batch of Flow Records. The lists behind `flows` hold what few flows have, so that the others stay small.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Records {
+    /// The Flow Records, oldest first.
+    pub flows: Vec<FlowRecord>,
+    /// Parts of [`FlowRecord::tcp`].
+    pub tcp: Vec<TcpPerformance>,
+    /// Parts of [`FlowRecord::tunnel`].
+    pub tunnels: Vec<TunnelRecord>,
+    /// Parts of [`FlowRecord::application`].
+    pub applications: Vec<ApplicationRecord>,
+    /// Values of `applications`.
+    pub octets: Vec<u8>,
+}
+
+impl Records {
+    /// Flow Records.
+    pub fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+    }
+
+    /// TCP performance of one of `flows`.
+    #[inline]
+    pub fn tcp(&self, flow: &FlowRecord) -> Option<&TcpPerformance> {
+        flow.tcp.of(&self.tcp)
+    }
+
+    /// The tunnel around one of `flows`.
+    #[inline]
+    pub fn tunnel(&self, flow: &FlowRecord) -> Option<&TunnelRecord> {
+        flow.tunnel.of(&self.tunnels)
+    }
+
+    /// Application of one of `flows`, and its values.
+    #[inline]
+    pub fn application(&self, flow: &FlowRecord) -> Option<(&ApplicationRecord, &[u8])> {
+        let part = flow.application.of(&self.applications)?;
+        let start = part.start as usize;
+        let values = self.octets.get(start..start + part.length as usize)?;
+        Some((part, values))
+    }
+}
+
+impl From<Vec<FlowRecord>> for Records {
+    fn from(flows: Vec<FlowRecord>) -> Records {
+        Records {
+            flows,
+            ..Records::default()
+        }
+    }
+}
