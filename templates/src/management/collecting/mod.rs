@@ -1,0 +1,238 @@
+//! The Collecting Process's side of one transport session: Messages in, records and what happened to templates out.
+
+mod event;
+mod handling;
+
+use std::sync::Arc;
+
+use flowgauge_ie_registry::Registry;
+use foldhash::{HashMap, HashMapExt as _};
+
+pub use event::{CollectingConfig, CollectingCounters, Event, TemplateChange};
+use handling::Handling;
+
+use super::TransportKind;
+use super::domain::DomainTemplates;
+use super::pending::{PendingCounters, PendingSets};
+use super::saved::{SavedTemplate, SavedTemplates};
+use super::sequence::{SequenceCounters, SequenceTracker};
+use crate::error::{DecodeError, DecodeErrorKind, Layer};
+use crate::ipfix::{Message, Template};
+use crate::limits::MAX_DOMAINS_PER_SESSION;
+
+const NS_PER_S: i64 = 1_000_000_000;
+
+#[derive(Debug, Default)]
+struct Domain {
+    templates: DomainTemplates,
+    sequence: SequenceTracker,
+}
+
+/// One transport session: the scope within which template identifiers mean something (RFC 7011 section 8).
+#[derive(Debug)]
+pub struct CollectingSession {
+    transport: TransportKind,
+    config: CollectingConfig,
+    domains: HashMap<u32, Domain>,
+    pending: PendingSets,
+    fields: usize,
+    counters: CollectingCounters,
+}
+
+impl CollectingSession {
+    /// A session in which nothing has been said yet.
+    #[must_use]
+    pub fn new(transport: TransportKind, config: CollectingConfig) -> Self {
+        Self {
+            transport,
+            config,
+            domains: HashMap::new(),
+            pending: PendingSets::default(),
+            fields: 0,
+            counters: CollectingCounters::default(),
+        }
+    }
+
+    /// Takes one Message (a datagram, or what [`crate::ipfix::message_length`] cut off a stream) that came at `now_ns`
+    /// and hands what is in it to `sink`. Bytes behind the Message are a fault, after its content.
+    ///
+    /// # Errors
+    /// What is wrong with the header: nothing of the Message could be used. Faults behind the header are events.
+    pub fn handle_message(
+        &mut self,
+        now_ns: i64,
+        bytes: &[u8],
+        registry: &mut Registry,
+        sink: &mut impl FnMut(Event<'_, '_>),
+    ) -> Result<(), DecodeError> {
+        let message = self
+            .header_of(bytes)
+            .inspect_err(|error| self.counters.errors.count(error.kind))?;
+        let header = *message.header();
+        self.counters.messages += 1;
+        self.counters.octets += message.octets() as u64;
+        sink(Event::Message(&header));
+
+        let Self {
+            transport,
+            domains,
+            pending,
+            fields,
+            counters,
+            ..
+        } = self;
+        let Domain { templates, sequence } = domains.entry(header.domain).or_default();
+        let transport = *transport;
+        let mut handling = Handling {
+            transport,
+            templates,
+            pending,
+            fields,
+            counters,
+            now_ns,
+            header,
+            registry,
+            sink,
+            learned: false,
+        };
+        let records = handling.sets(&message);
+        if bytes.len() > message.octets() {
+            let kind = DecodeErrorKind::MessageLength;
+            let (offset, needed) = (message.octets(), message.octets());
+            handling.fault(DecodeError {
+                kind,
+                layer: Layer::Message,
+                offset,
+                needed,
+                available: bytes.len(),
+            });
+        }
+        let learned = handling.learned;
+        let outcome = sequence.observe(header.sequence, records);
+        if learned {
+            self.retype(registry, sink);
+        }
+        sink(Event::Sequence {
+            domain: header.domain,
+            outcome,
+        });
+        Ok(())
+    }
+
+    /// Types hold for the whole session (RFC 5610 section 3), so templates of every domain may have gained by them.
+    fn retype(&mut self, registry: &Registry, sink: &mut impl FnMut(Event<'_, '_>)) {
+        for (domain, of_domain) in &mut self.domains {
+            for template in of_domain.templates.retype(registry) {
+                sink(Event::Template {
+                    domain: *domain,
+                    template: &template,
+                    change: TemplateChange::Retyped,
+                });
+            }
+        }
+    }
+
+    fn header_of<'a>(&self, bytes: &'a [u8]) -> Result<Message<'a>, DecodeError> {
+        let message = Message::parse(bytes)?;
+        if self.domains.len() >= MAX_DOMAINS_PER_SESSION && !self.domains.contains_key(&message.header().domain) {
+            let (needed, available) = (MAX_DOMAINS_PER_SESSION, self.domains.len() + 1);
+            let kind = DecodeErrorKind::TooManyDomains;
+            return Err(DecodeError {
+                kind,
+                layer: Layer::Message,
+                offset: 12,
+                needed,
+                available,
+            });
+        }
+        Ok(message)
+    }
+
+    /// Lets time pass: Sets that waited too long are given up, and templates over UDP that were not repeated end.
+    pub fn handle_timeout(&mut self, now_ns: i64) {
+        self.pending
+            .expire(now_ns.saturating_sub(i64::from(self.config.pending_age_s) * NS_PER_S));
+        if self.transport.is_reliable() {
+            return;
+        }
+        let oldest_ns = now_ns.saturating_sub(i64::from(self.config.template_lifetime_s) * NS_PER_S);
+        for domain in self.domains.values_mut() {
+            self.counters.expired_templates += domain.templates.expire(oldest_ns, &mut self.fields) as u64;
+        }
+    }
+
+    /// What it has seen.
+    #[must_use]
+    pub fn counters(&self) -> &CollectingCounters {
+        &self.counters
+    }
+
+    /// What became of Sets that had to wait.
+    #[must_use]
+    pub fn pending_counters(&self) -> PendingCounters {
+        self.pending.counters()
+    }
+
+    /// Sets that wait now.
+    #[must_use]
+    pub fn pending_sets(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// What the sequence numbers of each Observation Domain said.
+    pub fn sequences(&self) -> impl Iterator<Item = (u32, SequenceCounters)> + '_ {
+        self.domains
+            .iter()
+            .map(|(id, domain)| (*id, domain.sequence.counters()))
+    }
+
+    /// Templates in force in one Observation Domain.
+    #[must_use]
+    pub fn domain_templates(&self, domain: u32) -> Option<&DomainTemplates> {
+        self.domains.get(&domain).map(|domain| &domain.templates)
+    }
+
+    /// Every template in force, with its Observation Domain.
+    pub fn templates(&self) -> impl Iterator<Item = (u32, &Arc<Template>)> {
+        self.domains
+            .iter()
+            .flat_map(|(id, domain)| domain.templates.iter().map(|template| (*id, template)))
+    }
+
+    /// The templates in force in a form to keep across a restart.
+    #[must_use]
+    pub fn save(&self) -> SavedTemplates {
+        let of_domain = |(id, domain): (&u32, &Domain)| {
+            let id = *id;
+            let saved = domain
+                .templates
+                .announcements()
+                .map(move |(template, at)| SavedTemplate::new(id, template, at));
+            saved.collect::<Vec<_>>()
+        };
+        let mut templates: Vec<_> = self.domains.iter().flat_map(of_domain).collect();
+        templates.sort_by_key(|template| (template.domain, template.id));
+        SavedTemplates { templates }
+    }
+
+    /// Takes up templates that an earlier run saved; says how many. Faulty and surplus ones are counted as errors.
+    pub fn load(&mut self, saved: &SavedTemplates, registry: &Registry) -> usize {
+        let mut loaded = 0;
+        for template in &saved.templates {
+            let announced = template.checked().and_then(|parts| {
+                if self.domains.len() >= MAX_DOMAINS_PER_SESSION && !self.domains.contains_key(&template.domain) {
+                    return Err(DecodeErrorKind::TooManyDomains);
+                }
+                let domain = self.domains.entry(template.domain).or_default();
+                domain
+                    .templates
+                    .announce(template.announced_ns, parts, registry, &mut self.fields)
+            });
+            match announced {
+                Ok(_) => loaded += 1,
+                Err(kind) => self.counters.errors.count(kind),
+            }
+        }
+        loaded
+    }
+}
