@@ -8,6 +8,7 @@ mod options;
 mod process;
 mod saved;
 mod session;
+mod sflow;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use super::handling::Handling;
 use super::ledger::{Account, AccountKey, Ledger, Totals};
 use super::options::InterfaceNames;
 use super::session::{Session, SessionKey};
+use super::sflow::{self, SflowHandling};
 use crate::io::input::{Protocol, protocol_of};
 use crate::io::listener::Transport;
 use crate::limits::{SESSION_IDLE_S, SESSIONS, SESSIONS_PER_EVICTION};
@@ -85,41 +86,74 @@ impl CollectingProcess {
     }
 
     /// Takes one datagram, or one Message of a stream, and appends a row for each flow record in it.
+    ///
+    /// The protocol is told by the version word at the front alone, so that one port takes them all.
     pub fn handle(&mut self, now_ns: i64, key: SessionKey, bytes: &[u8], rows: &mut Vec<Row>) {
-        let address = key.peer.ip();
+        match protocol_of(bytes) {
+            Some(Protocol::Ipfix) => self.ipfix(now_ns, key, bytes, rows),
+            Some(Protocol::Sflow5) => self.sflow(now_ns, key, bytes, rows),
+            other => {
+                let protocol = other.unwrap_or(Protocol::Unknown);
+                self.open_account(now_ns, key, protocol, 0, bytes).unsupported_version += 1;
+            }
+        }
+    }
+
+    /// The account of a datagram, which is counted in it.
+    fn open_account(
+        &mut self,
+        now_ns: i64,
+        key: SessionKey,
+        protocol: Protocol,
+        domain: u32,
+        bytes: &[u8],
+    ) -> &mut Account {
         let transport = self.transport(key.listener);
-        let protocol = protocol_of(bytes).unwrap_or(Protocol::Unknown);
-        let message = if protocol == Protocol::Ipfix {
-            Message::parse(bytes).map(Some)
-        } else {
-            Ok(None)
+        let address = key.peer.ip();
+        let of = AccountKey {
+            address,
+            protocol,
+            domain,
         };
-        let domain = match &message {
-            Ok(Some(message)) => message.header().domain,
-            _ => 0,
-        };
-        let account = self.ledger.account(
-            AccountKey {
-                address,
-                protocol,
-                domain,
-            },
-            now_ns,
-        );
+        let account = self.ledger.account(of, now_ns);
         account.transport = Some(transport);
         account.datagrams += 1;
         account.octets += bytes.len() as u64;
-        match message {
-            Ok(Some(_)) => {}
-            Ok(None) => {
-                account.unsupported_version += 1;
-                return;
-            }
-            Err(error) => {
-                account.refused += 1;
-                account.errors.count(error.kind);
-                return;
-            }
+        account
+    }
+
+    fn sflow(&mut self, now_ns: i64, key: SessionKey, bytes: &[u8], rows: &mut Vec<Row>) {
+        let (address, domain) = (key.peer.ip(), sflow::domain_of(bytes));
+        self.open_account(now_ns, key, Protocol::Sflow5, domain, bytes);
+        let of = AccountKey {
+            address,
+            protocol: Protocol::Sflow5,
+            domain,
+        };
+        let mut handling = SflowHandling {
+            now_ns,
+            address,
+            account: self.ledger.account(of, now_ns),
+            names: &mut self.names,
+            counters: &mut self.counters.normalizing,
+            rows,
+        };
+        // A panic is our bug, never bad input. It costs the rest of this datagram, counted, and nobody else's.
+        if catch_unwind(AssertUnwindSafe(|| handling.datagram(bytes))).is_err() {
+            handling.account.internal_faults += 1;
+        }
+    }
+
+    fn ipfix(&mut self, now_ns: i64, key: SessionKey, bytes: &[u8], rows: &mut Vec<Row>) {
+        let (address, protocol) = (key.peer.ip(), Protocol::Ipfix);
+        let transport = self.transport(key.listener);
+        let message = Message::parse(bytes);
+        let domain = message.map_or(0, |message| message.header().domain);
+        let account = self.open_account(now_ns, key, protocol, domain, bytes);
+        if let Err(error) = message {
+            account.refused += 1;
+            account.errors.count(error.kind);
+            return;
         }
         if !self.sessions.contains_key(&key) {
             self.make_room();
