@@ -61,6 +61,7 @@ fn record(place: usize, kind: usize) -> FlowRecord {
         tcp: Place::NONE,
         tunnel: Place::NONE,
         application: Place::NONE,
+        fold: Place::NONE,
         handshake_rtt_us: if kind == 1 {
             [None, None]
         } else {

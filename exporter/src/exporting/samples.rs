@@ -50,6 +50,7 @@ pub fn udp() -> FlowRecord {
         tcp: Place::NONE,
         tunnel: Place::NONE,
         application: Place::NONE,
+        fold: Place::NONE,
     }
 }
 
@@ -120,6 +121,7 @@ pub fn any_record() -> impl Strategy<Value = FlowRecord> {
                 tcp: Place::NONE,
                 tunnel: Place::NONE,
                 application: Place::NONE,
+                fold: Place::NONE,
             }
         },
     )

@@ -129,6 +129,7 @@ impl HotFlow {
             tcp: Place::NONE,
             tunnel: Place::NONE,
             application: Place::NONE,
+            fold: Place::NONE,
         };
         self.packets = [0; 2];
         self.octets = [0; 2];

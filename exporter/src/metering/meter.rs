@@ -25,6 +25,12 @@ pub struct MeterConfig {
     pub tcp_linger_ns: i64,
     /// Biflows kept at most.
     pub max_flows: usize,
+    /// Whether TCP biflows are watched for how well their path carries them.
+    pub tcp_performance: bool,
+    /// Whether the packets inside of tunnels are metered rather than the outer ones.
+    pub open_tunnels: bool,
+    /// Whether ARP packets give Flow Records too.
+    pub arp: bool,
     /// Seed of the hash of flow keys; a secret random number keeps others from aiming at one bucket.
     pub hash_seed: u64,
 }
@@ -36,6 +42,9 @@ impl Default for MeterConfig {
             active_timeout_ns: 60_000_000_000,
             tcp_linger_ns: 2_000_000_000,
             max_flows: limits::DEFAULT_MAX_FLOWS,
+            tcp_performance: true,
+            open_tunnels: true,
+            arp: false,
             hash_seed: 0,
         }
     }

@@ -6,6 +6,7 @@
 pub mod application;
 pub mod counters;
 mod flow;
+pub mod folding;
 mod index;
 mod key;
 mod meter;
@@ -19,5 +20,6 @@ mod wheel;
 
 pub use counters::MeterCounters;
 pub use meter::{Meter, MeterConfig};
+pub use folding::FoldRecord;
 pub use record::{Direction, FlowEndReason, FlowKey, FlowRecord};
 pub use records::{Place, Records};

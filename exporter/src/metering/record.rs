@@ -119,4 +119,6 @@ pub struct FlowRecord {
     pub tunnel: Place,
     /// Part of [`Records::applications`].
     pub application: Place,
+    /// Part of [`Records::folds`]; there when this is an Aggregated Flow.
+    pub fold: Place,
 }

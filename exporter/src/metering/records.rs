@@ -1,6 +1,7 @@
 //! Flow Records on their way out, with what only some of them have.
 
 use super::application::ApplicationRecord;
+use super::folding::FoldRecord;
 use super::record::FlowRecord;
 use super::tcp::TcpPerformance;
 use super::tunnel::TunnelRecord;
@@ -53,6 +54,8 @@ pub struct Records {
     pub applications: Vec<ApplicationRecord>,
     /// Values of `applications`.
     pub octets: Vec<u8>,
+    /// Parts of [`FlowRecord::fold`].
+    pub folds: Vec<FoldRecord>,
 }
 
 impl Records {
@@ -85,6 +88,14 @@ impl Records {
         let start = part.start as usize;
         let values = self.octets.get(start..start + part.length as usize)?;
         Some((part, values))
+    }
+}
+
+impl Records {
+    /// What one of `flows` says about the flows folded into it.
+    #[inline]
+    pub fn fold(&self, flow: &FlowRecord) -> Option<&FoldRecord> {
+        flow.fold.of(&self.folds)
     }
 }
 
