@@ -26,3 +26,6 @@ pub const READ_OCTETS: usize = 256 * 1024;
 
 /// Capture files that one run reads, those found in folders included.
 pub const MAX_CAPTURE_FILES: usize = 1 << 20;
+
+/// TCP connections whose performance is measured at a time, unless the configuration says otherwise.
+pub const DEFAULT_MAX_TCP_TRACKERS: usize = 1 << 17;
