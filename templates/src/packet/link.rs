@@ -54,10 +54,13 @@ pub struct Link<'a> {
     pub vlan_tags: u8,
     /// MPLS labels on the frame.
     pub mpls_labels: u8,
-    /// The top MPLS label (20 bits); meaningful when `mpls_labels` is not 0.
-    pub mpls_label: u32,
+    /// The top and the bottom entry of the MPLS stack (20 bits label, 3 bits class, bottom of stack, 8 bits TTL);
+    /// meaningful when `mpls_labels` is not 0. They are the same in a stack of one.
+    pub mpls: [u32; 2],
     /// The PPPoE session.
     pub pppoe_session: Option<u16>,
+    /// The interface that the frame itself names (Linux cooked captures, version 2).
+    pub interface: Option<u32>,
 }
 
 /// What the link layer says that follows it.
@@ -167,9 +170,11 @@ fn mpls<'a>(mut rest: &'a [u8], link: &mut Link<'a>) -> Step<'a> {
     for _ in 0..MAX_MPLS_LABELS {
         let (entry, after) = rest.split_first_chunk::<4>().ok_or(Fault::LinkHeaderCut)?;
         let entry = u32::from_be_bytes(*entry);
+        let [top, bottom] = &mut link.mpls;
         if link.mpls_labels == 0 {
-            link.mpls_label = entry >> 12;
+            *top = entry;
         }
+        *bottom = entry;
         link.mpls_labels = link.mpls_labels.saturating_add(1);
         rest = after;
         if entry & 0x100 != 0 {

@@ -7,21 +7,25 @@
 //! Lengths in [`Headers`] are those the packet states, not those that were captured: a snap length changes what can be
 //! read, never what is counted.
 
+mod arp;
 mod fault;
 pub mod limits;
 mod link;
 mod network;
 mod transport;
+mod tunnel;
 
 #[cfg(test)]
 mod oracle_tests;
 #[cfg(test)]
 mod tests;
 
+pub use arp::Arp;
 pub use fault::Fault;
 pub use link::{Link, LinkType};
 pub use network::{Fragment, IpVersion, Network};
 pub use transport::{Tcp, TcpFlags, Transport};
+pub use tunnel::{Tunnel, TunnelKind};
 
 /// IP protocol numbers that are told apart here (IANA protocol-numbers).
 pub mod protocol {
@@ -56,6 +60,10 @@ pub struct Headers<'a> {
     pub payload: &'a [u8],
     /// Octets of transport payload that the packet states, captured or not.
     pub payload_octets: u32,
+    /// The tunnel around the packet that everything else here describes.
+    pub tunnel: Option<Tunnel>,
+    /// The message, where `fault` is [`Fault::Arp`] and it speaks of IPv4 on Ethernet.
+    pub arp: Option<Arp>,
     /// The first thing found wrong.
     pub fault: Option<Fault>,
 }
@@ -68,6 +76,12 @@ impl<'a> Headers<'a> {
     /// whole cost, as the copy waits for the writes.
     #[inline]
     pub fn read(&mut self, link_type: LinkType, frame: &'a [u8], wire_length: u32) {
+        self.read_outer(link_type, frame, wire_length);
+    }
+
+    /// Like [`Headers::read`], but leaves tunnels closed: everything is about the outermost packet.
+    #[inline]
+    pub fn read_outer(&mut self, link_type: LinkType, frame: &'a [u8], wire_length: u32) {
         *self = Headers::default();
         match link::decode(link_type, frame, &mut self.link) {
             Ok((announced, packet)) => {

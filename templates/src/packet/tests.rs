@@ -206,7 +206,10 @@ fn reads_tags_labels_and_sessions_in_any_order() {
     let frame = ethernet(&[0x8847], &labels);
     let headers = parsed(LinkType::ETHERNET, &frame);
     assert_eq!(shown(&headers), UDP_V4);
-    assert_eq!((headers.link.mpls_label, headers.link.mpls_labels), (17, 2));
+    assert_eq!(
+        (headers.link.mpls, headers.link.mpls_labels),
+        ([0x0001_1040, 0x0002_2140], 2)
+    );
 
     let session = [&[0x11, 0, 0x0b, 0xb8, 0, 35, 0, 0x21][..], &v4, &[0xee; 9]].concat();
     let frame = ethernet(&[0x8100, 3, 0x8864], &session);
