@@ -21,6 +21,9 @@ pub const MAX_BLOCK_OCTETS: usize = 16 * 1024 * 1024;
 /// Interfaces described in one pcapng section.
 pub const MAX_INTERFACES: usize = 4096;
 
+/// Frames that a capture file lends at a time.
+pub const FRAMES_LENT: usize = 256;
+
 /// Octets read from a capture file at a time.
 pub const READ_OCTETS: usize = 256 * 1024;
 
@@ -29,3 +32,27 @@ pub const MAX_CAPTURE_FILES: usize = 1 << 20;
 
 /// TCP connections whose performance is measured at a time, unless the configuration says otherwise.
 pub const DEFAULT_MAX_TCP_TRACKERS: usize = 1 << 17;
+
+/// Largest N of sampling 1 in N.
+pub const MAX_SAMPLING_INTERVAL: u32 = 1 << 24;
+
+/// Largest power of two that adaptive sampling takes one packet in.
+pub const ADAPTIVE_STEPS: u32 = 12;
+
+/// Octets of payload that waits to be parsed and of values found in payload, of all flows together.
+pub const APPLICATION_MEMORY_OCTETS: usize = 256 * 1024 * 1024;
+
+/// Flows whose application is being read at the same time.
+pub const APPLICATION_READINGS: u32 = 1 << 18;
+
+/// Packets with payload in one direction that are looked at before it counts as unknown.
+pub const RECOGNITION_PACKETS: u32 = 3;
+
+/// Octets of a direction that wait while its application is not recognised.
+pub const UNDECIDED_OCTETS: usize = 4096;
+
+/// Datagrams of one direction that a parser sees at most.
+pub const APPLICATION_DATAGRAMS: u8 = 16;
+
+/// Octets of all values of one application record, so that a Data Record fits into a Message of the smallest path MTU.
+pub const APPLICATION_VALUE_OCTETS: usize = 800;

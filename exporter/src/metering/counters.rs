@@ -4,13 +4,15 @@ use flowgauge_templates::packet::Fault;
 
 use super::record::FlowEndReason;
 
-/// Packets and flows since the start. `packets_seen == packets_metered + sum(not_metered)`.
+/// Packets and flows since the start. `packets_seen == packets_metered + sampled_out + sum(not_metered)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MeterCounters {
     /// Frames handed in.
     pub packets_seen: u64,
     /// Frames counted in a flow.
     pub packets_metered: u64,
+    /// Frames that sampling left out.
+    pub sampled_out: u64,
     /// IP octets of the packets metered.
     pub octets_metered: u64,
     /// Frames without an IP packet that could be counted, by [`Fault`] number.

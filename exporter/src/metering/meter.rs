@@ -11,11 +11,12 @@ use super::index::FlowIndex;
 use super::key::{KeyHasher, PackedKey};
 use super::record::FlowEndReason;
 use super::records::Records;
+use super::sampling::{Sampler, Sampling};
 use super::wheel::TimerWheel;
 use crate::limits;
 
 /// How flows are cut and how many are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MeterConfig {
     /// A biflow without a packet for this long ends, ns.
     pub idle_timeout_ns: i64,
@@ -31,6 +32,8 @@ pub struct MeterConfig {
     pub open_tunnels: bool,
     /// Whether ARP packets give Flow Records too.
     pub arp: bool,
+    /// Which packets or flows are metered.
+    pub sampling: Sampling,
     /// Seed of the hash of flow keys; a secret random number keeps others from aiming at one bucket.
     pub hash_seed: u64,
 }
@@ -45,6 +48,7 @@ impl Default for MeterConfig {
             tcp_performance: true,
             open_tunnels: true,
             arp: false,
+            sampling: Sampling::Everything,
             hash_seed: 0,
         }
     }
@@ -69,6 +73,7 @@ pub struct Meter {
     finish_at: usize,
     pending: Records,
     counters: MeterCounters,
+    sampler: Sampler,
 }
 
 /// What a flow's timeout says.
@@ -97,6 +102,7 @@ impl Meter {
             finish_at: 0,
             pending: Records::default(),
             counters: MeterCounters::default(),
+            sampler: Sampler::new(config.sampling, config.hash_seed),
             config,
         }
     }
@@ -107,6 +113,10 @@ impl Meter {
     pub fn handle_frame(&mut self, now_ns: i64, link_type: LinkType, frame: &[u8], wire_length: u32, interface: u32) {
         self.counters.packets_seen += 1;
         let in_order = self.set_clock(now_ns);
+        if !self.sampler.takes_packet() {
+            self.counters.sampled_out += 1;
+            return;
+        }
         let mut headers = Headers::default();
         headers.read(link_type, frame, wire_length);
         if headers.fault.is_some() || headers.link.vlan_tags > 2 {

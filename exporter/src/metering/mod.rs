@@ -12,6 +12,7 @@ mod key;
 mod meter;
 pub mod record;
 pub mod records;
+pub mod sampling;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
@@ -23,3 +24,4 @@ pub use meter::{Meter, MeterConfig};
 pub use folding::FoldRecord;
 pub use record::{Direction, FlowEndReason, FlowKey, FlowRecord};
 pub use records::{Place, Records};
+pub use sampling::{Sampler, Sampling, Selector};
