@@ -30,6 +30,59 @@ pub struct Frame<'a> {
     pub bytes: &'a [u8],
 }
 
+/// Frames that a source lends together, all within one buffer: who takes them can look at many before the first.
+#[derive(Clone, Copy, Debug)]
+pub struct Frames<'a> {
+    bytes: &'a [u8],
+    places: &'a [FramePlace],
+}
+
+impl<'a> Frames<'a> {
+    /// Frames within `bytes`; the `start` of each place counts from the first octet of `bytes`.
+    pub fn new(bytes: &'a [u8], places: &'a [FramePlace]) -> Frames<'a> {
+        Frames { bytes, places }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// One of them.
+    #[inline(always)]
+    pub fn get(&self, at: usize) -> Option<Frame<'a>> {
+        let place = self.places.get(at)?;
+        Some(Frame {
+            time_ns: place.time_ns,
+            link_type: place.link_type,
+            interface: place.interface,
+            wire_length: place.wire_length,
+            bytes: self
+                .bytes
+                .get(place.start..place.start + place.captured)
+                .unwrap_or_default(),
+        })
+    }
+}
+
+/// What a source lends at once.
+#[derive(Clone, Copy, Debug)]
+pub enum Lent<'a> {
+    /// Several frames, oldest first.
+    Frames(Frames<'a>),
+    /// One frame.
+    Frame(Frame<'a>),
+    /// Nothing right now: see [`Next::Quiet`].
+    Quiet,
+    /// Nothing any more.
+    End,
+}
+
 /// What a source has next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next<'a> {
@@ -49,6 +102,18 @@ pub trait FrameSource {
     /// What is wrong and where, as one line for people. A file may have another one behind it: asking again goes on
     /// with that.
     fn next_frame(&mut self) -> Result<Next<'_>, CaptureError>;
+
+    /// As many frames as the source can lend without waiting, or that there are none now or at all.
+    ///
+    /// # Errors
+    /// As [`FrameSource::next_frame`].
+    fn next_frames(&mut self) -> Result<Lent<'_>, CaptureError> {
+        Ok(match self.next_frame()? {
+            Next::Frame(frame) => Lent::Frame(frame),
+            Next::Quiet => Lent::Quiet,
+            Next::End => Lent::End,
+        })
+    }
 
     /// What the source counted.
     fn counters(&self) -> SourceCounters;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::capture::{
-    CaptureDecoder, CaptureError, FormatFault, Frame, FramePlace, FrameSource, Next, SourceCounters, Step,
+    CaptureDecoder, CaptureError, FormatFault, Frame, FramePlace, FrameSource, Frames, Lent, Next, SourceCounters, Step,
 };
 use crate::io::patience::Stop;
 use crate::limits;
@@ -36,6 +36,8 @@ pub struct PcapFiles {
     waiting: VecDeque<PathBuf>,
     current: Option<OpenFile>,
     buffer: Vec<u8>,
+    /// Where in the buffer the frames lent last are.
+    places: Vec<FramePlace>,
     filter: Option<FrameFilter>,
     stop: Option<Arc<Stop>>,
     counters: SourceCounters,
@@ -62,6 +64,8 @@ struct OpenFile {
     end: usize,
     /// The offset in the file of `at`.
     offset: u64,
+    /// Octets from `at` on that are still to be stepped over.
+    skipping: u64,
 }
 
 /// What one look at the current file gave.
@@ -90,6 +94,7 @@ impl PcapFiles {
             waiting: open::expand(paths)?.into(),
             current: None,
             buffer: vec![0; limits::READ_OCTETS],
+            places: Vec::with_capacity(limits::FRAMES_LENT),
             filter: filter.map(FrameFilter::new).transpose()?,
             stop: None,
             counters: SourceCounters::default(),
@@ -176,6 +181,22 @@ impl FrameSource for PcapFiles {
         }
     }
 
+    fn next_frames(&mut self) -> Result<Lent<'_>, CaptureError> {
+        let Look::Frame(place, at) = self.look()? else {
+            return Ok(Lent::End);
+        };
+        self.places.clear();
+        self.places.push(FramePlace { start: at, ..place });
+        // A filter decides frame by frame, and its faults end the file.
+        if let (Some(file), None) = (&mut self.current, &self.filter) {
+            let before = file.offset;
+            file.next_in_buffer(&self.buffer, &mut self.places);
+            self.file_counters.octets += file.offset - before;
+            self.counters.frames += self.places.len() as u64 - 1;
+        }
+        Ok(Lent::Frames(Frames::new(&self.buffer, &self.places)))
+    }
+
     fn counters(&self) -> SourceCounters {
         self.counters
     }
@@ -196,12 +217,15 @@ impl OpenFile {
             at: 0,
             end: 0,
             offset: 0,
+            skipping: 0,
         })
     }
 
     /// The next frame and where it begins in the buffer; none at the end of the file.
     #[inline]
     fn next(&mut self, buffer: &mut Vec<u8>) -> Result<Option<(FramePlace, usize)>, CaptureError> {
+        let skipping = std::mem::take(&mut self.skipping);
+        self.skip(skipping, buffer)?;
         loop {
             let bytes = buffer.get(self.at..self.end).unwrap_or_default();
             match self.decoder.step(bytes).map_err(|fault| self.fault(&fault))? {
@@ -216,6 +240,30 @@ impl OpenFile {
                         return self.ended(octets);
                     }
                 }
+            }
+        }
+    }
+
+    /// Adds frames that are in the buffer already. What needs more of the file, and what is wrong with it, is left for
+    /// [`OpenFile::next`], as frames lent must not move.
+    #[inline]
+    fn next_in_buffer(&mut self, buffer: &[u8], places: &mut Vec<FramePlace>) {
+        while places.len() < limits::FRAMES_LENT {
+            let bytes = buffer.get(self.at..self.end).unwrap_or_default();
+            match self.decoder.step(bytes) {
+                Ok(Step::Frame(place)) => {
+                    places.push(FramePlace {
+                        start: self.at + place.start,
+                        ..place
+                    });
+                    self.advance(place.consumed);
+                }
+                Ok(Step::Skip(octets)) if octets <= bytes.len() as u64 => self.advance(octets as usize),
+                Ok(Step::Skip(octets)) => {
+                    self.skipping = octets;
+                    return;
+                }
+                Ok(Step::Need(_)) | Err(_) => return,
             }
         }
     }
