@@ -48,6 +48,8 @@ pub enum DecodeErrorKind {
     TooManyFields,
     /// An Options Template with no scope field, or with more scope fields than fields.
     ScopeCount,
+    /// An Options Template of NetFlow version 9 whose lengths are not those of whole fields.
+    OptionsLength,
     /// A withdrawal where the transport has none (RFC 7011 section 8.4).
     WithdrawalOverUdp,
     /// A withdrawal of a template that was never there.
@@ -68,7 +70,7 @@ pub enum DecodeErrorKind {
 
 impl DecodeErrorKind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Truncated,
         Self::Version,
         Self::MessageLength,
@@ -78,6 +80,7 @@ impl DecodeErrorKind {
         Self::EmptyTemplate,
         Self::TooManyFields,
         Self::ScopeCount,
+        Self::OptionsLength,
         Self::WithdrawalOverUdp,
         Self::UnknownWithdrawal,
         Self::TooManyTemplates,
@@ -101,6 +104,7 @@ impl DecodeErrorKind {
             Self::EmptyTemplate => "empty_template",
             Self::TooManyFields => "too_many_fields",
             Self::ScopeCount => "scope_count",
+            Self::OptionsLength => "options_length",
             Self::WithdrawalOverUdp => "withdrawal_over_udp",
             Self::UnknownWithdrawal => "unknown_withdrawal",
             Self::TooManyTemplates => "too_many_templates",

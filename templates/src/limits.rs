@@ -31,6 +31,9 @@ pub const MAX_LIST_DEPTH: usize = 8;
 /// Records behind the expected sequence number within which a Message is late rather than the exporter restarted.
 pub const REORDER_WINDOW: u32 = 65_536;
 
+/// Milliseconds by which an exporter's start may seem to move because Messages are late; beyond, it began anew.
+pub const UPTIME_TOLERANCE_MS: u32 = 30_000;
+
 /// Octets of a Message: the 16-bit length of its header.
 pub const MAX_MESSAGE_OCTETS: usize = 65_535;
 

@@ -4,19 +4,7 @@
 use super::{MESSAGE_HEADER_OCTETS, SET_HEADER_OCTETS, VERSION};
 use crate::bytes::Reader;
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
-
-/// The header of a Message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MessageHeader {
-    /// Octets of the whole Message.
-    pub length: u16,
-    /// Seconds since 1970 when the header left the exporter.
-    pub export_time: u32,
-    /// Data Records sent before this Message in the same session (or stream) and domain, modulo 2^32.
-    pub sequence: u32,
-    /// Observation Domain ID.
-    pub domain: u32,
-}
+use crate::header::{MessageHeader, Version};
 
 /// One Message, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -82,10 +70,14 @@ impl<'a> Message<'a> {
         }
         let length = reader.u16()?;
         let header = MessageHeader {
+            version: Version::Ipfix,
             length,
             export_time: reader.u32()?,
+            export_fraction_ns: 0,
+            uptime_ms: None,
             sequence: reader.u32()?,
             domain: reader.u32()?,
+            sampling: None,
         };
         let Some(body_octets) = usize::from(length).checked_sub(MESSAGE_HEADER_OCTETS) else {
             return Err(length_fault(MESSAGE_HEADER_OCTETS, usize::from(length)));
@@ -111,9 +103,7 @@ impl<'a> Message<'a> {
     /// The Sets in order. After an error there is no further one.
     #[must_use]
     pub fn sets(&self) -> Sets<'a> {
-        Sets {
-            reader: Reader::new(self.body, Layer::Set, MESSAGE_HEADER_OCTETS),
-        }
+        Sets::new(self.body, MESSAGE_HEADER_OCTETS)
     }
 }
 
@@ -135,6 +125,12 @@ pub struct Sets<'a> {
 }
 
 impl<'a> Sets<'a> {
+    /// Walks what follows a header of `offset` octets.
+    pub(crate) fn new(body: &'a [u8], offset: usize) -> Self {
+        let reader = Reader::new(body, Layer::Set, offset);
+        Self { reader }
+    }
+
     fn read(&mut self) -> Result<Set<'a>, DecodeError> {
         let at = self.reader.clone();
         let id = self.reader.u16()?;

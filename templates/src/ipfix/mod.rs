@@ -8,8 +8,9 @@ pub mod value;
 pub mod wire;
 pub mod write;
 
+pub use crate::header::MessageHeader;
 pub use list::{BasicList, SubTemplateList, SubTemplateMultiList};
-pub use message::{Message, MessageHeader, Set, Sets, message_length};
+pub use message::{Message, Set, Sets, message_length};
 pub use record::{DataRecord, RawFields, Records};
 pub use template::{Field, Template};
 pub use value::{Resolution, Value, decode_value};

@@ -9,6 +9,7 @@ pub mod saved;
 pub mod sequence;
 pub mod type_information;
 
+pub use crate::header::{HeaderSampling, MessageHeader, SequenceUnit, Version};
 pub use collecting::{CollectingConfig, CollectingCounters, CollectingSession, Event, TemplateChange};
 pub use domain::DomainTemplates;
 pub use exporting::{EncodedMessage, ExportingConfig, ExportingCounters, ExportingError, ExportingSession, TemplateId};

@@ -90,13 +90,18 @@ impl PendingSets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::header::Version;
 
     fn set(domain: u32, set_id: u16, received_ns: i64, octets: usize) -> PendingSet {
         let header = MessageHeader {
+            version: Version::Ipfix,
             length: 0,
             export_time: 0,
+            export_fraction_ns: 0,
+            uptime_ms: None,
             sequence: 0,
             domain,
+            sampling: None,
         };
         PendingSet {
             header,

@@ -1,7 +1,7 @@
-//! Sequence numbers of one stream of Messages: they count Data Records, so a gap says how many were lost
-//! (RFC 7011 section 3.1).
+//! Sequence numbers of one stream of Messages: they count what went before, so a gap says how much was lost. Data Records
+//! in IPFIX (RFC 7011 section 3.1), flows in NetFlow 5 and 7, Messages in NetFlow 9 (RFC 3954 section 5.1).
 
-use crate::limits::REORDER_WINDOW;
+use crate::limits::{REORDER_WINDOW, UPTIME_TOLERANCE_MS};
 
 /// What a Message's sequence number says beside those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,14 +44,22 @@ pub struct SequenceTracker {
     uncertain: bool,
     /// Records missing that a late Message may still bring.
     open_gap: u64,
+    /// The uptime in the last Message, and when the exporter then started, both in milliseconds modulo 2^32.
+    uptime: Option<(u32, u32)>,
     counters: SequenceCounters,
 }
 
 impl SequenceTracker {
     /// Takes a Message with `sequence` in its header and `records` Data Records; `None` when they cannot be counted,
     /// for want of a template.
-    pub fn observe(&mut self, sequence: u32, records: Option<u32>) -> SequenceOutcome {
-        let outcome = self.judge(sequence, records.unwrap_or(0));
+    ///
+    /// `began_anew` says that something else told of a restart: see [`SequenceTracker::observe_uptime`].
+    pub fn observe(&mut self, sequence: u32, records: Option<u32>, began_anew: bool) -> SequenceOutcome {
+        let outcome = if began_anew && self.expected.is_some() {
+            self.restarted()
+        } else {
+            self.judge(sequence, records.unwrap_or(0))
+        };
         if !matches!(outcome, SequenceOutcome::Late) {
             self.expected = Some(sequence.wrapping_add(records.unwrap_or(0)));
             self.uncertain = records.is_none();
@@ -59,10 +67,29 @@ impl SequenceTracker {
         outcome
     }
 
+    /// Takes the exporter's uptime in a Message that came at `now_ns`; says whether the exporter began anew since the
+    /// last one: its uptime went back, by more than Messages are late, and not just because the number went round
+    /// after 49.7 days.
+    pub fn observe_uptime(&mut self, now_ns: i64, uptime_ms: u32) -> bool {
+        // Modulo 2^32 on purpose: the uptime is, too.
+        let started_ms = (now_ns.div_euclid(1_000_000) as u32).wrapping_sub(uptime_ms);
+        let before = self.uptime.replace((uptime_ms, started_ms));
+        before.is_some_and(|(uptime_before_ms, started_before_ms)| {
+            let moved_ms = started_ms.wrapping_sub(started_before_ms).cast_signed();
+            uptime_ms < uptime_before_ms && moved_ms.unsigned_abs() > UPTIME_TOLERANCE_MS
+        })
+    }
+
     /// The totals.
     #[must_use]
     pub fn counters(&self) -> SequenceCounters {
         self.counters
+    }
+
+    fn restarted(&mut self) -> SequenceOutcome {
+        self.counters.restarts += 1;
+        self.open_gap = 0;
+        SequenceOutcome::Restarted
     }
 
     fn judge(&mut self, sequence: u32, records: u32) -> SequenceOutcome {
@@ -86,9 +113,7 @@ impl SequenceTracker {
         }
         // Zero is where an exporter begins; a gap of that very size before it is the rarer case.
         if behind > REORDER_WINDOW || (sequence == 0 && self.open_gap == 0) {
-            self.counters.restarts += 1;
-            self.open_gap = 0;
-            return SequenceOutcome::Restarted;
+            return self.restarted();
         }
         self.counters.late_messages += 1;
         let filled = u64::from(records).min(self.open_gap);
@@ -109,7 +134,7 @@ mod tests {
         let mut tracker = SequenceTracker::default();
         let outcomes = messages
             .iter()
-            .map(|(sequence, records)| tracker.observe(*sequence, Some(*records)))
+            .map(|(sequence, records)| tracker.observe(*sequence, Some(*records), false))
             .collect();
         (outcomes, tracker.counters())
     }
@@ -166,11 +191,51 @@ mod tests {
     }
 
     #[test]
+    fn an_uptime_that_goes_back_is_a_restart_and_one_that_goes_round_is_none() {
+        let s = 1_000_000_000;
+        let follow = |uptimes: &[(i64, u32)]| {
+            let mut tracker = SequenceTracker::default();
+            let restarts = uptimes
+                .iter()
+                .map(|(at_s, uptime_ms)| tracker.observe_uptime(at_s * s, *uptime_ms));
+            restarts.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            follow(&[(100, 50_000), (110, 60_000), (120, 5_000)]),
+            [false, false, true]
+        );
+        assert_eq!(
+            follow(&[(100, u32::MAX - 4_999), (110, 5_000)]),
+            [false, false],
+            "it went round"
+        );
+        assert_eq!(
+            follow(&[(100, 3_456_000_000), (110, 5_000)]),
+            [false, true],
+            "after 40 days"
+        );
+        assert_eq!(follow(&[(100, 50_000), (101, 40_000)]), [false, false], "late");
+        assert_eq!(
+            follow(&[(100, 7), (200, 7), (300, 7)]),
+            [false; 3],
+            "an exporter that has no uptime"
+        );
+        let mut tracker = SequenceTracker::default();
+        tracker.observe(900, Some(1), false);
+        assert_eq!(
+            tracker.observe(5_000, Some(1), true),
+            SequenceOutcome::Restarted,
+            "not a gap"
+        );
+        assert_eq!((tracker.counters().lost_records, tracker.counters().restarts), (0, 1));
+    }
+
+    #[test]
     fn behind_a_message_that_could_not_be_counted_nothing_is_called_lost() {
         let mut tracker = SequenceTracker::default();
-        tracker.observe(0, None);
-        assert_eq!(tracker.observe(21, Some(1)), SequenceOutcome::Unverified);
-        assert_eq!(tracker.observe(22, Some(1)), SequenceOutcome::InOrder);
+        tracker.observe(0, None, false);
+        assert_eq!(tracker.observe(21, Some(1), false), SequenceOutcome::Unverified);
+        assert_eq!(tracker.observe(22, Some(1), false), SequenceOutcome::InOrder);
         assert_eq!(
             tracker.counters(),
             SequenceCounters {

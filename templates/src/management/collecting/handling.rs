@@ -10,11 +10,13 @@ use super::super::pending::{PendingSet, PendingSets};
 use super::super::type_information;
 use super::event::{CollectingCounters, Event, TemplateChange};
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
+use crate::header::Version;
 use crate::ipfix::list::TemplateScope as _;
 use crate::ipfix::{
-    MIN_TEMPLATE_ID, Message, MessageHeader, OPTIONS_TEMPLATE_SET_ID, Set, TEMPLATE_SET_ID, Template, TemplateRecord,
+    MIN_TEMPLATE_ID, MessageHeader, OPTIONS_TEMPLATE_SET_ID, Set, Sets, TEMPLATE_SET_ID, Template, TemplateRecord,
     TemplateRecords,
 };
+use crate::netflow::{fixed, v9};
 
 /// One Message on its way through its session.
 pub(super) struct Handling<'h, F> {
@@ -34,9 +36,9 @@ pub(super) struct Handling<'h, F> {
 
 impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
     /// How many Data Records there were, if all could be counted.
-    pub fn sets(&mut self, message: &Message<'_>) -> Option<u32> {
+    pub fn sets(&mut self, sets: Sets<'_>) -> Option<u32> {
         let mut records = Some(0u32);
-        for set in message.sets() {
+        for set in sets {
             let counted = match set {
                 Ok(set) => self.set(&set),
                 Err(error) => {
@@ -50,17 +52,17 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
     }
 
     fn set(&mut self, set: &Set<'_>) -> Option<u32> {
+        let version9 = self.header.version == Version::Netflow9;
         match set.id {
-            TEMPLATE_SET_ID | OPTIONS_TEMPLATE_SET_ID => {
-                for record in TemplateRecords::new(set.body, set.offset, set.id == OPTIONS_TEMPLATE_SET_ID) {
-                    match record {
-                        Ok(record) => self.template_record(record, set),
-                        Err(error) => self.fault(error),
-                    }
-                }
-                Some(0)
-            }
             MIN_TEMPLATE_ID.. => self.data_set(set),
+            TEMPLATE_SET_ID | OPTIONS_TEMPLATE_SET_ID if !version9 => {
+                let options = set.id == OPTIONS_TEMPLATE_SET_ID;
+                self.template_records(TemplateRecords::new(set.body, set.offset, options), set)
+            }
+            v9::TEMPLATE_SET_ID | v9::OPTIONS_TEMPLATE_SET_ID if version9 => {
+                let options = set.id == v9::OPTIONS_TEMPLATE_SET_ID;
+                self.template_records(v9::TemplateRecords::new(set.body, set.offset, options), set)
+            }
             _ => {
                 let (needed, available) = (usize::from(MIN_TEMPLATE_ID), usize::from(set.id));
                 let (kind, offset) = (DecodeErrorKind::ReservedSetId, set.offset - 4);
@@ -74,6 +76,34 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
                 Some(0)
             }
         }
+    }
+
+    fn template_records(
+        &mut self,
+        records: impl Iterator<Item = Result<TemplateRecord, DecodeError>>,
+        set: &Set<'_>,
+    ) -> Option<u32> {
+        for record in records {
+            match record {
+                Ok(record) => self.template_record(record, set),
+                Err(error) => self.fault(error),
+            }
+        }
+        Some(0)
+    }
+
+    /// The records of versions 5 and 7, which need no template announced.
+    pub fn fixed(&mut self, message: &fixed::Message<'_>, template: &Arc<Template>) -> Option<u32> {
+        let header = self.header;
+        let body = message.records();
+        let registry = &*self.registry;
+        let handed = hand_on(&header, template, body, self.templates, registry, None, self.sink);
+        let records = self.counted(handed, false, fixed::HEADER_OCTETS);
+        if let Some(error) = message.fault() {
+            self.fault(error);
+        }
+        // The next number counts what this header says, whether all of it came or not.
+        records.and(u32::try_from(message.count()).ok())
     }
 
     pub fn fault(&mut self, error: DecodeError) {

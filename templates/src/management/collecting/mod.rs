@@ -17,10 +17,37 @@ use super::pending::{PendingCounters, PendingSets};
 use super::saved::{SavedTemplate, SavedTemplates};
 use super::sequence::{SequenceCounters, SequenceTracker};
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
+use crate::header::{MessageHeader, SequenceUnit, Version};
 use crate::ipfix::{Message, Template};
 use crate::limits::MAX_DOMAINS_PER_SESSION;
+use crate::netflow::{fixed, v9};
 
 const NS_PER_S: i64 = 1_000_000_000;
+
+/// A Message of whichever version the session speaks.
+enum AnyMessage<'a> {
+    Ipfix(Message<'a>),
+    Netflow9(v9::Message<'a>),
+    Fixed(fixed::Message<'a>, Arc<Template>),
+}
+
+impl AnyMessage<'_> {
+    fn header(&self) -> &MessageHeader {
+        match self {
+            Self::Ipfix(message) => message.header(),
+            Self::Netflow9(message) => message.header(),
+            Self::Fixed(message, _) => message.header(),
+        }
+    }
+
+    /// Where the Message ends, when it says so itself.
+    fn octets(&self) -> Option<usize> {
+        match self {
+            Self::Ipfix(message) => Some(message.octets()),
+            _ => None,
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Domain {
@@ -31,19 +58,30 @@ struct Domain {
 /// One transport session: the scope within which template identifiers mean something (RFC 7011 section 8).
 #[derive(Debug)]
 pub struct CollectingSession {
+    version: Version,
     transport: TransportKind,
     config: CollectingConfig,
     domains: HashMap<u32, Domain>,
     pending: PendingSets,
     fields: usize,
+    /// The template of versions 5 and 7, once a Message came.
+    built_in: Option<Arc<Template>>,
     counters: CollectingCounters,
 }
 
 impl CollectingSession {
-    /// A session in which nothing has been said yet.
+    /// A session of IPFIX in which nothing has been said yet.
     #[must_use]
     pub fn new(transport: TransportKind, config: CollectingConfig) -> Self {
+        Self::of_version(Version::Ipfix, transport, config)
+    }
+
+    /// A session of any version in which nothing has been said yet. What one version announces means nothing to another.
+    #[must_use]
+    pub fn of_version(version: Version, transport: TransportKind, config: CollectingConfig) -> Self {
         Self {
+            version,
+            built_in: None,
             transport,
             config,
             domains: HashMap::new(),
@@ -66,11 +104,12 @@ impl CollectingSession {
         sink: &mut impl FnMut(Event<'_, '_>),
     ) -> Result<(), DecodeError> {
         let message = self
-            .header_of(bytes)
+            .parse(bytes, registry)
             .inspect_err(|error| self.counters.errors.count(error.kind))?;
         let header = *message.header();
+        let octets = message.octets().unwrap_or(bytes.len());
         self.counters.messages += 1;
-        self.counters.octets += message.octets() as u64;
+        self.counters.octets += octets as u64;
         sink(Event::Message(&header));
 
         let Self {
@@ -95,10 +134,14 @@ impl CollectingSession {
             sink,
             learned: false,
         };
-        let records = handling.sets(&message);
-        if bytes.len() > message.octets() {
+        let records = match &message {
+            AnyMessage::Ipfix(message) => handling.sets(message.sets()),
+            AnyMessage::Netflow9(message) => handling.sets(message.sets()),
+            AnyMessage::Fixed(message, template) => handling.fixed(message, template),
+        };
+        if bytes.len() > octets {
             let kind = DecodeErrorKind::MessageLength;
-            let (offset, needed) = (message.octets(), message.octets());
+            let (offset, needed) = (octets, octets);
             handling.fault(DecodeError {
                 kind,
                 layer: Layer::Message,
@@ -108,7 +151,14 @@ impl CollectingSession {
             });
         }
         let learned = handling.learned;
-        let outcome = sequence.observe(header.sequence, records);
+        let counted = match header.version.sequence_counts() {
+            SequenceUnit::Records => records,
+            SequenceUnit::Messages => Some(1),
+        };
+        let began_anew = header
+            .uptime_ms
+            .is_some_and(|uptime_ms| sequence.observe_uptime(now_ns, uptime_ms));
+        let outcome = sequence.observe(header.sequence, counted, began_anew);
         if learned {
             self.retype(registry, sink);
         }
@@ -132,8 +182,18 @@ impl CollectingSession {
         }
     }
 
-    fn header_of<'a>(&self, bytes: &'a [u8]) -> Result<Message<'a>, DecodeError> {
-        let message = Message::parse(bytes)?;
+    fn parse<'a>(&mut self, bytes: &'a [u8], registry: &Registry) -> Result<AnyMessage<'a>, DecodeError> {
+        let message = match self.version {
+            Version::Ipfix => AnyMessage::Ipfix(Message::parse(bytes)?),
+            Version::Netflow9 => AnyMessage::Netflow9(v9::Message::parse(bytes)?),
+            Version::Netflow5 | Version::Netflow7 => {
+                let message = fixed::Message::parse(self.version, bytes)?;
+                let template = self
+                    .built_in
+                    .get_or_insert_with(|| Arc::new(fixed::template(self.version, registry)));
+                AnyMessage::Fixed(message, Arc::clone(template))
+            }
+        };
         if self.domains.len() >= MAX_DOMAINS_PER_SESSION && !self.domains.contains_key(&message.header().domain) {
             let (needed, available) = (MAX_DOMAINS_PER_SESSION, self.domains.len() + 1);
             let kind = DecodeErrorKind::TooManyDomains;
@@ -146,6 +206,12 @@ impl CollectingSession {
             });
         }
         Ok(message)
+    }
+
+    /// The version that it speaks.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// Lets time pass: Sets that waited too long are given up, and templates over UDP that were not repeated end.

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod lifetimes;
+mod netflow;
 mod oracle;
 mod transfer;
 
