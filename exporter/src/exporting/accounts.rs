@@ -116,8 +116,13 @@ impl DestinationAccounts {
 
     /// A Message, datagram or run of lines left.
     pub fn add_exported(&self, records: u64, octets: u64) {
+        self.add_exported_messages(1, records, octets);
+    }
+
+    /// Several Messages left together.
+    pub fn add_exported_messages(&self, messages: u64, records: u64, octets: u64) {
         self.exported.fetch_add(records, Relaxed);
-        self.messages.fetch_add(1, Relaxed);
+        self.messages.fetch_add(messages, Relaxed);
         self.octets.fetch_add(octets, Relaxed);
     }
 

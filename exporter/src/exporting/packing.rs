@@ -204,6 +204,11 @@ impl ExportingProcess {
         self.ready.pop_front()
     }
 
+    /// The Messages that [`Self::poll_message`] will give, in its order.
+    pub fn ready(&self) -> impl Iterator<Item = &Outgoing> {
+        self.ready.iter()
+    }
+
     /// Gives a buffer back.
     pub fn recycle(&mut self, buffer: Vec<u8>) {
         self.session.recycle(buffer);

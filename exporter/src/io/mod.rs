@@ -1,5 +1,6 @@
 //! Shells around the cores: where frames are read and Messages are written.
 
+pub mod datagrams;
 pub mod destination;
 pub mod file;
 pub mod json;

@@ -1,6 +1,6 @@
 //! IPFIX over UDP (RFC 7011 section 10.3): one Message a datagram, none larger than the path takes, templates repeated.
 //!
-//! UDP says nothing of what arrives. What the system tells us (a closed port, no route) is counted.
+//! Messages of one length leave together by one system call. UDP says nothing of what arrives. What the system tells us (a closed port, no route) is counted.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use flowgauge_templates::management::TransportKind;
 
+use super::datagrams::DatagramSocket;
 use super::destination::{Context, Failure, Progress, Transport, now_ns};
 use super::log_limit::LogLimit;
 use super::pace::Pace;
@@ -18,8 +19,8 @@ use super::retry::{Retry, seed};
 use crate::config::Endpoint;
 use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, Outgoing, Volume, limits};
 
-/// Pauses shorter than this are saved up: sleeping costs CPU.
-const LEAST_PAUSE: Duration = Duration::from_millis(2);
+/// Pauses shorter than this are saved up: going to sleep and waking up costs more than sending a datagram.
+const LEAST_PAUSE: Duration = Duration::from_millis(10);
 /// How long the send buffer may stay full.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -30,8 +31,10 @@ pub struct Udp {
     process: ExportingProcess,
     context: Context,
     accounts: Arc<DestinationAccounts>,
-    socket: Option<UdpSocket>,
-    /// Flow Records in the datagram sent last: what an answer that nobody listens is about.
+    socket: Option<DatagramSocket>,
+    /// Messages that leave with one call.
+    run: Vec<Outgoing>,
+    /// Flow Records in what was sent last: what an answer that nobody listens is about.
     last_records: u64,
     retry: Retry,
     pace: Option<Pace>,
@@ -54,6 +57,7 @@ impl Udp {
             context: context.clone(),
             accounts,
             socket: None,
+            run: Vec::new(),
             last_records: 0,
             retry: Retry::new(seed()),
             refused: LogLimit::default(),
@@ -84,7 +88,7 @@ impl Udp {
             Ok(socket) => {
                 self.retry.handle_success(now_ns());
                 self.accounts.add_connection();
-                self.socket = Some(socket);
+                self.socket = Some(DatagramSocket::new(socket));
             }
             Err(error) => {
                 let wait = self.retry.handle_failure(now_ns());
@@ -102,17 +106,17 @@ impl Udp {
     /// Why it stopped, and how many Flow Records are accounted for.
     fn send_ready(&mut self, progress: &mut Progress) -> Result<(), (Failure, usize)> {
         let mut accounted = 0;
-        while let Some(message) = self.process.poll_message() {
+        while self.take_run() {
             if self.context.stop.is_over(progress.at()) {
                 return Err((Failure::GivenUp, accounted));
             }
-            self.send(&message);
-            accounted += message.flow_records as usize;
-            let pause = self
-                .pace
-                .as_mut()
-                .map(|pace| pace.handle_sent(now_ns(), u64::from(message.flow_records.max(1))));
-            self.process.recycle(message.bytes);
+            let records = self.send_run();
+            accounted += records as usize;
+            let cost = records.max(self.run.len() as u64);
+            let pause = self.pace.as_mut().map(|pace| pace.handle_sent(now_ns(), cost));
+            for message in self.run.drain(..) {
+                self.process.recycle(message.bytes);
+            }
             if let Some(pause) = pause.filter(|pause| *pause >= LEAST_PAUSE) {
                 self.context.stop.sleep(pause);
             }
@@ -121,47 +125,52 @@ impl Udp {
         Ok(())
     }
 
-    /// Sends one datagram. An ICMP error belongs to an earlier one, so this one is tried again.
-    fn send(&mut self, message: &Outgoing) {
-        let mut result = self.send_once(&message.bytes);
+    /// Takes as many of the Messages that are ready as one call can send.
+    fn take_run(&mut self) -> bool {
+        let ready = self.process.ready().map(|message| message.bytes.len());
+        let messages = self.socket.as_ref().map_or(1, |socket| socket.run(ready));
+        self.run
+            .extend(std::iter::from_fn(|| self.process.poll_message()).take(messages));
+        !self.run.is_empty()
+    }
+
+    /// Sends the run; says how many Flow Records were in it. An ICMP error belongs to an earlier one, so this one is
+    /// tried again.
+    fn send_run(&mut self) -> u64 {
+        let datagrams: Vec<_> = self.run.iter().map(|message| message.bytes.as_slice()).collect();
+        let octets = datagrams.iter().map(|datagram| datagram.len() as u64).sum();
+        let messages = datagrams.len() as u64;
+        let records = self.run.iter().map(|message| u64::from(message.flow_records)).sum();
+        let mut result = send(self.socket.as_mut(), &datagrams);
         if let Err(error) = &result
             && is_about_an_earlier_datagram(error)
         {
-            self.handle_refusal(error);
-            result = self.send_once(&message.bytes);
+            let error = io::Error::from(error.kind());
+            result = send(self.socket.as_mut(), &datagrams);
+            self.handle_refusal(&error);
         }
         match result {
-            Ok(_) => {
-                self.last_records = u64::from(message.flow_records);
-                self.accounts
-                    .add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
+            Ok(()) => {
+                self.last_records = records;
+                self.accounts.add_exported_messages(messages, records, octets);
             }
             Err(error) => {
                 self.accounts.add_send_error();
                 let volume = Volume {
-                    flows: u64::from(message.flow_records),
+                    flows: records,
                     ..Volume::default()
                 };
                 self.accounts.add_lost(now_ns(), Loss::Failed, volume);
                 if let Some(times) = self.unsent.permit(Instant::now()) {
                     let name = &self.accounts.name;
-                    tracing::warn!("{name}: {error} ({times} datagrams lost since the last such line)");
+                    tracing::warn!("{name}: {error} ({times} sends failed since the last such line)");
                 }
             }
         }
+        records
     }
 
-    fn send_once(&self, bytes: &[u8]) -> io::Result<usize> {
-        let socket = self.socket.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        loop {
-            match socket.send(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
-    }
-
-    /// The datagram sent last came back: its records were exported to nobody.
+    /// What was sent last came back: its records were exported to nobody.
     fn handle_refusal(&mut self, error: &io::Error) {
         self.accounts.add_send_error();
         if error.kind() == io::ErrorKind::ConnectionRefused {
@@ -245,6 +254,10 @@ fn connect(addresses: &[SocketAddr]) -> io::Result<UdpSocket> {
         }
     }
     Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+}
+
+fn send(socket: Option<&mut DatagramSocket>, datagrams: &[&[u8]]) -> io::Result<()> {
+    socket.ok_or(io::ErrorKind::NotConnected)?.send(datagrams)
 }
 
 fn is_about_an_earlier_datagram(error: &io::Error) -> bool {
