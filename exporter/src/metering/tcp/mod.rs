@@ -7,5 +7,5 @@ mod trackers;
 
 pub use connection::{TcpConnection, TcpState};
 pub use packet::TcpPacket;
-pub use performance::{BlackholeKind, RttSummary, TcpDirection, TcpPerformance};
+pub use performance::{BlackholeKind, MeasurementFlags, RttSummary, TcpDirection, TcpPerformance};
 pub use trackers::{TcpConfig, TcpTrackers, TrackerPlace};
