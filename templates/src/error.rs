@@ -66,11 +66,13 @@ pub enum DecodeErrorKind {
     ListDepth,
     /// A type record (RFC 5610) that names no usable element.
     TypeRecord,
+    /// An address (sFlow) that is neither IPv4 nor IPv6.
+    AddressType,
 }
 
 impl DecodeErrorKind {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Truncated,
         Self::Version,
         Self::MessageLength,
@@ -89,6 +91,7 @@ impl DecodeErrorKind {
         Self::ListCut,
         Self::ListDepth,
         Self::TypeRecord,
+        Self::AddressType,
     ];
 
     /// The label in counters and logs.
@@ -113,6 +116,7 @@ impl DecodeErrorKind {
             Self::ListCut => "list_cut",
             Self::ListDepth => "list_depth",
             Self::TypeRecord => "type_record",
+            Self::AddressType => "address_type",
         }
     }
 }
@@ -126,13 +130,13 @@ impl fmt::Display for DecodeErrorKind {
 /// Where in the nesting of structures a fault lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Layer {
-    /// Message header.
+    /// Message or datagram header.
     Message,
-    /// Set header.
+    /// Set header, or sFlow sample.
     Set,
     /// Template or Options Template Record.
     Template,
-    /// Data Record.
+    /// Data Record, or record of an sFlow sample.
     Record,
     /// Structured data within a record.
     List,

@@ -12,6 +12,7 @@
 //! | [`header`] | what every version says at its front | |
 //! | [`management`] | which template is in force, for both sides; sequence numbers; types announced in-band | RFC 7011 sections 8 to 10, RFC 5610 |
 //! | [`packet`] | link, network and transport headers of captured frames | |
+//! | [`sflow`] | datagrams of version 5, their samples and what they say about packets | sflow.org |
 //! | [`text`] | the one text form of values, for people and for tests | |
 //! | [`limits`] | every bound that outside bytes can reach | |
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -24,6 +25,7 @@ pub mod limits;
 pub mod management;
 pub mod netflow;
 pub mod packet;
+pub mod sflow;
 pub mod text;
 
 pub use error::{DecodeError, DecodeErrorKind, Layer};
