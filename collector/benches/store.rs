@@ -177,7 +177,7 @@ fn main() {
             domain: 1,
             received_ns: now_ns,
             export_ns: now_ns,
-            started_ns: None,
+            clock: flowgauge_collector::normalize::ExporterClock::Unknown,
             sampling: None,
             text: TextContext {
                 registry: Registry::builtin(),

@@ -292,7 +292,7 @@ fn answers_come_as_csv_and_ndjson_and_compressed() {
 fn status_names_every_sum_and_the_exporters_are_told_apart() {
     let running = Running::with_flows();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-    udp.send_to(&[0, 9, 0, 0], running.collector.address(Transport::Udp).unwrap())
+    udp.send_to(&[0, 8, 0, 0], running.collector.address(Transport::Udp).unwrap())
         .unwrap();
     running.wait_for("/ledger/received/datagrams", 4);
     let status = running.get("/api/v1/status");
@@ -321,7 +321,7 @@ fn status_names_every_sum_and_the_exporters_are_told_apart() {
         [
             (json!("ipfix"), json!(7), json!(3)),
             (json!("ipfix"), json!(8), json!(2)),
-            (json!("netflow9"), json!(0), json!(0))
+            (json!("unknown"), json!(0), json!(0))
         ]
     );
     let templates = running.get("/api/v1/templates");

@@ -9,7 +9,9 @@ use std::net::SocketAddr;
 use flowgauge_ie_registry::Registry;
 use flowgauge_templates::error::DecodeError;
 use flowgauge_templates::ipfix::Template;
-use flowgauge_templates::management::{CollectingConfig, CollectingSession, Event, TemplateChange, TransportKind};
+use flowgauge_templates::management::{
+    CollectingConfig, CollectingSession, Event, MessageHeader, TemplateChange, TransportKind, Version,
+};
 use flowgauge_templates::text::{TextContext, record_json};
 use serde_json::{Map, Value as Json, json};
 
@@ -20,7 +22,7 @@ use crate::failure::Failure;
 use crate::io::input::{Fault, Item, Protocol, Received, UNKNOWN, protocol_of, read_input};
 use crate::query::time::format_time;
 
-type Ends = (SocketAddr, SocketAddr, bool);
+type Ends = (SocketAddr, SocketAddr, bool, Version);
 
 /// Decodes every file, and fails at the end when one could not be read to its end.
 pub fn decode(arguments: &DecodeArguments, out: &mut Output) -> Result<(), Failure> {
@@ -50,7 +52,7 @@ struct Decoding {
     registry: Registry,
     sessions: HashMap<Ends, CollectingSession>,
     /// Templates that Data Sets wait for: session, domain, identifier.
-    waiting: BTreeSet<(SocketAddr, SocketAddr, bool, u32, u16)>,
+    waiting: BTreeSet<(Ends, u32, u16)>,
 }
 
 impl Decoding {
@@ -64,10 +66,10 @@ impl Decoding {
     }
 
     fn received(&mut self, received: &Received<'_>, out: &mut Output) -> Result<(), Failure> {
-        match protocol_of(received.bytes) {
-            Some(Protocol::Ipfix) => self.ipfix(received, out),
-            protocol => {
-                let name = protocol.unwrap_or(Protocol::Unknown).as_str();
+        match Version::of(received.bytes) {
+            Some(version) => self.message(version, received, out),
+            None => {
+                let name = protocol_of(received.bytes).unwrap_or(Protocol::Unknown).as_str();
                 let mut line =
                     json!({ "kind": "error", "layer": "message", "offset": 0, "reason": "unsupported_version" });
                 add(&mut line, "protocol", name.into());
@@ -77,15 +79,15 @@ impl Decoding {
         }
     }
 
-    fn ipfix(&mut self, received: &Received<'_>, out: &mut Output) -> Result<(), Failure> {
-        let ends = (received.from, received.to, received.stream);
+    fn message(&mut self, version: Version, received: &Received<'_>, out: &mut Output) -> Result<(), Failure> {
+        let ends = (received.from, received.to, received.stream, version);
         let session = self.sessions.entry(ends).or_insert_with(|| {
             let kind = match (received.from == UNKNOWN, received.stream) {
                 (true, _) => TransportKind::File,
                 (false, true) => TransportKind::Tcp,
                 (false, false) => TransportKind::Udp,
             };
-            CollectingSession::new(kind, CollectingConfig::default())
+            CollectingSession::of_version(version, kind, CollectingConfig::default())
         });
         let waiting = &mut self.waiting;
         let mut lines: Vec<Json> = Vec::new();
@@ -96,14 +98,7 @@ impl Decoding {
                 &mut self.registry,
                 &mut |event| match event {
                     Event::Message(header) => {
-                        let mut line = json!({
-                            "kind": "message",
-                            "protocol": "ipfix",
-                            "export_time": format_time(i64::from(header.export_time) * 1_000_000_000),
-                            "sequence": header.sequence,
-                            "domain": header.domain,
-                            "length": header.length,
-                        });
+                        let mut line = message_json(header);
                         add_exporter(&mut line, received);
                         lines.push(line);
                     }
@@ -126,7 +121,7 @@ impl Decoding {
                         waited_ns,
                     } => {
                         if waited_ns.is_some() {
-                            waiting.remove(&(ends.0, ends.1, ends.2, header.domain, template.id()));
+                            waiting.remove(&(ends, header.domain, template.id()));
                         }
                         let kind = if template.is_options() {
                             "options_record"
@@ -145,7 +140,7 @@ impl Decoding {
                         }
                     }
                     Event::Pending { header, set_id, .. } => {
-                        waiting.insert((ends.0, ends.1, ends.2, header.domain, set_id));
+                        waiting.insert((ends, header.domain, set_id));
                     }
                     Event::Error(error) => lines.push(error_json(&error)),
                     Event::Sequence { .. } => {}
@@ -161,7 +156,7 @@ impl Decoding {
 
     /// What waited for a template that never came.
     fn finish(&self, out: &mut Output) -> Result<(), Failure> {
-        self.waiting.iter().try_for_each(|(from, _, _, domain, id)| {
+        self.waiting.iter().try_for_each(|((from, ..), domain, id)| {
             let mut line = json!({
                 "kind": "error",
                 "layer": "set",
@@ -188,6 +183,27 @@ fn add_exporter(line: &mut Json, received: &Received<'_>) {
     if received.from != UNKNOWN {
         add(line, "exporter", received.from.to_string().into());
     }
+}
+
+fn message_json(header: &MessageHeader) -> Json {
+    let mut line = json!({
+        "kind": "message",
+        "protocol": header.version.as_str(),
+        "export_time": format_time(header.export_ns()),
+        "sequence": header.sequence,
+        "domain": header.domain,
+        "length": header.length,
+    });
+    if let Some(uptime_ms) = header.uptime_ms {
+        add(&mut line, "uptime_ms", uptime_ms.into());
+    }
+    if let Some(sampling) = header.sampling {
+        add(&mut line, "engine_type", (header.domain >> 8).into());
+        add(&mut line, "engine_id", (header.domain & 0xff).into());
+        add(&mut line, "sampling_mode", sampling.mode.into());
+        add(&mut line, "sampling_interval", sampling.interval.into());
+    }
+    line
 }
 
 fn template_json(domain: u32, template: &Template, change: TemplateChange) -> Json {

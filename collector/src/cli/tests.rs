@@ -317,8 +317,8 @@ fn captures_give_their_datagrams_and_what_is_not_flow_export_is_passed_over() {
     assert_eq!(lines[0]["exporter"], "198.51.100.7:5000");
     assert_eq!(lines.iter().filter(|line| line["kind"] == "record").count(), 2);
     assert_eq!(
-        (&lines[4]["reason"], &lines[4]["protocol"]),
-        (&json!("unsupported_version"), &json!("netflow9"))
+        (&lines[4]["reason"], &lines[4]["exporter"]),
+        (&json!("truncated"), &json!("198.51.100.7:5000"))
     );
     assert_eq!(lines.len(), 5);
     let cut = written(directory.path(), "cut.pcap", &bytes[..bytes.len() - 3]);
@@ -427,7 +427,7 @@ fn replay_then_query_online_and_offline_agree() {
     assert!(text.contains("1 rows; at least 2 of "), "{text}");
     assert!(!text.contains("warning"), "{text}");
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-    udp.send_to(&[0, 9], running.collector.address(Transport::Udp).unwrap())
+    udp.send_to(&[0, 8], running.collector.address(Transport::Udp).unwrap())
         .unwrap();
     std::thread::sleep(std::time::Duration::from_millis(300));
     let (text, _) = run(&["query", "--url", &url, "--limit", "1"]);

@@ -14,9 +14,7 @@ use super::options::InterfaceNames;
 use super::session::Plans;
 use crate::normalize::columns::id;
 use crate::normalize::row::{Row, ip_to_u128};
-use crate::normalize::{NormalizingCounters, Received};
-
-const NS_PER_S: i64 = 1_000_000_000;
+use crate::normalize::{ExporterClock, NormalizingCounters, Received};
 
 /// One Message on its way into rows.
 pub(super) struct Handling<'h> {
@@ -77,8 +75,8 @@ impl Handling<'_> {
             exporter: ip_to_u128(self.address),
             domain: header.domain,
             received_ns: self.now_ns,
-            export_ns: i64::from(header.export_time) * NS_PER_S,
-            started_ns: None,
+            export_ns: header.export_ns(),
+            clock: header.uptime_ms.map_or(ExporterClock::Unknown, ExporterClock::AtExport),
             sampling: None,
             text: TextContext { registry, scope },
         };

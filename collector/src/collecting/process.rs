@@ -5,14 +5,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use flowgauge_ie_registry::Registry;
-use flowgauge_templates::ipfix::{Message, Template};
-use flowgauge_templates::management::{CollectingConfig, CollectingSession, PendingCounters, TransportKind};
+use flowgauge_templates::ipfix::Template;
+use flowgauge_templates::management::{
+    CollectingConfig, CollectingSession, MessageHeader, PendingCounters, TransportKind, Version,
+};
 use foldhash::{HashMap, HashMapExt as _};
 
 use super::handling::Handling;
 use super::ledger::{Account, AccountKey, Ledger, Totals};
 use super::options::InterfaceNames;
-use super::session::{Session, SessionKey};
+use super::session::{Session, SessionKey, SessionScope};
 use super::sflow::{self, SflowHandling};
 use crate::io::input::{Protocol, protocol_of};
 use crate::io::listener::Transport;
@@ -53,6 +55,8 @@ pub struct ProcessCounters {
 pub struct TemplateOf {
     /// The session.
     pub session: SessionKey,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// How the session came.
     pub transport: Transport,
     /// Observation Domain.
@@ -66,7 +70,7 @@ pub struct TemplateOf {
 pub struct CollectingProcess {
     config: ProcessConfig,
     registry: Registry,
-    pub(super) sessions: HashMap<SessionKey, Session>,
+    pub(super) sessions: HashMap<SessionScope, Session>,
     ledger: Ledger,
     names: InterfaceNames,
     counters: ProcessCounters,
@@ -90,11 +94,14 @@ impl CollectingProcess {
     /// The protocol is told by the version word at the front alone, so that one port takes them all.
     pub fn handle(&mut self, now_ns: i64, key: SessionKey, bytes: &[u8], rows: &mut Vec<Row>) {
         match protocol_of(bytes) {
-            Some(Protocol::Ipfix) => self.ipfix(now_ns, key, bytes, rows),
             Some(Protocol::Sflow5) => self.sflow(now_ns, key, bytes, rows),
-            other => {
-                let protocol = other.unwrap_or(Protocol::Unknown);
-                self.open_account(now_ns, key, protocol, 0, bytes).unsupported_version += 1;
+            Some(Protocol::Ipfix) => self.message(now_ns, key, Version::Ipfix, bytes, rows),
+            Some(Protocol::Netflow9) => self.message(now_ns, key, Version::Netflow9, bytes, rows),
+            Some(Protocol::Netflow7) => self.message(now_ns, key, Version::Netflow7, bytes, rows),
+            Some(Protocol::Netflow5) => self.message(now_ns, key, Version::Netflow5, bytes, rows),
+            Some(Protocol::Unknown) | None => {
+                self.open_account(now_ns, key, Protocol::Unknown, 0, bytes)
+                    .unsupported_version += 1;
             }
         }
     }
@@ -144,23 +151,26 @@ impl CollectingProcess {
         }
     }
 
-    fn ipfix(&mut self, now_ns: i64, key: SessionKey, bytes: &[u8], rows: &mut Vec<Row>) {
-        let (address, protocol) = (key.peer.ip(), Protocol::Ipfix);
+    /// A Message of IPFIX or NetFlow.
+    fn message(&mut self, now_ns: i64, key: SessionKey, version: Version, bytes: &[u8], rows: &mut Vec<Row>) {
+        let (address, protocol) = (key.peer.ip(), Protocol::from(version));
         let transport = self.transport(key.listener);
-        let message = Message::parse(bytes);
-        let domain = message.map_or(0, |message| message.header().domain);
+        let header = MessageHeader::parse(bytes);
+        let domain = header.map_or(0, |header| header.domain);
         let account = self.open_account(now_ns, key, protocol, domain, bytes);
-        if let Err(error) = message {
+        if let Err(error) = header {
             account.refused += 1;
             account.errors.count(error.kind);
             return;
         }
-        if !self.sessions.contains_key(&key) {
+        let scope = (version, key);
+        if !self.sessions.contains_key(&scope) {
             self.make_room();
-            let collecting = CollectingSession::new(transport_kind(transport), self.config.collecting);
-            self.sessions.insert(key, Session::new(collecting, now_ns));
+            let kind = transport_kind(transport);
+            let collecting = CollectingSession::of_version(version, kind, self.config.collecting);
+            self.sessions.insert(scope, Session::new(collecting, now_ns));
         }
-        let Some(session) = self.sessions.get_mut(&key) else {
+        let Some(session) = self.sessions.get_mut(&scope) else {
             return;
         };
         // Making room may have closed sessions of the same account.
@@ -220,7 +230,7 @@ impl CollectingProcess {
         let ended = self
             .sessions
             .keys()
-            .find(|key| key.listener == listener && key.connection == connection)
+            .find(|(_, key)| key.listener == listener && key.connection == connection)
             .copied();
         if let Some(key) = ended {
             self.counters.sessions_closed += 1;
@@ -238,7 +248,7 @@ impl CollectingProcess {
                 let account = self.ledger.account(account_key, session.last_seen_ns);
                 take_over_pending(&session.collecting, &mut session.pending, account);
             }
-            if key.connection == 0 && now_ns.saturating_sub(session.last_seen_ns) > SESSION_IDLE_S * NS_PER_S {
+            if key.1.connection == 0 && now_ns.saturating_sub(session.last_seen_ns) > SESSION_IDLE_S * NS_PER_S {
                 idle.push(*key);
             }
         }
@@ -289,13 +299,14 @@ impl CollectingProcess {
 
     /// Every template in force.
     pub fn templates(&self) -> impl Iterator<Item = TemplateOf> + '_ {
-        self.sessions.iter().flat_map(move |(key, session)| {
-            let transport = self.transport(key.listener);
+        self.sessions.iter().flat_map(move |((version, key), session)| {
+            let (transport, protocol) = (self.transport(key.listener), Protocol::from(*version));
             session
                 .collecting
                 .templates()
                 .map(move |(domain, template)| TemplateOf {
                     session: *key,
+                    protocol,
                     transport,
                     domain,
                     template: Arc::clone(template),
@@ -316,8 +327,8 @@ impl CollectingProcess {
     pub(super) fn open_saved(
         &mut self,
         now_ns: i64,
-        listener: u16,
-        peer: SocketAddr,
+        (listener, peer): (u16, SocketAddr),
+        version: Version,
         saved: &flowgauge_templates::management::SavedTemplates,
     ) -> usize {
         let key = SessionKey {
@@ -325,16 +336,17 @@ impl CollectingProcess {
             peer,
             connection: 0,
         };
-        if self.sessions.len() >= SESSIONS || self.sessions.contains_key(&key) {
+        let scope = (version, key);
+        if self.sessions.len() >= SESSIONS || self.sessions.contains_key(&scope) {
             return 0;
         }
-        let mut collecting = CollectingSession::new(TransportKind::Udp, self.config.collecting);
+        let mut collecting = CollectingSession::of_version(version, TransportKind::Udp, self.config.collecting);
         let loaded = collecting.load(saved, &self.registry);
         // Templates that grew too old while nobody listened end at once.
         collecting.handle_timeout(now_ns);
         self.counters.templates_loaded += loaded as u64;
         if loaded > 0 {
-            self.sessions.insert(key, Session::new(collecting, now_ns));
+            self.sessions.insert(scope, Session::new(collecting, now_ns));
         }
         loaded
     }
@@ -345,10 +357,10 @@ impl CollectingProcess {
         if self.sessions.len() < SESSIONS {
             return;
         }
-        let mut candidates: Vec<(bool, i64, SessionKey)> = self
+        let mut candidates: Vec<(bool, i64, SessionScope)> = self
             .sessions
             .iter()
-            .filter(|(key, _)| key.connection == 0)
+            .filter(|((_, key), _)| key.connection == 0)
             .map(|(key, session)| {
                 (
                     session.collecting.templates().next().is_some(),
@@ -368,21 +380,21 @@ impl CollectingProcess {
         candidates.iter().for_each(|(_, _, key)| self.end(key));
     }
 
-    fn end(&mut self, key: &SessionKey) {
-        let Some(mut session) = self.sessions.remove(key) else {
+    fn end(&mut self, scope: &SessionScope) {
+        let Some(mut session) = self.sessions.remove(scope) else {
             return;
         };
         let abandoned = session.collecting.pending_sets() as u64;
-        let account = self.ledger.account(account_key(key, &session), session.last_seen_ns);
+        let account = self.ledger.account(account_key(scope, &session), session.last_seen_ns);
         take_over_pending(&session.collecting, &mut session.pending, account);
         account.sets_abandoned += abandoned;
     }
 }
 
-fn account_key(key: &SessionKey, session: &Session) -> AccountKey {
+fn account_key((version, key): &SessionScope, session: &Session) -> AccountKey {
     AccountKey {
         address: key.peer.ip(),
-        protocol: Protocol::Ipfix,
+        protocol: Protocol::from(*version),
         domain: session.domain,
     }
 }

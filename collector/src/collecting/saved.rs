@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use flowgauge_templates::management::SavedTemplates;
+use flowgauge_templates::management::{SavedTemplates, Version};
 
 use super::process::CollectingProcess;
 use crate::failure::Failure;
@@ -25,8 +25,15 @@ struct SavedSession {
     /// The listener's address: places in the configuration change between runs.
     listener: String,
     peer: SocketAddr,
+    /// `ipfix` or `netflow9`; files of before the second was decoded say nothing.
+    #[serde(default = "ipfix")]
+    protocol: String,
     #[serde(flatten)]
     templates: SavedTemplates,
+}
+
+fn ipfix() -> String {
+    Version::Ipfix.as_str().to_owned()
 }
 
 /// Saves the templates of UDP sessions. The file is replaced in one step, so that a crash leaves the old or the new one.
@@ -37,18 +44,19 @@ pub fn save_templates(process: &CollectingProcess, listeners: &[ListenAddress], 
     let mut sessions: Vec<SavedSession> = process
         .sessions
         .iter()
-        .filter(|(key, _)| process.transport(key.listener) == Transport::Udp)
-        .filter_map(|(key, session)| {
+        .filter(|((_, key), _)| process.transport(key.listener) == Transport::Udp)
+        .filter_map(|((version, key), session)| {
             let listener = listeners.get(usize::from(key.listener))?.to_string();
             let templates = session.collecting.save();
             (!templates.templates.is_empty()).then_some(SavedSession {
                 listener,
                 peer: key.peer,
+                protocol: version.as_str().to_owned(),
                 templates,
             })
         })
         .collect();
-    sessions.sort_by_key(|session| (session.listener.clone(), session.peer));
+    sessions.sort_by_key(|session| (session.listener.clone(), session.peer, session.protocol.clone()));
     let failed = |error: std::io::Error| Failure::file("saved templates", path, &error);
     let text = serde_json::to_vec(&SavedFile {
         version: VERSION,
@@ -97,8 +105,14 @@ pub fn load_templates(
         let place = listeners
             .iter()
             .position(|listener| listener.to_string() == session.listener);
-        if let Some(listener) = place.and_then(|place| u16::try_from(place).ok()) {
-            loaded += process.open_saved(now_ns, listener, session.peer, &session.templates);
+        let version = match session.protocol.as_str() {
+            "ipfix" => Some(Version::Ipfix),
+            "netflow9" => Some(Version::Netflow9),
+            _ => None,
+        };
+        let listener = place.and_then(|place| u16::try_from(place).ok());
+        if let Some((listener, version)) = listener.zip(version) {
+            loaded += process.open_saved(now_ns, (listener, session.peer), version, &session.templates);
         }
     }
     Ok(loaded)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use flowgauge_templates::ipfix::Template;
-use flowgauge_templates::management::{CollectingSession, PendingCounters, SequenceCounters};
+use flowgauge_templates::management::{CollectingSession, PendingCounters, SequenceCounters, Version};
 use foldhash::{HashMap, HashMapExt as _};
 
 use crate::normalize::NormalizingPlan;
@@ -20,6 +20,9 @@ pub struct SessionKey {
     /// The connection; 0 for UDP.
     pub connection: u64,
 }
+
+/// What one protocol announces means nothing to another, even from the same port.
+pub(super) type SessionScope = (Version, SessionKey);
 
 /// A session.
 #[derive(Debug)]

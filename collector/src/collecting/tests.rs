@@ -199,22 +199,25 @@ fn gaps_late_and_double_messages_are_told_apart() {
 fn other_versions_are_counted_and_open_no_session() {
     let mut process = process();
     for (bytes, protocol) in [
-        (&[0, 5, 0, 1, 9, 9][..], Protocol::Netflow5),
-        (&[0, 7, 0, 1], Protocol::Netflow7),
-        (&[0, 9, 0, 1], Protocol::Netflow9),
-        (&[0, 0, 0, 5, 0, 0, 0, 1], Protocol::Sflow5),
+        (&[0, 8, 0, 1, 9, 9][..], Protocol::Unknown),
+        (&[0, 1, 0, 1], Protocol::Unknown),
+        (&[0, 0, 0, 4, 0, 0, 0, 1], Protocol::Unknown),
         (b"hello", Protocol::Unknown),
         (b"", Protocol::Unknown),
     ] {
         take(&mut process, NOW, udp(A), bytes);
         assert!(account(&process, "198.51.100.1", protocol, 0).unsupported_version >= 1);
     }
+    for bytes in [[0, 5, 0, 1], [0, 7, 0, 1], [0, 9, 0, 1], [0, 10, 0, 1]] {
+        take(&mut process, NOW, udp(A), &bytes);
+    }
     let totals = process.totals();
     assert_eq!(
         (totals.sum.datagrams, totals.sum.unsupported_version, process.sessions()),
-        (6, 6, 0)
+        (9, 5, 0)
     );
-    assert_eq!(totals.errors.get("unsupported_version"), Some(&6));
+    assert_eq!(totals.errors.get("unsupported_version"), Some(&5));
+    assert_eq!(totals.errors.get("truncated"), Some(&4));
 }
 
 /// What must never crash, hang or grow the collector: each alone, then the exporter is still understood.

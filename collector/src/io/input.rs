@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use flowgauge_templates::header::Version;
 use flowgauge_templates::ipfix::message_length;
 
 use super::capture_file;
@@ -156,11 +157,7 @@ fn read_messages(
 pub fn protocol_of(bytes: &[u8]) -> Option<Protocol> {
     match bytes {
         [0, 0, 0, 5, ..] => Some(Protocol::Sflow5),
-        [0, 5, ..] => Some(Protocol::Netflow5),
-        [0, 7, ..] => Some(Protocol::Netflow7),
-        [0, 9, ..] => Some(Protocol::Netflow9),
-        [0, 10, ..] => Some(Protocol::Ipfix),
-        _ => None,
+        _ => Version::of(bytes).map(Protocol::from),
     }
 }
 
@@ -179,6 +176,17 @@ pub enum Protocol {
     Sflow5,
     /// None of these.
     Unknown,
+}
+
+impl From<Version> for Protocol {
+    fn from(version: Version) -> Protocol {
+        match version {
+            Version::Ipfix => Protocol::Ipfix,
+            Version::Netflow9 => Protocol::Netflow9,
+            Version::Netflow7 => Protocol::Netflow7,
+            Version::Netflow5 => Protocol::Netflow5,
+        }
+    }
 }
 
 impl Protocol {

@@ -4,11 +4,13 @@ use flowgauge_ie_registry::DataType;
 use flowgauge_templates::ipfix::value::{Value, decode_value, unsigned};
 
 use super::columns::id;
-use super::plan::{NormalizingCounters, Received, TimeSource};
+use super::plan::{ExporterClock, NormalizingCounters, Received, TimeSource};
 use super::row::{CellRef, Row};
 
 const NS_PER_MS: i64 = 1_000_000;
 const NS_PER_US: i64 = 1_000;
+/// How far behind its own clock an exporter's header may be.
+const UPTIME_AHEAD_NS: i64 = 60_000 * NS_PER_MS;
 /// `::ffff:0:0/96`.
 const V4_MAPPED: u128 = 0xffff << 32;
 
@@ -50,12 +52,38 @@ impl Times {
         Some(())
     }
 
+    /// The moment at which the exporter had been up for so many nanoseconds.
+    fn at_uptime(&self, since_start: i64, received: &Received<'_>) -> Option<i64> {
+        let started = match received.clock {
+            ExporterClock::StartedAt(ns) => Some(ns),
+            _ => None,
+        };
+        if let Some(started) = self.started_ns.or(started) {
+            return Some(started.saturating_add(since_start));
+        }
+        let ExporterClock::AtExport(uptime_ms) = received.clock else {
+            return None;
+        };
+        // The number goes round after 49.7 days; of the moments it may mean, the one nearest to the export time is meant.
+        let then_ms = (since_start / NS_PER_MS) as u32;
+        let before_export = uptime_ms.wrapping_sub(then_ms).cast_signed();
+        Some(received.export_ns.saturating_sub(i64::from(before_export) * NS_PER_MS))
+    }
+
+    /// Whether times since the exporter's start make no sense beside the uptime in the header: they lie in the future.
+    /// Exporters exist that send no uptime, or one of another clock.
+    fn is_without_uptime(&self, end: i64, received: &Received<'_>) -> bool {
+        let told_otherwise = self.end_ns.is_some() || self.end_delta_ns.is_some() || self.started_ns.is_some();
+        !told_otherwise
+            && matches!(received.clock, ExporterClock::AtExport(_))
+            && end.saturating_sub(received.export_ns) > UPTIME_AHEAD_NS
+    }
+
     /// Start and end, as exact as the fields allow; `None` when they tell nothing.
     fn span(&self, received: &Received<'_>) -> Option<(i64, i64)> {
         // flowStartDeltaMicroseconds is how long before the export time the flow began.
         let before_export = |delta: i64| received.export_ns.saturating_sub(delta);
-        let base = self.started_ns.or(received.started_ns);
-        let up = |since_start: i64| Some(base?.saturating_add(since_start));
+        let up = |since_start: i64| self.at_uptime(since_start, received);
         let start = self
             .start_ns
             .or(self.start_delta_ns.map(before_export))
@@ -95,10 +123,18 @@ impl Times {
     }
 
     pub fn finish(&self, row: &mut Row, received: &Received<'_>, counters: &mut NormalizingCounters) {
-        let (start, end) = self.span(received).unwrap_or_else(|| {
-            counters.times_from_export += 1;
-            (received.export_ns.saturating_sub(self.length()), received.export_ns)
-        });
+        let by_export = (received.export_ns.saturating_sub(self.length()), received.export_ns);
+        let (start, end) = match self.span(received) {
+            Some((_, end)) if self.is_without_uptime(end, received) => {
+                counters.times_without_uptime += 1;
+                by_export
+            }
+            Some(span) => span,
+            None => {
+                counters.times_from_export += 1;
+                by_export
+            }
+        };
         if end < start {
             counters.times_reversed += 1;
         }

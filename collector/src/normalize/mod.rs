@@ -9,4 +9,4 @@ pub mod row;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{NormalizingCounters, NormalizingPlan, Received};
+pub use plan::{ExporterClock, NormalizingCounters, NormalizingPlan, Received};

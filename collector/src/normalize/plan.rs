@@ -23,12 +23,24 @@ pub struct Received<'c> {
     pub received_ns: i64,
     /// Export time of its Message, nanoseconds.
     pub export_ns: i64,
-    /// When the exporter started, nanoseconds, if an options record or a header told: what sysUpTime counts from.
-    pub started_ns: Option<i64>,
+    /// What times in milliseconds since the exporter started count from.
+    pub clock: ExporterClock,
     /// One packet in so many was looked at, if an options record told; the record's own word wins.
     pub sampling: Option<u64>,
     /// Names and templates for structured data.
     pub text: TextContext<'c>,
+}
+
+/// What sysUpTime counts from, if anything besides the record tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExporterClock {
+    /// Nothing tells.
+    #[default]
+    Unknown,
+    /// The moment the exporter started, nanoseconds: an options record told.
+    StartedAt(i64),
+    /// The exporter's uptime at export time, milliseconds modulo 2^32: the header told.
+    AtExport(u32),
 }
 
 /// What normalising could not take as it was.
@@ -38,6 +50,8 @@ pub struct NormalizingCounters {
     pub rows: u64,
     /// Rows without a time of their own: they got the export time.
     pub times_from_export: u64,
+    /// Rows whose times since the exporter's start lie beyond its export time: they got that, and their length.
+    pub times_without_uptime: u64,
     /// Rows whose end was before their start.
     pub times_reversed: u64,
     /// Rows whose counters were multiplied by a sampling rate.

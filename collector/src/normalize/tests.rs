@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::columns::{COLUMNS, ColumnId, id};
 use super::plan::PlanField;
 use super::row::{CellRef, Row, ip_to_u128, ipv4_to_u128};
-use super::{NormalizingCounters, NormalizingPlan, Received};
+use super::{ExporterClock, NormalizingCounters, NormalizingPlan, Received};
 use crate::limits;
 
 const EXPORT: i64 = 1_767_225_600_000_000_000;
@@ -22,7 +22,7 @@ fn received() -> Received<'static> {
         domain: 7,
         received_ns: EXPORT + 5 * MS + 123,
         export_ns: EXPORT,
-        started_ns: None,
+        clock: ExporterClock::Unknown,
         sampling: None,
         text: TextContext {
             registry: Registry::builtin(),
@@ -169,7 +169,7 @@ fn times_come_in_every_form() {
 
     // The start of the exporter came in an options record.
     let known = Received {
-        started_ns: Some(EXPORT - 5_000 * MS),
+        clock: ExporterClock::StartedAt(EXPORT - 5_000 * MS),
         ..received()
     };
     let (start, duration, counters) = times(&[up_first, up_last], &known);
