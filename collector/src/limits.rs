@@ -81,6 +81,9 @@ pub const DRAIN_SILENCE_MS: u64 = 250;
 pub const SESSIONS: usize = 16_384;
 /// Sessions given up at once when there are too many: those without templates first, then those idle longest.
 pub const SESSIONS_PER_EVICTION: usize = 1_024;
+
+/// sFlow sub-agents whose datagram numbers are followed.
+pub const SFLOW_AGENTS: usize = 16_384;
 /// A UDP session that is silent for this long ends.
 pub const SESSION_IDLE_S: i64 = 12 * 3_600;
 /// Accounts of exporters (address, domain, protocol); what comes beyond goes to one common account.

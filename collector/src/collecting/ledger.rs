@@ -97,6 +97,10 @@ pub struct Account {
     pub options_records: u64,
     /// Rows made of flow records.
     pub rows: u64,
+    /// sFlow counter samples, which are no flows and are not stored.
+    pub counter_samples: u64,
+    /// sFlow samples of formats that are not read.
+    pub unknown_samples: u64,
     /// Template Records accepted, repetitions included.
     pub templates: u64,
     /// Sequence numbers.
@@ -131,6 +135,7 @@ impl Account {
             ("unsupported_version", self.unsupported_version),
             ("too_many_sessions", self.too_many_sessions),
             ("internal_fault", self.internal_faults),
+            ("unknown_sample", self.unknown_samples),
         ];
         self.errors
             .iter()
@@ -150,6 +155,8 @@ impl Account {
         self.records += other.records;
         self.options_records += other.options_records;
         self.rows += other.rows;
+        self.counter_samples += other.counter_samples;
+        self.unknown_samples += other.unknown_samples;
         self.templates += other.templates;
         self.sequence.add(&other.sequence);
         self.sets_waited += other.sets_waited;

@@ -58,6 +58,11 @@ impl InterfaceNames {
             return;
         };
         let Some(name) = name.or(description) else { return };
+        self.set(exporter, domain, index, &name);
+    }
+
+    /// Gives an interface its name.
+    pub fn set(&mut self, exporter: IpAddr, domain: u32, index: u32, name: &str) {
         let key = (exporter, domain, index);
         if self.names.get(&key).is_some_and(|known| **known == *name) {
             return;

@@ -15,7 +15,7 @@ use super::handling::Handling;
 use super::ledger::{Account, AccountKey, Ledger, Totals};
 use super::options::InterfaceNames;
 use super::session::{Session, SessionKey, SessionScope};
-use super::sflow::{self, SflowHandling};
+use super::sflow::{self, SflowAgents, SflowHandling};
 use crate::io::input::{Protocol, protocol_of};
 use crate::io::listener::Transport;
 use crate::limits::{SESSION_IDLE_S, SESSIONS, SESSIONS_PER_EVICTION};
@@ -73,6 +73,7 @@ pub struct CollectingProcess {
     pub(super) sessions: HashMap<SessionScope, Session>,
     ledger: Ledger,
     names: InterfaceNames,
+    agents: SflowAgents,
     counters: ProcessCounters,
 }
 
@@ -85,6 +86,7 @@ impl CollectingProcess {
             sessions: HashMap::new(),
             ledger: Ledger::default(),
             names: InterfaceNames::default(),
+            agents: SflowAgents::default(),
             counters: ProcessCounters::default(),
         }
     }
@@ -141,6 +143,7 @@ impl CollectingProcess {
             now_ns,
             address,
             account: self.ledger.account(of, now_ns),
+            agents: &mut self.agents,
             names: &mut self.names,
             counters: &mut self.counters.normalizing,
             rows,

@@ -136,7 +136,7 @@ impl Row {
     }
 
     /// Brings cells into the order of columns, which the store takes quicker; later ones of a column go.
-    pub(super) fn sort(&mut self) {
+    pub(crate) fn sort(&mut self) {
         self.buffers.cells.sort_by_key(|(column, _)| *column);
         self.buffers.cells.dedup_by_key(|(column, _)| *column);
     }
