@@ -1,13 +1,16 @@
 //! Gives protocols the payload of flows, in order, and keeps what they find until the flow's records are made.
 
+use flowgauge_templates::packet::Arp;
+
+use super::arp;
 use super::counters::ApplicationCounters;
-use super::memory::{Memory, Region};
+use super::memory::Memory;
 use super::place::{ApplicationPlace, Standing};
-use super::protocol::{Carrier, Conversation, Fault, Input, Progress, Protocol, Verdict};
+use super::protocol::{Carrier, Input, Verdict};
+use super::reading::{Known, NO_KNOWN, Reading, Turn};
 use super::record::ApplicationRecord;
 use super::registry::{PROTOCOLS, ProtocolSet};
 use super::slab::Slab;
-use super::stream::{Arrival, Stream};
 use super::values::Values;
 use crate::limits;
 use crate::metering::records::{Place, Records};
@@ -55,59 +58,18 @@ pub struct Payload<'a> {
     pub now_ns: i64,
 }
 
-/// A protocol that is not known yet.
-const UNDECIDED: u8 = u8::MAX;
-const NO_KNOWN: u32 = u32::MAX;
-
-/// A flow that is being read.
-#[derive(Clone, Copy, Debug)]
-struct Reading {
-    streams: [Stream; 2],
-    known: u32,
-    notes: Region,
-    notes_octets: u16,
-    protocol: u8,
-}
-
-impl Default for Reading {
-    fn default() -> Reading {
-        Reading {
-            streams: Default::default(),
-            known: NO_KNOWN,
-            notes: Region::NONE,
-            notes_octets: 0,
-            protocol: UNDECIDED,
-        }
-    }
-}
-
-/// What is known of a flow.
-#[derive(Clone, Copy, Debug, Default)]
-struct Known {
-    present: u32,
-    octets: Region,
-    length: u16,
-    protocol: u8,
-}
-
 /// Recognises and reads the applications of all flows.
 #[derive(Debug)]
 pub struct Applications {
     config: ApplicationConfig,
     /// Which protocols can begin with an octet, by carrier.
     candidates: Box<[[u32; 256]; Carrier::COUNT]>,
-    readings: Slab<Reading>,
-    known: Slab<Known>,
-    memory: Memory,
-    values: Values,
-    notes: Vec<u8>,
-    counters: ApplicationCounters,
-}
-
-/// What came of giving a protocol octets.
-struct Outcome {
-    consumed: usize,
-    progress: Progress,
+    pub(super) readings: Slab<Reading>,
+    pub(super) known: Slab<Known>,
+    pub(super) memory: Memory,
+    pub(super) values: Values,
+    pub(super) notes: Vec<u8>,
+    pub(super) counters: ApplicationCounters,
 }
 
 impl Applications {
@@ -145,9 +107,25 @@ impl Applications {
         }
         match place.standing() {
             Standing::Nothing => self.meet(place, payload),
-            Standing::Reading(at) => self.go_on(place, at, payload),
+            Standing::Reading(at) => self.go_on(&mut Turn { place, at, payload }),
             Standing::Known(_) => {}
         }
+    }
+
+    /// Looks at an ARP message of the flow at `place`.
+    pub fn inspect_arp(&mut self, place: &mut ApplicationPlace, message: &Arp, direction: usize, now_ns: i64) {
+        let octets = arp::message(message);
+        let payload = Payload {
+            bytes: &octets,
+            octets: octets.len() as u32,
+            direction,
+            sequence: None,
+            first_sequence: None,
+            ports: [0; 2],
+            carrier: Carrier::Arp,
+            now_ns,
+        };
+        self.inspect(place, &payload);
     }
 
     /// Adds what is known of the flow at `place` to a batch. It is said in each of the flow's records, as those who read
@@ -213,7 +191,7 @@ impl Applications {
         let overtook = ahead > 0 && (ahead as usize) < limits::UNDECIDED_OCTETS && place.is_new();
         let verdict = match overtook {
             true => Recognised::More,
-            false => self.recognise(&input_of(payload, payload.bytes)),
+            false => self.recognise(&payload.input(payload.bytes)),
         };
         match verdict {
             Recognised::No => self.count_unrecognised(place, payload.direction),
@@ -222,22 +200,23 @@ impl Applications {
                 if let Some(at) = self.begin_reading(place) {
                     let first = payload.first_sequence.filter(|_| overtook);
                     self.start(at, payload.direction, first);
-                    self.go_on(place, at, payload);
+                    self.go_on(&mut Turn { place, at, payload });
                 }
             }
             Recognised::Yes(protocol) => {
                 if let Some(at) = self.begin_reading(place) {
-                    if self.decide(at, protocol) {
-                        self.go_on(place, at, payload);
-                    } else {
-                        self.drop_reading(place, at);
+                    let decided = self.decide(at, protocol);
+                    let mut turn = Turn { place, at, payload };
+                    match decided {
+                        true => self.go_on(&mut turn),
+                        false => self.drop_reading(&mut turn),
                     }
                 }
             }
         }
     }
 
-    fn recognise(&self, input: &Input<'_>) -> Recognised {
+    pub(super) fn recognise(&self, input: &Input<'_>) -> Recognised {
         let Some(first) = input.octets.first() else {
             return Recognised::No;
         };
@@ -255,7 +234,7 @@ impl Applications {
         verdict
     }
 
-    fn count_unrecognised(&mut self, place: &mut ApplicationPlace, direction: usize) {
+    pub(super) fn count_unrecognised(&mut self, place: &mut ApplicationPlace, direction: usize) {
         self.counters.packets_unrecognised += 1;
         place.count_unrecognised(direction, limits::RECOGNITION_PACKETS);
     }
@@ -286,7 +265,7 @@ impl Applications {
     }
 
     /// Makes the record of a flow whose protocol is now known; false when there is no room for it.
-    fn decide(&mut self, at: u32, protocol: u8) -> bool {
+    pub(super) fn decide(&mut self, at: u32, protocol: u8) -> bool {
         let Some(about) = PROTOCOLS.get(usize::from(protocol)).map(|protocol| protocol.about()) else {
             return false;
         };
@@ -298,7 +277,7 @@ impl Applications {
             protocol,
             ..Known::default()
         };
-        if !keep(&mut known, &self.values, &mut self.memory) {
+        if !known.keep(&self.values, &mut self.memory) {
             self.counters.memory_exhausted += 1;
             return false;
         }
@@ -311,389 +290,12 @@ impl Applications {
         reading.protocol = protocol;
         true
     }
-
-    /// A further packet of a flow that is being read, or the first one.
-    fn go_on(&mut self, place: &mut ApplicationPlace, at: u32, payload: &Payload<'_>) {
-        match (payload.carrier, payload.sequence) {
-            (Carrier::Tcp, Some(sequence)) => self.segment(place, at, payload, sequence),
-            _ => self.datagram(place, at, payload),
-        }
-    }
-
-    fn segment(&mut self, place: &mut ApplicationPlace, at: u32, payload: &Payload<'_>, sequence: u32) {
-        let Some(reading) = self.readings.get_mut(at) else {
-            return;
-        };
-        let direction = payload.direction & 1;
-        let protocol = PROTOCOLS.get(usize::from(reading.protocol)).copied();
-        let most = protocol.map_or(limits::UNDECIDED_OCTETS, |protocol| {
-            usize::from(protocol.about().hold_octets)
-        });
-        let stream = &mut reading.streams[direction];
-        if !stream.has_started()
-            && stream.tries == 0
-            && let Some(first) = payload.first_sequence
-            && (sequence.wrapping_sub(first) as usize) < most
-        {
-            stream.start(first);
-        }
-        let cut = payload.octets as usize > payload.bytes.len();
-        match stream.arrive(sequence, payload.bytes, most, &mut self.memory) {
-            Arrival::Old => {}
-            Arrival::Next(from) => {
-                let octets = payload.bytes.get(from..).unwrap_or_default();
-                self.read_stream(place, at, payload, Some(octets), cut);
-            }
-            Arrival::Held => self.read_stream(place, at, payload, None, cut),
-            Arrival::TooFar => self.fail(place, at, direction, Fault::Gap),
-            Arrival::NoMemory => {
-                self.counters.memory_exhausted += 1;
-                self.close(place, at, direction);
-            }
-        }
-    }
-
-    /// Gives the protocol what is there of a direction, from the packet itself where that is all.
-    fn read_stream(
-        &mut self,
-        place: &mut ApplicationPlace,
-        at: u32,
-        payload: &Payload<'_>,
-        octets: Option<&[u8]>,
-        cut: bool,
-    ) {
-        let Some(mut reading) = self.readings.get(at).copied() else {
-            return;
-        };
-        let direction = payload.direction & 1;
-        if reading.protocol == UNDECIDED {
-            let ready = octets.unwrap_or_else(|| reading.streams[direction].ready(&self.memory));
-            if ready.is_empty() {
-                return;
-            }
-            let mut input = input_of(payload, ready);
-            input.end = cut;
-            match self.recognise(&input) {
-                Recognised::Yes(protocol) => {
-                    if !self.decide(at, protocol) {
-                        return self.drop_reading(place, at);
-                    }
-                    let Some(decided) = self.readings.get(at).copied() else {
-                        return;
-                    };
-                    reading = decided;
-                }
-                Recognised::More => {
-                    return match octets {
-                        Some(octets) => self.hold_rest(place, at, direction, 0, octets, limits::UNDECIDED_OCTETS),
-                        None => {}
-                    };
-                }
-                Recognised::No => {
-                    self.drop_reading(place, at);
-                    return self.count_unrecognised(place, direction);
-                }
-            }
-        }
-        let Some(protocol) = PROTOCOLS.get(usize::from(reading.protocol)).copied() else {
-            return;
-        };
-        let most = usize::from(protocol.about().hold_octets);
-        // What is held is read where it lies; the scratch of values and notes lies elsewhere.
-        let mut values = std::mem::take(&mut self.values);
-        let mut notes = std::mem::take(&mut self.notes);
-        self.load(&reading, protocol, &mut values, &mut notes);
-        let ready = octets.unwrap_or_else(|| reading.streams[direction].ready(&self.memory));
-        let mut input = input_of(payload, ready);
-        input.end = cut;
-        let length = ready.len();
-        let outcome = feed(
-            protocol,
-            input,
-            &mut reading.streams[direction].stage,
-            &mut values,
-            &mut notes,
-        );
-        if let Some(stored) = self.readings.get_mut(at) {
-            stored.streams[direction].stage = reading.streams[direction].stage;
-        }
-        let stored = self.store(at, &mut values, &notes, most);
-        self.values = values;
-        self.notes = notes;
-        if !stored {
-            return self.close(place, at, direction);
-        }
-        self.settle(place, at, direction, outcome, octets, length, cut, most);
-    }
-
-    /// Does what a protocol's progress says to one direction of a stream.
-    #[allow(clippy::too_many_arguments)] // one step, parted from the one before it by what is borrowed
-    fn settle(
-        &mut self,
-        place: &mut ApplicationPlace,
-        at: u32,
-        direction: usize,
-        outcome: Outcome,
-        octets: Option<&[u8]>,
-        length: usize,
-        cut: bool,
-        most: usize,
-    ) {
-        match outcome.progress {
-            Progress::Done => self.close(place, at, direction),
-            Progress::Finished => self.finish(place, at),
-            Progress::Fault(fault) => self.fail(place, at, direction, fault),
-            Progress::Skip => self.skip(place, at, direction),
-            Progress::More | Progress::Next(_) => {
-                let Some(reading) = self.readings.get_mut(at) else {
-                    return;
-                };
-                reading.streams[direction].consume(outcome.consumed, &mut self.memory);
-                let left = length.saturating_sub(outcome.consumed);
-                if cut {
-                    self.fail(place, at, direction, Fault::Cut);
-                } else if left >= most {
-                    self.fail(place, at, direction, Fault::TooLong);
-                } else if let Some(rest) = octets.and_then(|octets| octets.get(outcome.consumed..)) {
-                    self.hold_rest(place, at, direction, 0, rest, most);
-                }
-            }
-        }
-    }
-
-    fn hold_rest(
-        &mut self,
-        place: &mut ApplicationPlace,
-        at: u32,
-        direction: usize,
-        start: usize,
-        rest: &[u8],
-        most: usize,
-    ) {
-        let Some(reading) = self.readings.get_mut(at) else {
-            return;
-        };
-        if rest.is_empty() {
-            return;
-        }
-        match reading.streams[direction].hold(start, rest, most, &mut self.memory) {
-            Arrival::NoMemory => {
-                self.counters.memory_exhausted += 1;
-                self.close(place, at, direction);
-            }
-            Arrival::TooFar => self.fail(place, at, direction, Fault::TooLong),
-            _ => {}
-        }
-    }
-
-    fn datagram(&mut self, place: &mut ApplicationPlace, at: u32, payload: &Payload<'_>) {
-        let direction = payload.direction & 1;
-        let Some(mut reading) = self.readings.get(at).copied() else {
-            return;
-        };
-        let Some(protocol) = PROTOCOLS.get(usize::from(reading.protocol)).copied() else {
-            return self.drop_reading(place, at);
-        };
-        let mut values = std::mem::take(&mut self.values);
-        let mut notes = std::mem::take(&mut self.notes);
-        self.load(&reading, protocol, &mut values, &mut notes);
-        let input = input_of(payload, payload.bytes);
-        let mut conversation = Conversation {
-            stage: &mut reading.streams[direction].stage,
-            notes: &mut notes,
-            values: &mut values,
-        };
-        let progress = protocol.read(&input, &mut conversation);
-        let mut tries = 0;
-        if let Some(stored) = self.readings.get_mut(at) {
-            let stream = &mut stored.streams[direction];
-            stream.stage = reading.streams[direction].stage;
-            stream.tries = stream.tries.saturating_add(1);
-            tries = stream.tries;
-        }
-        let stored = self.store(at, &mut values, &notes, usize::from(protocol.about().hold_octets));
-        self.values = values;
-        self.notes = notes;
-        match progress {
-            _ if !stored => self.close(place, at, direction),
-            Progress::Finished => self.finish(place, at),
-            Progress::Done => self.close(place, at, direction),
-            Progress::Fault(fault) => self.fail(place, at, direction, fault),
-            Progress::Next(_) | Progress::More | Progress::Skip => {
-                if tries >= limits::APPLICATION_DATAGRAMS {
-                    self.close(place, at, direction);
-                }
-            }
-        }
-    }
-
-    fn load(&self, reading: &Reading, protocol: &dyn Protocol, values: &mut Values, notes: &mut Vec<u8>) {
-        let known = self.known.get(reading.known).copied().unwrap_or_default();
-        let octets = self.memory.octets(known.octets).get(..usize::from(known.length));
-        values.load(protocol.about().fields, known.present, octets.unwrap_or_default());
-        notes.clear();
-        let kept = self.memory.octets(reading.notes);
-        notes.extend_from_slice(kept.get(..usize::from(reading.notes_octets)).unwrap_or_default());
-    }
-
-    /// Keeps what a protocol set; false when there was no room.
-    fn store(&mut self, at: u32, values: &mut Values, notes: &[u8], most: usize) -> bool {
-        self.counters.texts_cut += values.take_cut();
-        let Some(reading) = self.readings.get_mut(at) else {
-            return false;
-        };
-        let mut stored = true;
-        if values.changed()
-            && let Some(known) = self.known.get_mut(reading.known)
-        {
-            stored = keep(known, values, &mut self.memory);
-        }
-        if notes.len() > most {
-            let protocol = usize::from(reading.protocol);
-            if let Some(faults) = self.counters.faults.get_mut(protocol) {
-                faults[Fault::TooLong as usize] += 1;
-            }
-            return false;
-        }
-        if stored && (!notes.is_empty() || reading.notes_octets > 0) {
-            stored = self.memory.store(&mut reading.notes, notes);
-            if stored {
-                reading.notes_octets = notes.len() as u16;
-            }
-        }
-        self.counters.memory_exhausted += u64::from(!stored);
-        stored
-    }
-
-    /// The direction does not begin with anything known: the next packet may.
-    fn skip(&mut self, place: &mut ApplicationPlace, at: u32, direction: usize) {
-        let Some(reading) = self.readings.get_mut(at) else {
-            return;
-        };
-        let stream = &mut reading.streams[direction];
-        stream.tries = stream.tries.saturating_add(1);
-        if u32::from(stream.tries) >= limits::RECOGNITION_PACKETS {
-            return self.fail(place, at, direction, Fault::Malformed);
-        }
-        stream.restart(&mut self.memory);
-    }
-
-    fn fail(&mut self, place: &mut ApplicationPlace, at: u32, direction: usize, fault: Fault) {
-        let protocol = self.readings.get(at).map_or(UNDECIDED, |reading| reading.protocol);
-        if let Some(faults) = self.counters.faults.get_mut(usize::from(protocol)) {
-            faults[fault as usize] += 1;
-        }
-        self.close(place, at, direction);
-    }
-
-    fn close(&mut self, place: &mut ApplicationPlace, at: u32, direction: usize) {
-        if let Some(reading) = self.readings.get_mut(at) {
-            reading.streams[direction].release(&mut self.memory);
-            if reading.protocol == UNDECIDED {
-                self.drop_reading(place, at);
-                return;
-            }
-        }
-        if place.close(direction) {
-            self.finish(place, at);
-        }
-    }
-
-    /// Nothing more is read of a flow whose protocol is known.
-    fn finish(&mut self, place: &mut ApplicationPlace, at: u32) {
-        match self.end_reading(at) {
-            NO_KNOWN => place.give_up(),
-            known => place.set_known(known),
-        }
-    }
-
-    /// Nothing is read of a flow any more, and nothing is known.
-    fn drop_reading(&mut self, place: &mut ApplicationPlace, at: u32) {
-        let known = self.end_reading(at);
-        self.forget(known);
-        place.give_up();
-    }
-
-    fn end_reading(&mut self, at: u32) -> u32 {
-        let reading = self.readings.remove(at);
-        for mut stream in reading.streams {
-            stream.release(&mut self.memory);
-        }
-        self.memory.free(reading.notes);
-        reading.known
-    }
-
-    fn forget(&mut self, known: u32) {
-        if known != NO_KNOWN {
-            let known = self.known.remove(known);
-            self.memory.free(known.octets);
-        }
-    }
 }
 
 /// What all protocols together say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Recognised {
+pub(super) enum Recognised {
     Yes(u8),
     More,
     No,
-}
-
-fn input_of<'a>(payload: &Payload<'_>, octets: &'a [u8]) -> Input<'a> {
-    Input {
-        octets,
-        end: payload.octets as usize > payload.bytes.len() || payload.carrier != Carrier::Tcp,
-        direction: payload.direction & 1,
-        ports: payload.ports,
-        carrier: payload.carrier,
-        now_ns: payload.now_ns,
-    }
-}
-
-/// Gives a protocol octets until it wants more than there are.
-fn feed(
-    protocol: &dyn Protocol,
-    mut input: Input<'_>,
-    stage: &mut u16,
-    values: &mut Values,
-    notes: &mut Vec<u8>,
-) -> Outcome {
-    let mut consumed = 0;
-    loop {
-        if input.octets.is_empty() {
-            return Outcome {
-                consumed,
-                progress: Progress::More,
-            };
-        }
-        let mut conversation = Conversation { stage, notes, values };
-        match protocol.read(&input, &mut conversation) {
-            Progress::Next(octets) if octets > 0 => {
-                let octets = octets.min(input.octets.len());
-                consumed += octets;
-                input.octets = input.octets.get(octets..).unwrap_or_default();
-            }
-            Progress::Next(_) => {
-                return Outcome {
-                    consumed,
-                    progress: Progress::More,
-                };
-            }
-            progress => return Outcome { consumed, progress },
-        }
-    }
-}
-
-/// Keeps values; false, with what was known before, when there is no room.
-fn keep(known: &mut Known, values: &Values, memory: &mut Memory) -> bool {
-    let octets = values.octets();
-    let Ok(length) = u16::try_from(octets.len()) else {
-        return false;
-    };
-    if !memory.store(&mut known.octets, octets) {
-        return false;
-    }
-    known.present = values.present();
-    known.length = length;
-    true
 }

@@ -5,17 +5,23 @@
 //! recognises stops costing after its first packets with payload. See `docs/guides/add-an-application.md`.
 
 mod applications;
+mod arp;
 mod counters;
+mod dhcp;
 mod http;
 mod memory;
 mod place;
 mod protocol;
+pub mod quic;
+mod reading;
 pub mod record;
 mod registry;
 mod slab;
+mod smtp;
 mod ssh;
 mod stream;
 mod text;
+pub mod tls;
 mod values;
 
 pub use applications::{ApplicationConfig, Applications, Payload};

@@ -144,6 +144,13 @@ impl FirstOctets {
         FirstOctets(set)
     }
 
+    /// These and one more.
+    #[must_use]
+    pub const fn with(mut self, octet: u8) -> FirstOctets {
+        self.0[(octet >> 6) as usize] |= 1 << (octet & 63);
+        self
+    }
+
     /// Whether the set has this octet.
     pub const fn has(&self, octet: u8) -> bool {
         self.0[(octet >> 6) as usize] >> (octet & 63) & 1 != 0
@@ -209,11 +216,13 @@ pub enum Fault {
     Gap,
     /// It is longer than may be held.
     TooLong,
+    /// It is sealed with keys that do not follow from what was seen.
+    Sealed,
 }
 
 impl Fault {
     /// How many there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 6;
 
     /// Every fault, in the order of its number.
     pub const ALL: [Fault; Fault::COUNT] = [
@@ -222,6 +231,7 @@ impl Fault {
         Fault::Cut,
         Fault::Gap,
         Fault::TooLong,
+        Fault::Sealed,
     ];
 
     /// The metric label.
@@ -232,6 +242,7 @@ impl Fault {
             Fault::Cut => "cut",
             Fault::Gap => "gap",
             Fault::TooLong => "too_long",
+            Fault::Sealed => "sealed",
         }
     }
 }

@@ -3,12 +3,19 @@
 use flowgauge_templates::ipfix::FieldSpecifier;
 
 use super::protocol::{Field, Protocol};
-use super::{http, ssh};
+use super::{arp, dhcp, http, quic, smtp, ssh, tls};
 
 /// Every protocol. A record names one by its place here, within one run.
 pub static PROTOCOLS: &[&dyn Protocol] = &[
-    &http::Http, //
+    &http::Http,
     &ssh::Ssh,
+    &smtp::Smtp,
+    &dhcp::Dhcp,
+    &dhcp::Dhcpv6,
+    &arp::Arp,
+    &tls::Tls,
+    &tls::Dtls,
+    &quic::Quic,
 ];
 
 /// More than [`PROTOCOLS`] ever has: they are the bits of a set.

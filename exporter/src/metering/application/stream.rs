@@ -47,10 +47,6 @@ impl Stream {
         }
     }
 
-    pub fn has_started(&self) -> bool {
-        self.started
-    }
-
     /// Forgets where it is: the next segment begins it again.
     pub fn restart(&mut self, memory: &mut Memory) {
         self.release(memory);

@@ -110,6 +110,25 @@ impl Values {
         }
     }
 
+    /// Takes a value out, so that another one can be set in its place.
+    pub fn clear(&mut self, element: ElementId) {
+        let Some((at, kind)) = self.field(element).filter(|_| self.has(element)) else {
+            return;
+        };
+        let start = self.offset(at);
+        let end = self.offset(at + 1);
+        match kind {
+            Kind::Text(_) => {
+                self.octets.splice(start..end, [0]);
+            }
+            Kind::Fixed(_) => {
+                self.octets.drain(start..end);
+                self.present &= !(1 << at);
+            }
+        }
+        self.changed = true;
+    }
+
     /// Whether a value is set.
     pub fn has(&self, element: ElementId) -> bool {
         match self.field(element) {
@@ -171,6 +190,22 @@ mod tests {
         assert_eq!(values.octets(), b"\x04http\x01\x94\x01h\x07\x02ua");
         assert!(values.has(ids::HTTP_REQUEST_HOST) && !values.has(ids::ARP_OPERATION));
         assert_eq!(values.take_cut(), 0);
+    }
+
+    #[test]
+    fn a_value_taken_out_makes_room_for_another() {
+        let mut values = Values::default();
+        values.begin(FIELDS);
+        values.set_number(ids::HTTP_STATUS_CODE, 200);
+        values.set_text(ids::HTTP_REQUEST_HOST, &[b'h'; 300]);
+        values.set_text(ids::HTTP_USER_AGENT, b"ua");
+        values.clear(ids::HTTP_REQUEST_HOST);
+        values.clear(ids::HTTP_STATUS_CODE);
+        values.clear(ids::DHCP_MESSAGE_TYPE);
+        assert_eq!((values.present(), values.octets()), (0b10101, &b"\0\0\x02ua"[..]));
+        values.set_number(ids::HTTP_STATUS_CODE, 404);
+        values.set_text(ids::HTTP_REQUEST_HOST, b"x");
+        assert_eq!(values.octets(), b"\0\x01\x94\x01x\x02ua");
     }
 
     /// RFC 7011 section 7: 255 and more octets have their length in three.
