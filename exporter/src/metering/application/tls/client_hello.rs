@@ -47,6 +47,18 @@ pub fn parse(message: &[u8]) -> Result<ClientHello<'_>, Fault> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_body(body: &[u8], dtls: bool) -> Result<ClientHello<'_>, Fault> {
+    read(body, dtls, true)
+}
+
+/// Reads the beginning of a message that was captured in part: what of its extensions is whole.
+///
+/// # Errors
+/// As [`parse`], when not even the cipher suites are there.
+pub fn parse_part(body: &[u8]) -> Result<ClientHello<'_>, Fault> {
+    read(body, false, false)
+}
+
+fn read(body: &[u8], dtls: bool, whole: bool) -> Result<ClientHello<'_>, Fault> {
     let mut octets = Octets::new(body);
     let legacy_version = octets.u16()?;
     let _random: &[u8; 32] = octets.array()?;
@@ -58,7 +70,10 @@ pub fn parse_body(body: &[u8], dtls: bool) -> Result<ClientHello<'_>, Fault> {
     if cipher_suites.len() % 2 != 0 {
         return Err(Fault::Malformed);
     }
-    let _compression = octets.vector8()?;
+    let compression = octets.vector8();
+    if whole {
+        compression?;
+    }
     let mut hello = ClientHello {
         legacy_version,
         cipher_suites,
@@ -66,12 +81,18 @@ pub fn parse_body(body: &[u8], dtls: bool) -> Result<ClientHello<'_>, Fault> {
     };
     // RFC 5246: "The presence of extensions can be detected by determining whether there are bytes following".
     if !octets.is_empty() {
-        hello.extensions = Octets::only_vector16(octets.rest())?;
+        hello.extensions = match whole {
+            true => Octets::only_vector16(octets.rest())?,
+            false => octets.rest().get(2..).unwrap_or_default(),
+        };
     }
     let mut extensions = Octets::new(hello.extensions);
     while !extensions.is_empty() {
-        let kind = extensions.u16()?;
-        let data = extensions.vector16()?;
+        let (kind, data) = match extensions.u16().and_then(|kind| Ok((kind, extensions.vector16()?))) {
+            Ok(extension) => extension,
+            Err(fault) if whole => return Err(fault),
+            Err(_) => break,
+        };
         if let Err(fault) = hello.take_extension(kind, data) {
             hello.fault.get_or_insert(fault);
         }

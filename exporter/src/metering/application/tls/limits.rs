@@ -15,3 +15,6 @@ pub const MAX_SERVER_NAME_OCTETS: usize = 255;
 
 /// Octets of the list of application protocols, as text; names that do not fit are left out from the end.
 pub const MAX_PROTOCOLS_OCTETS: usize = 255;
+
+/// Parts with gaps between them that a message is gathered from. Chrome sends its ClientHello over QUIC in up to 14.
+pub const MAX_PARTS: usize = 32;
