@@ -5,19 +5,100 @@
 
 use flowgauge_templates::packet::{Tcp, TcpFlags};
 
-/// What a biflow remembers of its connection. Index 0 is forward, 1 reverse.
+use super::options;
+
+/// What a biflow remembers of its connection, in one cache line. Index 0 is forward, 1 reverse.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpConnection {
-    syn_ns: i64,
-    syn_ack_ns: i64,
+    syn: Repeated,
+    syn_ack: Repeated,
     initial_sequence: [u32; 2],
     /// The sequence number behind the FIN: acknowledging it acknowledges the FIN.
     fin_end: [u32; 2],
-    rtt_us: [Option<u32>; 2],
+    /// [`NO_RTT`] for none.
+    rtt_us: RttPair,
+    maximum_segment_octets: [u16; 2],
+    /// Four bits a direction.
+    window_scale: Nibbles,
+    /// SYNs and SYN-ACKs of each direction since the last record.
+    syns_unreported: Nibbles,
     syns: u8,
-    syn_acks: u8,
-    /// Which direction sent the SYN.
-    client: u8,
+    marks: u8,
+}
+
+const _: () = assert!(size_of::<TcpConnection>() == 64, "the flow table gives it one cache line");
+
+/// µs; the largest number stands for none.
+#[derive(Clone, Copy, Debug)]
+struct RttPair([u32; 2]);
+
+const NO_RTT: u32 = u32::MAX;
+
+impl Default for RttPair {
+    fn default() -> RttPair {
+        RttPair([NO_RTT; 2])
+    }
+}
+
+/// Two small numbers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Nibbles(u8);
+
+impl Nibbles {
+    fn at(self, which: usize) -> u8 {
+        self.0 >> (4 * (which & 1)) & 15
+    }
+
+    /// Sets one of them, to 15 if it is larger.
+    fn set(&mut self, which: usize, value: u8) {
+        let shift = 4 * (which & 1);
+        self.0 = self.0 & !(15 << shift) | value.min(15) << shift;
+    }
+}
+
+/// A SYN or SYN-ACK, which may be sent again: its first and latest instance, for TSecr to tell which one was answered.
+#[derive(Clone, Copy, Debug, Default)]
+struct Repeated {
+    latest_ns: i64,
+    /// From the first instance to the latest, in units of [`SPAN_NS`].
+    span: u32,
+    /// Low halves of the TSvals; a lucky match of the wrong one costs one in 65536 of such handshakes.
+    timestamp: [u16; 2],
+}
+
+const SPAN_NS: i64 = 64;
+
+impl Repeated {
+    fn first(timestamp: u32, time_ns: i64) -> Repeated {
+        Repeated {
+            latest_ns: time_ns,
+            span: 0,
+            timestamp: [timestamp as u16; 2],
+        }
+    }
+
+    fn again(&mut self, timestamp: u32, time_ns: i64) {
+        let passed = time_ns.saturating_sub(self.latest_ns).max(0) / SPAN_NS;
+        self.span = self.span.saturating_add(u32::try_from(passed).unwrap_or(u32::MAX));
+        self.latest_ns = time_ns;
+        self.timestamp[1] = timestamp as u16;
+    }
+
+    fn span_ns(&self) -> i64 {
+        i64::from(self.span) * SPAN_NS
+    }
+
+    /// When the instance was sent that an answer with this TSecr answers; none when that cannot be told (Karn's rule).
+    fn answered_by(&self, echo: u32, once: bool) -> Option<i64> {
+        let [first, latest] = self.timestamp;
+        match echo as u16 {
+            _ if once => Some(self.latest_ns),
+            _ if echo == 0 || first == latest => None,
+            echo if echo == latest => Some(self.latest_ns),
+            echo if echo == first => self.latest_ns.checked_sub(self.span_ns()),
+            _ => None,
+        }
+    }
 }
 
 /// What the next packets of a connection must be looked at for; kept with the counters, as every packet asks.
@@ -74,6 +155,9 @@ impl TcpConnection {
         time_ns: i64,
     ) -> bool {
         let flags = tcp.flags;
+        if flags.any(TcpFlags::RST) && direction != self.client() {
+            self.mark(TcpConnection::ANSWERED, true);
+        }
         if flags.any(TcpFlags::SYN) {
             self.follow_syn(state, tcp, direction, time_ns);
         } else if state.has(TcpState::HANDSHAKE) && !flags.any(TcpFlags::RST) {
@@ -99,48 +183,130 @@ impl TcpConnection {
         ends
     }
 
+    const BEGUN: [u8; 2] = [1, 2];
+    /// The direction of the client is 1.
+    const CLIENT: u8 = 4;
+    /// Something other than silence met the SYN.
+    const ANSWERED: u8 = 8;
+    const SYN_ACK: u8 = 16;
+    const SYN_ACK_AGAIN: u8 = 32;
+
+    fn is_marked(&self, mark: u8) -> bool {
+        self.marks & mark != 0
+    }
+
+    fn mark(&mut self, mark: u8, on: bool) {
+        self.marks = if on { self.marks | mark } else { self.marks & !mark };
+    }
+
     fn follow_syn(&mut self, state: &mut TcpState, tcp: &Tcp<'_>, direction: usize, time_ns: i64) {
         state.0 |= TcpState::SYN[direction];
+        let said = options::syn(tcp.options);
+        let begun = TcpConnection::BEGUN[direction];
+        let another = !self.is_marked(begun) || self.initial_sequence[direction] != tcp.sequence;
+        self.mark(begun, true);
         self.initial_sequence[direction] = tcp.sequence;
+        self.maximum_segment_octets[direction] = said.maximum_segment_octets;
+        self.window_scale.set(direction, said.window_scale.unwrap_or(0));
+        self.syns_unreported
+            .set(direction, self.syns_unreported.at(direction) + 1);
         if tcp.flags.any(TcpFlags::ACK) {
-            self.syn_acks = self.syn_acks.saturating_add(1);
-            self.syn_ack_ns = time_ns;
-            self.client = 1 - direction as u8;
+            self.follow_syn_ack(tcp, &said, direction, another, time_ns);
             state.0 |= TcpState::HANDSHAKE;
-            let answers = tcp.acknowledgment == self.initial_sequence[1 - direction].wrapping_add(1);
-            self.rtt_us[0] = if self.syns == 1 && self.syn_acks == 1 && answers {
-                microseconds(self.syn_ns, time_ns)
-            } else {
-                None
-            };
+        } else if another {
+            self.syns = 1;
+            self.syn = Repeated::first(said.timestamp, time_ns);
+            self.mark(TcpConnection::ANSWERED | TcpConnection::SYN_ACK | TcpConnection::SYN_ACK_AGAIN, false);
+            self.mark(TcpConnection::CLIENT, direction == 1);
         } else {
             self.syns = self.syns.saturating_add(1);
-            self.syn_ns = time_ns;
-            self.client = direction as u8;
-            if self.syns > 1 {
-                self.rtt_us[0] = None;
+            self.syn.again(said.timestamp, time_ns);
+        }
+    }
+
+    fn follow_syn_ack(&mut self, tcp: &Tcp<'_>, said: &options::SynOptions, direction: usize, another: bool, time_ns: i64) {
+        let answers = tcp.acknowledgment == self.initial_sequence[1 - direction].wrapping_add(1);
+        if another || !self.is_marked(TcpConnection::SYN_ACK) {
+            self.mark(TcpConnection::SYN_ACK_AGAIN, false);
+            self.syn_ack = Repeated::first(said.timestamp, time_ns);
+            let sent = self.syn.answered_by(said.echo, self.syns == 1);
+            let sent = sent.filter(|_| answers && self.syns > 0);
+            self.rtt_us.0[0] = sent.and_then(|sent| microseconds(sent, time_ns)).unwrap_or(NO_RTT);
+        } else {
+            self.mark(TcpConnection::SYN_ACK_AGAIN, true);
+            self.syn_ack.again(said.timestamp, time_ns);
+            // Without timestamps neither answers a SYN for certain.
+            if said.echo == 0 {
+                self.rtt_us.0[0] = NO_RTT;
             }
         }
-        if self.syn_acks > 1 {
-            self.rtt_us[1] = None;
-        }
+        self.mark(TcpConnection::ANSWERED | TcpConnection::SYN_ACK, true);
+        self.mark(TcpConnection::CLIENT, direction == 0);
     }
 
     /// The first packet of the client behind the SYN-ACK completes the handshake.
     fn follow_handshake(&mut self, state: &mut TcpState, tcp: &Tcp<'_>, direction: usize, time_ns: i64) {
-        if direction != usize::from(self.client) || !tcp.flags.any(TcpFlags::ACK) {
+        if direction != self.client() || !tcp.flags.any(TcpFlags::ACK) {
             return;
         }
         state.0 &= !TcpState::HANDSHAKE;
-        let acknowledged = reaches(tcp.acknowledgment, self.initial_sequence[1 - direction].wrapping_add(1));
-        if acknowledged && self.syn_acks == 1 {
-            self.rtt_us[1] = microseconds(self.syn_ack_ns, time_ns);
+        if reaches(tcp.acknowledgment, self.initial_sequence[1 - direction].wrapping_add(1)) {
+            let echo = options::timestamps(tcp.options).map_or(0, |timestamps| timestamps.echo);
+            let once = !self.is_marked(TcpConnection::SYN_ACK_AGAIN);
+            let sent = self.syn_ack.answered_by(echo, once);
+            self.rtt_us.0[1] = sent.and_then(|sent| microseconds(sent, time_ns)).unwrap_or(NO_RTT);
         }
     }
 
     /// Server side, client side; each record shows what was measured since the one before it.
     pub fn take_rtt_us(&mut self) -> [Option<u32>; 2] {
-        std::mem::take(&mut self.rtt_us)
+        let measured = self.rtt_us();
+        self.rtt_us = RttPair::default();
+        measured
+    }
+
+    /// The same without taking them.
+    pub(super) fn rtt_us(&self) -> [Option<u32>; 2] {
+        self.rtt_us.0.map(|us| (us != NO_RTT).then_some(us))
+    }
+
+    /// Which direction the client sends; the first packet's when there was no SYN.
+    pub(super) fn client(&self) -> usize {
+        usize::from(self.is_marked(TcpConnection::CLIENT))
+    }
+
+    /// The sequence number of a direction's first octet; none when its SYN or SYN-ACK was not seen.
+    pub fn first_sequence(&self, state: TcpState, direction: usize) -> Option<u32> {
+        state
+            .has(TcpState::SYN[direction])
+            .then(|| self.initial_sequence[direction].wrapping_add(1))
+    }
+
+    /// The same for who does not know the state.
+    pub(super) fn beginning(&self, direction: usize) -> Option<u32> {
+        self.is_marked(TcpConnection::BEGUN[direction])
+            .then(|| self.initial_sequence[direction].wrapping_add(1))
+    }
+
+    /// Largest payload that a direction's sender takes; 0 when it did not say.
+    pub(super) fn maximum_segment_octets(&self, direction: usize) -> u32 {
+        u32::from(self.maximum_segment_octets[direction])
+    }
+
+    /// By how many bits the windows of each direction are scaled: not at all unless both offer it (RFC 7323 section 2.2).
+    pub(super) fn window_scale(&self, direction: usize) -> u8 {
+        self.window_scale.at(direction)
+    }
+
+    /// SYNs and SYN-ACKs of each direction since the last call.
+    pub(super) fn take_syns(&mut self) -> [u8; 2] {
+        let taken = std::mem::take(&mut self.syns_unreported);
+        [taken.at(0), taken.at(1)]
+    }
+
+    /// SYNs that nothing answered: how many, and for how long, ns.
+    pub(super) fn unanswered(&self) -> Option<(u8, i64)> {
+        (!self.is_marked(TcpConnection::ANSWERED) && self.syns > 0).then(|| (self.syns, self.syn.span_ns()))
     }
 }
 

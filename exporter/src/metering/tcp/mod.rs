@@ -1,8 +1,19 @@
 //! TCP behind the flow table: where a connection begins and ends, and how well its path carries it.
+//!
+//! A packet passes [`TcpConnection::follow`], which knows the handshake and the end, and then
+//! [`TcpTrackers::follow`], which keeps a tracker for connections that carry data: two streams, each with what its
+//! sender sent and what the other side acknowledged. What few connections need lies in pools: losses and histograms.
 
 mod connection;
+mod gaps;
+mod losses;
+mod options;
 mod packet;
 pub mod performance;
+mod pool;
+mod probes;
+mod sequence;
+mod sketch;
 mod trackers;
 
 pub use connection::{TcpConnection, TcpState};
