@@ -9,6 +9,12 @@ pub const MAX_MAX_FLOWS: usize = 1 << 28;
 /// Flow Records that wait to be polled before expiry pauses until they are.
 pub const MAX_PENDING_RECORDS: usize = 16_384;
 
+/// Flow Records that the lists of a batch may have room for to be used again.
+pub const MAX_RECYCLED_RECORDS: usize = 4096;
+
+/// Octets of application values likewise.
+pub const MAX_RECYCLED_OCTETS: usize = 1 << 20;
+
 /// Flows looked at, when the table is full, for the one that has been idle longest.
 pub const EVICTION_VISITS: usize = 64;
 
@@ -56,3 +62,39 @@ pub const APPLICATION_DATAGRAMS: u8 = 16;
 
 /// Octets of all values of one application record, so that a Data Record fits into a Message of the smallest path MTU.
 pub const APPLICATION_VALUE_OCTETS: usize = 800;
+
+/// Octets of the kernel's ring for a worker of an interface unless `--buffer` says otherwise.
+pub const RING_OCTETS: u32 = 4 << 20;
+
+/// Smallest and largest `--buffer`.
+pub const MIN_RING_OCTETS: u32 = 256 << 10;
+/// libpcap takes the size as a signed number of 32 bits.
+pub const MAX_RING_OCTETS: u32 = 1 << 30;
+
+/// Octets kept of a live frame unless `--snaplen` says otherwise: the largest frame that is not of jumbo size, whole;
+/// of segments that the network card or the kernel has joined the headers and the first payload.
+pub const SNAPLEN: u32 = 2048;
+
+/// Smallest `--snaplen`: Ethernet with two VLAN tags, the longest IPv4 and TCP headers.
+pub const MIN_SNAPLEN: u32 = 142;
+
+/// Largest `--snaplen`, that of libpcap.
+pub const MAX_SNAPLEN: u32 = 262_144;
+
+/// Most `--workers` of an interface.
+pub const MAX_WORKERS: usize = 64;
+
+/// Most threads that capture.
+pub const MAX_CAPTURES: usize = 256;
+
+/// Packets that a flow table remembers to know them again on another interface: 100 ms of a million a second.
+pub const PACKETS_REMEMBERED: usize = 1 << 17;
+
+/// Interfaces captured from in one run.
+pub const MAX_LIVE_INTERFACES: usize = 64;
+
+/// Segments of one direction of a TCP connection that wait for their answer to tell a round-trip time.
+pub const TCP_PROBES: usize = 16;
+
+/// Gaps in the sequence numbers of one direction of a TCP connection that are followed at a time.
+pub const TCP_GAPS: usize = 32;
