@@ -99,11 +99,14 @@ impl Protocol for Http {
     }
 
     fn read(&self, input: &Input<'_>, conversation: &mut Conversation<'_>) -> Progress {
+        let stage = *conversation.stage;
+        if stage == START && self.recognise(input) == Verdict::No {
+            return Progress::Skip;
+        }
         let Some(end) = input.octets.iter().position(|octet| *octet == b'\n') else {
             return Progress::More;
         };
         let line = input.octets.get(..end).unwrap_or_default().trim_ascii_end();
-        let stage = *conversation.stage;
         if stage == START {
             return match start_line(line, conversation) {
                 Some(stage) => {

@@ -20,6 +20,8 @@ mod slab;
 mod smtp;
 mod ssh;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod text;
 pub mod tls;
 mod values;

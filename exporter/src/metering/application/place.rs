@@ -74,6 +74,14 @@ impl ApplicationPlace {
         self.0 & BOTH == BOTH
     }
 
+    /// Packets of that direction that nothing recognised, while nothing is read.
+    pub(super) fn unrecognised(self, direction: usize) -> u8 {
+        match self.is_held() {
+            true => 0,
+            false => (self.0 >> (4 * (direction as u32 & 1)) & 15) as u8,
+        }
+    }
+
     /// Counts a packet of that direction which nothing recognised; after `most` of them the direction is not wanted.
     pub(super) fn count_unrecognised(&mut self, direction: usize, most: u32) {
         if self.is_held() {
@@ -116,6 +124,7 @@ mod tests {
             assert!(place.wants(0));
             place.count_unrecognised(0, 3);
         }
+        assert_eq!([place.unrecognised(0), place.unrecognised(1)], [3, 0]);
         assert!(!place.wants(0) && place.wants(1));
         assert_eq!(place.standing(), Standing::Nothing);
     }
