@@ -1,37 +1,60 @@
 //! Meters capture files and throws the records away: what reading and metering cost without exporting.
 //!
-//! `cargo run --release --example meter -- FILE..` prints packets, records, CPU seconds and CPU seconds per million packets.
+//! `cargo run --release --example meter -- [--extras] FILE..` prints packets, records, CPU seconds and CPU seconds per
+//! million packets; `--extras` also follows TCP performance and reads applications.
 
 use std::path::PathBuf;
 
-use flowgauge_exporter::capture::{FrameSource, Next};
+use flowgauge_exporter::capture::{FrameSource, Lent};
 use flowgauge_exporter::io::pcap_file::PcapFiles;
+use flowgauge_exporter::metering::application::{ApplicationConfig, ProtocolSet};
 use flowgauge_exporter::metering::{FlowEndReason, Meter, MeterConfig};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let paths: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let (options, paths): (Vec<PathBuf>, Vec<PathBuf>) = std::env::args_os()
+        .skip(1)
+        .map(PathBuf::from)
+        .partition(|argument| argument.as_os_str() == "--extras");
     let mut source = PcapFiles::open(&paths, None)?;
-    let mut meter = Meter::new(MeterConfig {
+    let mut config = MeterConfig {
         max_flows: 4 << 20,
         ..MeterConfig::default()
-    });
+    };
+    if options.is_empty() {
+        config.tcp_performance = false;
+        config.applications = ApplicationConfig {
+            enabled: ProtocolSet::NONE,
+            ..config.applications
+        };
+    }
+    let mut meter = Meter::new(config);
     let mut records = 0;
-    while let Next::Frame(frame) = source.next_frame()? {
-        meter.handle_frame(
-            frame.time_ns,
-            frame.link_type,
-            frame.bytes,
-            frame.wire_length,
-            frame.interface,
-        );
+    let mut take = |meter: &mut Meter| {
+        let batch = meter.take_records();
+        records += batch.len();
+        meter.recycle(batch);
+    };
+    loop {
+        match source.next_frames()? {
+            Lent::Frames(frames) => meter.handle_frames(&frames),
+            Lent::Frame(frame) => meter.handle_frame(
+                frame.time_ns,
+                frame.link_type,
+                frame.bytes,
+                frame.wire_length,
+                frame.interface,
+            ),
+            Lent::Quiet => {}
+            Lent::End => break,
+        }
         if meter.records_waiting() >= 256 {
-            records += meter.take_records().len();
+            take(&mut meter);
         }
     }
     while !meter.finish(FlowEndReason::ForcedEnd) {
-        records += meter.take_records().len();
+        take(&mut meter);
     }
-    records += meter.take_records().len();
+    take(&mut meter);
     let counters = meter.counters();
     let cpu = cpu_seconds();
     println!(

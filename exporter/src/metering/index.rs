@@ -4,6 +4,8 @@
 //! for a flow that matches in 32 bits. Growing and deleting (by shifting back, hence no tombstones) read nothing but
 //! the buckets. Exact comparison of keys is the caller's.
 
+use super::prefetch::prefetch;
+
 /// Buckets of an empty index.
 const LEAST_BUCKETS: usize = 1024;
 
@@ -25,6 +27,18 @@ impl FlowIndex {
     #[inline(always)]
     fn mask(&self) -> usize {
         self.buckets.len() - 1
+    }
+
+    /// Fetches the bucket of a hash ahead of its use.
+    #[inline(always)]
+    pub fn prefetch(&self, hash: u32) {
+        prefetch(self.buckets.as_ptr().wrapping_add(hash as usize & self.mask()));
+    }
+
+    /// The first place with this hash; most probably the one that is meant.
+    #[inline(always)]
+    pub fn likely(&self, hash: u32) -> Option<u32> {
+        self.find(hash, |_| true)
     }
 
     /// The place with this hash for which `matches` holds.

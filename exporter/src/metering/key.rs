@@ -2,18 +2,19 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use flowgauge_templates::packet::{Headers, IpVersion, Network};
+use flowgauge_templates::packet::{Arp, Headers, IpVersion, Network};
 
 use super::record::FlowKey;
 
 /// A key whose two ends are in a fixed order: the smaller (address, port) is the low end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PackedKey {
     low: u128,
     high: u128,
     /// Low port, high port, outer VLAN id, inner VLAN id, from the most significant bits down.
     ports_vlan: u64,
-    /// Protocol and IP version, from the more significant bits down.
+    /// Tunnel identifier (32 bits), whether there is one and tunnel kind (8), protocol (8), IP version (8), from the more
+    /// significant bits down.
     context: u64,
 }
 
@@ -31,7 +32,17 @@ impl PackedKey {
     /// The key of a packet, and whether its source is the high end.
     #[inline(always)]
     pub fn of(network: &Network, headers: &Headers<'_>) -> (PackedKey, bool) {
-        let [src_port, dst_port] = headers.ports;
+        PackedKey::with_transport(network, headers, network.protocol, headers.ports)
+    }
+
+    /// The key of a packet whose protocol and ports are known from elsewhere, as of a fragment other than the first.
+    #[inline(always)]
+    pub fn with_transport(
+        network: &Network,
+        headers: &Headers<'_>,
+        protocol: u8,
+        [src_port, dst_port]: [u16; 2],
+    ) -> (PackedKey, bool) {
         let from_high = (network.src_bits, src_port) > (network.dst_bits, dst_port);
         let (low, high, low_port, high_port) = if from_high {
             (network.dst_bits, network.src_bits, dst_port, src_port)
@@ -46,9 +57,29 @@ impl PackedKey {
                 | u64::from(high_port) << 32
                 | u64::from(outer) << 16
                 | u64::from(inner),
-            context: u64::from(network.protocol) << 8 | network.version as u64,
+            context: tunnel_bits(headers) | u64::from(protocol) << 8 | network.version as u64,
         };
         (key, from_high)
+    }
+
+    /// The key of an ARP message: protocol 0 between the addresses it speaks of.
+    pub fn of_arp(arp: &Arp, headers: &Headers<'_>) -> (PackedKey, bool) {
+        let mapped = |address: Ipv4Addr| u128::from(address.to_ipv6_mapped().to_bits());
+        let (src, dst) = (mapped(arp.sender_ip), mapped(arp.target_ip));
+        let [outer, inner] = headers.link.vlan;
+        let key = PackedKey {
+            low: src.min(dst),
+            high: src.max(dst),
+            ports_vlan: u64::from(outer) << 16 | u64::from(inner),
+            context: IpVersion::V4 as u64,
+        };
+        (key, src > dst)
+    }
+
+    /// IP protocol.
+    #[inline(always)]
+    pub fn protocol(&self) -> u8 {
+        (self.context >> 8) as u8
     }
 
     /// The key as records show it; `from_high` says that the first packet's source was the high end.
@@ -64,7 +95,7 @@ impl PackedKey {
             dst: self.address(dst),
             src_port,
             dst_port,
-            protocol: (self.context >> 8) as u8,
+            protocol: self.protocol(),
             vlan: [(self.ports_vlan >> 16) as u16, self.ports_vlan as u16],
             interface,
         }
@@ -76,6 +107,18 @@ impl PackedKey {
         } else {
             IpAddr::V6(Ipv6Addr::from_bits(bits))
         }
+    }
+}
+
+/// What a tunnel adds to the key. GTP-U and others name one tunnel differently in each direction: then the kind alone.
+#[inline(always)]
+fn tunnel_bits(headers: &Headers<'_>) -> u64 {
+    let Some(tunnel) = &headers.tunnel else { return 0 };
+    let kind = u64::from(tunnel.kind as u8 & 0x7f) << 16;
+    match tunnel.identifier {
+        // No kind of tunnel has more than 32 bits.
+        Some(identifier) if tunnel.kind.identifier_is_shared() => identifier << 32 | 1 << 23 | kind,
+        _ => kind,
     }
 }
 

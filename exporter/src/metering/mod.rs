@@ -5,18 +5,23 @@
 
 pub mod application;
 pub mod counters;
+mod expiry;
 mod flow;
 pub mod folding;
 mod index;
 mod key;
 mod meter;
+mod packets;
+mod prefetch;
 pub mod record;
 pub mod records;
 pub mod sampling;
+mod slab;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
 pub mod tunnel;
+pub mod twice;
 mod wheel;
 
 pub use counters::MeterCounters;

@@ -59,6 +59,16 @@ pub struct Records {
 }
 
 impl Records {
+    /// Forgets all of them and keeps the memory.
+    pub fn clear(&mut self) {
+        self.flows.clear();
+        self.tcp.clear();
+        self.tunnels.clear();
+        self.applications.clear();
+        self.octets.clear();
+        self.folds.clear();
+    }
+
     /// Flow Records.
     pub fn len(&self) -> usize {
         self.flows.len()

@@ -112,21 +112,25 @@ impl TimerWheel {
         }
     }
 
-    /// Takes out a flow whose visit is due at `now_tick`; none means that the wheel has arrived there.
-    pub fn take_due(&mut self, now_tick: i64) -> Option<u32> {
+    /// Takes out flows whose visit is due at `now_tick`, as many as `due` has room for, and says how many; none means
+    /// that the wheel has arrived there.
+    pub fn take_due(&mut self, now_tick: i64, due: &mut [u32]) -> usize {
         // After one whole turn every slot has been looked at.
         self.tick = self.tick.max(now_tick.saturating_sub(SLOTS as i64));
-        loop {
+        let mut taken = 0;
+        while let Some(place) = due.get_mut(taken) {
             let flow = self.heads[self.tick as usize % SLOTS];
             if flow != NONE {
                 self.remove(flow);
-                return Some(flow);
+                *place = flow;
+                taken += 1;
+            } else if self.tick >= now_tick {
+                break;
+            } else {
+                self.tick += 1;
             }
-            if self.tick >= now_tick {
-                return None;
-            }
-            self.tick += 1;
         }
+        taken
     }
 
     /// Takes out a flow from the soonest slot that has any, and says at which tick its visit was planned.
@@ -158,7 +162,13 @@ mod tests {
     const TICK_NS: i64 = 1 << LEAST_TICK_BITS;
 
     fn due(wheel: &mut TimerWheel, now_ns: i64) -> Vec<u32> {
-        let mut flows: Vec<u32> = std::iter::from_fn(|| wheel.take_due(now_ns / TICK_NS)).collect();
+        let (mut flows, mut due) = (Vec::new(), [0; 2]);
+        loop {
+            match wheel.take_due(now_ns / TICK_NS, &mut due) {
+                0 => break,
+                taken => flows.extend_from_slice(&due[..taken]),
+            }
+        }
         flows.sort_unstable();
         flows
     }

@@ -1,0 +1,353 @@
+//! What packets do to the flow table: each finds its biflow or begins one, and is counted there.
+//!
+//! Frames come in groups. All of a group are parsed and their places in memory asked for before the first one is
+//! counted, so that waiting for memory overlaps; the order of what they do to the table stays that of the capture.
+
+use flowgauge_templates::packet::{self, Fragment, Headers, LinkType, Network, Tcp, Transport};
+
+use super::application::{Carrier, Payload};
+use super::flow::{ColdFlow, HotFlow};
+use super::key::PackedKey;
+use super::meter::Meter;
+use super::prefetch::prefetch;
+use super::record::FlowEndReason;
+use super::tcp::{TcpPacket, TrackerPlace};
+use super::tunnel::TunnelRecord;
+use crate::capture::{Frame, Frames};
+
+/// Packets looked at together. 8 hide most of the waiting, 32 begin to push one another out of the first cache.
+const GROUP: usize = 16;
+
+/// A frame that was parsed and waits for its turn.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ahead<'a> {
+    headers: Headers<'a>,
+    key: PackedKey,
+    time_ns: i64,
+    interface: u32,
+    hash: u32,
+    from_high: bool,
+    outcome: Outcome,
+}
+
+/// What becomes of a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Outcome {
+    /// It has no packet that can be metered; its headers say why.
+    #[default]
+    NotMetered,
+    /// Sampling left it out.
+    SampledOut,
+    /// Its packet was seen on another interface before.
+    Copy,
+    /// It is of a flow.
+    Metered,
+}
+
+impl Meter {
+    /// Accounts for one frame, captured at `now_ns` (ns since 1970 UTC) and `wire_length` octets long before any snap
+    /// length. May make Flow Records of flows that end through it or before it; take them with
+    /// [`Meter::take_records`] when [`Meter::records_waiting`] says that there are enough.
+    pub fn handle_frame(&mut self, now_ns: i64, link_type: LinkType, frame: &[u8], wire_length: u32, interface: u32) {
+        let mut ahead = Ahead::default();
+        self.look_ahead(
+            &mut ahead,
+            &Frame {
+                time_ns: now_ns,
+                link_type,
+                interface,
+                wire_length,
+                bytes: frame,
+            },
+        );
+        self.account(&ahead);
+    }
+
+    /// Accounts for frames one after the other, as [`Meter::handle_frame`] does, in less time.
+    pub fn handle_frames(&mut self, frames: &Frames<'_>) {
+        let mut group = [Ahead::default(); GROUP];
+        for start in (0..frames.len()).step_by(GROUP) {
+            let mut looked = 0;
+            for (ahead, at) in group.iter_mut().zip(start..frames.len()) {
+                if let Some(frame) = frames.get(at) {
+                    self.look_ahead(ahead, &frame);
+                    looked += 1;
+                }
+            }
+            let looked = group.get(..looked).unwrap_or_default();
+            for ahead in looked {
+                self.fetch_flow(ahead);
+            }
+            for ahead in looked {
+                self.account(ahead);
+            }
+        }
+    }
+
+    /// Parses a frame and asks for its bucket of the index.
+    #[inline(always)]
+    fn look_ahead<'a>(&mut self, ahead: &mut Ahead<'a>, frame: &Frame<'a>) {
+        ahead.time_ns = frame.time_ns;
+        ahead.interface = frame.interface;
+        // Copies are told apart before sampling: otherwise each of them would stand for itself.
+        if self.seen.is_none() && !self.sampler.takes_packet() {
+            ahead.outcome = Outcome::SampledOut;
+            return;
+        }
+        if self.config.open_tunnels {
+            ahead.headers.read(frame.link_type, frame.bytes, frame.wire_length);
+        } else {
+            ahead
+                .headers
+                .read_outer(frame.link_type, frame.bytes, frame.wire_length);
+        }
+        ahead.outcome = Outcome::NotMetered;
+        if let Some(network) = &ahead.headers.network {
+            (ahead.key, ahead.from_high) = PackedKey::of(network, &ahead.headers);
+            ahead.hash = self.hasher.hash(&ahead.key);
+            ahead.outcome = Outcome::Metered;
+            if self.seen.is_some() {
+                ahead.outcome = self.outcome_of_several_interfaces(ahead, network);
+            }
+            if ahead.outcome == Outcome::Metered && !self.sampler.takes_flow(ahead.hash) {
+                ahead.outcome = Outcome::SampledOut;
+            }
+            self.index.prefetch(ahead.hash);
+        }
+    }
+
+    /// What becomes of a packet that may have been seen on another interface.
+    #[inline(never)]
+    fn outcome_of_several_interfaces(&mut self, ahead: &Ahead<'_>, network: &Network) -> Outcome {
+        let interface = ahead.headers.link.interface.unwrap_or(ahead.interface);
+        let Some(seen) = &mut self.seen else {
+            return Outcome::Metered;
+        };
+        let is_copy = seen.is_copy(ahead.time_ns, interface, network, &ahead.headers);
+        self.counters.copies_forgotten = seen.forgotten();
+        if is_copy {
+            Outcome::Copy
+        } else if self.sampler.takes_packet() {
+            Outcome::Metered
+        } else {
+            Outcome::SampledOut
+        }
+    }
+
+    /// Asks for the flow that a packet most probably belongs to.
+    #[inline(always)]
+    fn fetch_flow(&self, ahead: &Ahead<'_>) {
+        if ahead.outcome == Outcome::Metered
+            && let Some(place) = self.index.likely(ahead.hash)
+        {
+            let hot = self.hot.address(place);
+            prefetch(hot);
+            prefetch(hot.cast::<u8>().wrapping_add(64));
+            prefetch(self.cold.address(place));
+        }
+    }
+
+    /// Counts a frame where it belongs.
+    #[inline(always)]
+    fn account(&mut self, ahead: &Ahead<'_>) {
+        self.counters.packets_seen += 1;
+        let in_order = self.set_clock(ahead.time_ns);
+        let headers = &ahead.headers;
+        match ahead.outcome {
+            Outcome::SampledOut => {
+                self.counters.sampled_out += 1;
+                return;
+            }
+            Outcome::Copy => {
+                self.counters.copies += 1;
+                return;
+            }
+            Outcome::NotMetered | Outcome::Metered => {}
+        }
+        if headers.fault.is_some() || headers.link.vlan_tags > 2 {
+            self.count_fault(headers);
+        }
+        let Some(network) = &headers.network else { return };
+        self.counters.packets_metered += 1;
+        self.counters.octets_metered += u64::from(network.octets);
+        if network.fragment == Fragment::Later {
+            self.counters.later_fragments += 1;
+        }
+        self.meter(ahead, in_order, network);
+    }
+
+    #[cold]
+    fn count_fault(&mut self, headers: &Headers<'_>) {
+        self.counters.vlan_tags_skipped += u64::from(headers.link.vlan_tags.saturating_sub(2));
+        let Some(fault) = headers.fault else { return };
+        let counts = match headers.network {
+            Some(_) => &mut self.counters.metered_with_fault,
+            None => &mut self.counters.not_metered,
+        };
+        counts[fault as usize] += 1;
+    }
+
+    #[inline(always)]
+    fn meter(&mut self, ahead: &Ahead<'_>, in_order: bool, network: &Network) {
+        let Ahead {
+            headers,
+            key,
+            time_ns: now_ns,
+            hash,
+            from_high,
+            ..
+        } = ahead;
+        let (now_ns, from_high) = (*now_ns, *from_high);
+        let hot = &self.hot;
+        let found = self.index.find(*hash, |place| {
+            hot.get(place as usize).is_some_and(|flow| flow.key == *key)
+        });
+        let place = match found {
+            Some(place) if !self.splits(place, now_ns, from_high, headers) => place,
+            _ => {
+                let mut cold = ColdFlow::of(headers, ahead.interface);
+                if let Some(tunnel) = &headers.tunnel {
+                    cold.tunnel = self.tunnels.add(TunnelRecord::of(tunnel));
+                }
+                let flow = HotFlow::new(*key, *hash, from_high, self.sampler.selector_id() as u8);
+                self.create(now_ns, flow, cold)
+            }
+        };
+        let (flow, cold) = (&mut self.hot[place as usize], &mut self.cold[place as usize]);
+        let direction = usize::from(flow.from_high != from_high);
+        flow.count(cold, now_ns, in_order, direction, network, headers);
+        let mut ended = false;
+        if let Transport::Tcp(tcp) = &headers.transport {
+            flow.tcp_flags[direction] |= tcp.flags.0;
+            let connection = &mut cold.connection.0;
+            ended = flow.tcp.concerned_by(tcp.flags)
+                && connection.follow(&mut flow.tcp, tcp, direction, headers.payload_octets, now_ns);
+            if self.config.tcp_performance
+                && self.sampler.keeps_flows_whole()
+                && let Some(packet) = TcpPacket::of(headers)
+            {
+                self.trackers
+                    .follow(&mut flow.tracker, connection, &packet, direction, now_ns);
+            }
+        }
+        if self.inspects && headers.payload_octets > 0 && flow.application.wants(direction) {
+            self.inspect(place, direction, network, headers, now_ns);
+        }
+        if ended {
+            self.linger(place);
+        }
+    }
+
+    /// Shows a packet's payload to what recognises applications.
+    fn inspect(&mut self, place: u32, direction: usize, network: &Network, headers: &Headers<'_>, now_ns: i64) {
+        let Some(carrier) = Carrier::of(network.protocol).filter(|_| network.fragment == Fragment::Whole) else {
+            return;
+        };
+        let (flow, cold) = (&mut self.hot[place as usize], &self.cold[place as usize]);
+        let (sequence, first_sequence) = match &headers.transport {
+            Transport::Tcp(tcp) => {
+                let syn = u32::from(tcp.flags.any(packet::TcpFlags::SYN));
+                (
+                    Some(tcp.sequence.wrapping_add(syn)),
+                    cold.connection.0.first_sequence(flow.tcp, direction),
+                )
+            }
+            _ => (None, None),
+        };
+        self.applications.inspect(
+            &mut flow.application,
+            &Payload {
+                bytes: headers.payload,
+                octets: headers.payload_octets,
+                direction,
+                sequence,
+                first_sequence,
+                ports: headers.ports,
+                carrier,
+                now_ns,
+            },
+        );
+    }
+
+    /// Ends the record that a packet can no longer join; true when the whole flow ended and a new one begins.
+    #[inline(always)]
+    fn splits(&mut self, place: u32, now_ns: i64, from_high: bool, headers: &Headers<'_>) -> bool {
+        let flow = &self.hot[place as usize];
+        if let Transport::Tcp(tcp) = &headers.transport
+            && self.reopens(place, tcp, usize::from(flow.from_high != from_high))
+        {
+            self.end(place, FlowEndReason::EndOfFlow);
+            return true;
+        }
+        let flow = &self.hot[place as usize];
+        // Wrapping: times are within what 64 bits of ns hold, and a late packet gives a negative number.
+        if now_ns.wrapping_sub(flow.newest_ns()) >= self.config.idle_timeout_ns {
+            self.end(place, FlowEndReason::IdleTimeout);
+            return true;
+        }
+        if u32::from(flow.selector) != self.sampler.selector_id() {
+            self.change_selector(place);
+        }
+        let flow = &self.hot[place as usize];
+        let age_ns = now_ns.saturating_sub(flow.start_ns);
+        if age_ns >= self.config.active_timeout_ns {
+            self.cut(place, FlowEndReason::ActiveTimeout);
+        } else if age_ns <= -self.config.idle_timeout_ns && flow.has_packets() {
+            // Time was set back, or an older capture follows: the packet is as far from the flow as one too late is.
+            self.end(place, FlowEndReason::IdleTimeout);
+            return true;
+        }
+        false
+    }
+
+    /// A record counts packets chosen by one Selector only.
+    #[cold]
+    fn change_selector(&mut self, place: u32) {
+        self.cut(place, FlowEndReason::ActiveTimeout);
+        let flow = &mut self.hot[place as usize];
+        flow.selector = self.sampler.selector_id() as u8;
+        // What follows from one packet to the next ends here; it begins anew when all packets are there again.
+        if flow.tracker != TrackerPlace::NONE {
+            self.trackers.free(&mut flow.tracker);
+        }
+    }
+
+    #[inline(always)]
+    fn reopens(&self, place: u32, tcp: &Tcp<'_>, direction: usize) -> bool {
+        tcp.flags.any(packet::TcpFlags::SYN) && {
+            let state = self.hot[place as usize].tcp;
+            self.cold[place as usize]
+                .connection
+                .0
+                .is_succeeded_by(state, tcp, direction)
+        }
+    }
+
+    /// Finds a place for a new flow, if need be by ending another one.
+    #[inline(always)]
+    fn create(&mut self, now_ns: i64, flow: HotFlow, cold: ColdFlow) -> u32 {
+        if self.counters.flows_active as usize >= self.config.max_flows {
+            self.evict(now_ns);
+        }
+        let hash = flow.hash;
+        let place = match self.vacant.pop() {
+            Some(place) => {
+                self.hot[place as usize] = flow;
+                self.cold[place as usize] = cold;
+                place
+            }
+            None => {
+                self.cold.push(cold);
+                self.hot.push(flow)
+            }
+        };
+        self.index.insert(hash, place);
+        self.wheel.insert(
+            place,
+            now_ns.saturating_add(self.config.idle_timeout_ns.min(self.config.active_timeout_ns)),
+        );
+        self.counters.flows_created += 1;
+        self.counters.flows_active += 1;
+        place
+    }
+}
