@@ -11,15 +11,15 @@ pub enum Fault {
     UnknownLinkType,
     /// The frame ends inside its link header, a tag, a label or a PPPoE header.
     LinkHeaderCut,
-    /// More VLAN tags or MPLS labels than [`super::limits`] allows.
+    /// More VLAN tags, MPLS labels or frames in frames than [`super::limits`] allows.
     TagLimit,
     /// An ARP message.
     Arp,
     /// An 802.3 frame with an LLC header that leads to no EtherType (spanning tree, IS-IS, ...).
     Llc,
-    /// An EtherType, PPP protocol or address family other than IP and ARP.
+    /// An EtherType, PPP protocol or address family other than IP and ARP, or an 802.11 frame without readable data.
     NotIp,
-    /// An MPLS stack over something that is neither IPv4 nor IPv6 (a pseudowire).
+    /// An MPLS stack over something that is neither IP nor a frame with IP or ARP in it.
     MplsPayload,
     /// The IP version is neither 4 nor 6, or not the one that the link header announced.
     IpVersion,
@@ -39,11 +39,15 @@ pub enum Fault {
     TransportLength,
     /// The IP length says more than there was on the wire.
     IpLongerThanFrame,
+    /// More tunnels around a packet than [`super::limits::MAX_TUNNELS`].
+    TunnelLimit,
+    /// A tunnel with a protocol of its own carries something broken; the packet around is what is left.
+    TunnelInner,
 }
 
 impl Fault {
     /// Every fault, in the order of its number.
-    pub const ALL: [Fault; 16] = [
+    pub const ALL: [Fault; 18] = [
         Fault::UnknownLinkType,
         Fault::LinkHeaderCut,
         Fault::TagLimit,
@@ -60,6 +64,8 @@ impl Fault {
         Fault::TransportCut,
         Fault::TransportLength,
         Fault::IpLongerThanFrame,
+        Fault::TunnelLimit,
+        Fault::TunnelInner,
     ];
 
     /// The metric label.
@@ -81,6 +87,8 @@ impl Fault {
             Fault::TransportCut => "transport_cut",
             Fault::TransportLength => "transport_length",
             Fault::IpLongerThanFrame => "ip_longer_than_frame",
+            Fault::TunnelLimit => "tunnel_limit",
+            Fault::TunnelInner => "tunnel_inner",
         }
     }
 

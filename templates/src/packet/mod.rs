@@ -23,7 +23,7 @@ mod tests;
 pub use arp::Arp;
 pub use fault::Fault;
 pub use link::{Link, LinkType};
-pub use network::{Fragment, IpVersion, Network};
+pub use network::{Fragment, IpVersion, Network, Routing};
 pub use transport::{Tcp, TcpFlags, Transport};
 pub use tunnel::{Tunnel, TunnelKind};
 
@@ -77,12 +77,15 @@ impl<'a> Headers<'a> {
     #[inline]
     pub fn read(&mut self, link_type: LinkType, frame: &'a [u8], wire_length: u32) {
         self.read_outer(link_type, frame, wire_length);
+        if tunnel::is_possible(self) {
+            tunnel::open(self);
+        }
     }
 
     /// Like [`Headers::read`], but leaves tunnels closed: everything is about the outermost packet.
     #[inline]
     pub fn read_outer(&mut self, link_type: LinkType, frame: &'a [u8], wire_length: u32) {
-        *self = Headers::default();
+        self.clear();
         match link::decode(link_type, frame, &mut self.link) {
             Ok((announced, packet)) => {
                 let link_octets = frame.len().saturating_sub(packet.len());
@@ -91,6 +94,33 @@ impl<'a> Headers<'a> {
             }
             Err(fault) => self.fault = Some(fault),
         }
+    }
+}
+
+impl Headers<'_> {
+    /// As `Headers::default()`, field by field: as one value it is a copy of 300 octets, most of which mean nothing.
+    #[inline(always)]
+    fn clear(&mut self) {
+        let Headers {
+            link,
+            network,
+            ports,
+            transport,
+            payload,
+            payload_octets,
+            tunnel,
+            arp,
+            fault,
+        } = self;
+        *link = Link::default();
+        *network = None;
+        *ports = [0; 2];
+        *transport = Transport::None;
+        *payload = &[];
+        *payload_octets = 0;
+        *tunnel = None;
+        *arp = None;
+        *fault = None;
     }
 }
 

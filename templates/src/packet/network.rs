@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::limits::{MAX_EXTENSION_HEADERS, MAX_HOP_BY_HOP_OPTIONS};
 use super::link::Announced;
-use super::{Fault, Headers, transport};
+use super::{Fault, Headers, arp, transport};
 
 const IPV4_HEADER_OCTETS: usize = 20;
 const IPV6_HEADER_OCTETS: usize = 40;
@@ -32,6 +32,15 @@ pub enum Fragment {
     First,
     /// Any other one.
     Later,
+}
+
+/// The last routing header of a packet (RFC 8200 section 4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Routing {
+    /// Routing type; 4 is segment routing.
+    pub kind: u8,
+    /// Nodes still to be visited before the packet reaches the last one that the header lists.
+    pub segments_left: u8,
 }
 
 /// An IP header.
@@ -61,6 +70,8 @@ pub struct Network {
     pub ttl: u8,
     /// Extension headers that were read.
     pub extension_headers: u8,
+    /// The routing header among them.
+    pub routing: Option<Routing>,
 }
 
 const MAPPED: u128 = 0xffff_0000_0000;
@@ -88,14 +99,22 @@ pub(super) fn address(version: IpVersion, bits: u128) -> IpAddr {
 /// Reads the IP header at the start of `packet`, of which `wire` octets were on the wire, padding included.
 #[inline(always)]
 pub(super) fn decode<'a>(announced: Announced, packet: &'a [u8], wire: usize, headers: &mut Headers<'a>) {
-    let Some(first) = packet.first() else {
-        headers.fault = Some(Fault::IpHeaderCut);
-        return;
-    };
-    match (first >> 4, announced) {
-        (4, Announced::Ipv4 | Announced::Ip) => ipv4(packet, wire, headers),
-        (6, Announced::Ipv6 | Announced::Ip) => ipv6(packet, wire, headers),
-        _ => headers.fault = Some(Fault::IpVersion),
+    match (packet.first().map(|first| first >> 4), announced) {
+        (Some(4), Announced::Ipv4 | Announced::Ip) => ipv4(packet, wire, headers),
+        (Some(6), Announced::Ipv6 | Announced::Ip) => ipv6(packet, wire, headers),
+        (first, _) => no_packet(first.is_none(), announced, packet, headers),
+    }
+}
+
+#[cold]
+fn no_packet<'a>(is_empty: bool, announced: Announced, packet: &'a [u8], headers: &mut Headers<'a>) {
+    headers.fault = Some(match announced {
+        Announced::Arp => Fault::Arp,
+        _ if is_empty => Fault::IpHeaderCut,
+        _ => Fault::IpVersion,
+    });
+    if announced == Announced::Arp {
+        headers.arp = arp::decode(packet);
     }
 }
 
@@ -132,6 +151,7 @@ fn ipv4<'a>(packet: &'a [u8], wire: usize, headers: &mut Headers<'a>) {
         tos: head[1],
         ttl: head[8],
         extension_headers: 0,
+        routing: None,
     });
     if octets > wire {
         headers.fault = Some(Fault::IpLongerThanFrame);
@@ -176,6 +196,7 @@ fn ipv6<'a>(packet: &'a [u8], wire: usize, headers: &mut Headers<'a>) {
         tos: (word >> 20) as u8,
         ttl: hop_limit,
         extension_headers: 0,
+        routing: None,
     });
     if octets > wire {
         headers.fault = Some(Fault::IpLongerThanFrame);
@@ -303,6 +324,12 @@ fn extensions<'a>(mut kind: u8, mut above: &'a [u8], mut above_octets: usize, he
             };
             network.fragment = fragment;
             network.fragment_id = id.first_chunk::<4>().map_or(0, |id| u32::from_be_bytes(*id));
+        }
+        if let (next::ROUTING, [_, _, kind, segments_left, ..]) = (kind, header) {
+            network.routing = Some(Routing {
+                kind: *kind,
+                segments_left: *segments_left,
+            });
         }
         network.extension_headers += 1;
         network.header_octets = network.header_octets.saturating_add(length as u16);

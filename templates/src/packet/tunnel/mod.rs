@@ -1,10 +1,23 @@
 //! Packets within packets: what is around the innermost one, and how it is found.
+//!
+//! The rule: a wrap is opened when what it carries has a sound IP header. Otherwise the packet around stays what it is, a
+//! flow of its protocol or of its UDP ports. So a frame gives exactly one packet, whatever is on a well-known port, and
+//! ARP or a keepalive in a tunnel is traffic of the tunnel. Where nothing but four bits say that a packet follows (GTP-U,
+//! Teredo, L2TP, LISP), its length must fit into the datagram as well.
+//!
+//! The first fragment of a packet around is opened, as the packet inside states its own length; later fragments hold
+//! no headers and stay with the packet around.
 
 mod kind;
+mod over_ip;
+mod over_udp;
 
 use std::net::IpAddr;
 
-use super::network::{IpVersion, address};
+use super::limits::MAX_TUNNELS;
+use super::link::{self, Inner};
+use super::network::{self, Fragment, IpVersion, Network, address, note};
+use super::{Fault, Headers, Transport, protocol};
 
 pub use kind::TunnelKind;
 
@@ -39,4 +52,131 @@ impl Tunnel {
     pub fn dst(&self) -> IpAddr {
         address(self.version, self.dst_bits)
     }
+}
+
+/// What a tunnel's header says.
+struct Wrap<'a> {
+    kind: TunnelKind,
+    identifier: Option<u64>,
+    inner: Inner,
+    /// What was captured of the packet or frame inside.
+    bytes: &'a [u8],
+    /// The packet inside is believed only when the packet around has room for it.
+    must_fit: bool,
+    /// The sender says that it cut the packet inside.
+    is_cut: bool,
+}
+
+impl<'a> Wrap<'a> {
+    fn new(kind: TunnelKind, identifier: Option<u64>, inner: Inner, bytes: &'a [u8]) -> Wrap<'a> {
+        Wrap {
+            kind,
+            identifier,
+            inner,
+            bytes,
+            must_fit: false,
+            is_cut: false,
+        }
+    }
+
+    /// Of something that is a packet if it looks like one.
+    fn guess(kind: TunnelKind, identifier: Option<u64>, bytes: &'a [u8]) -> Wrap<'a> {
+        Wrap {
+            must_fit: true,
+            ..Wrap::new(kind, identifier, Inner::Ip, bytes)
+        }
+    }
+}
+
+/// Whether the packet could be a tunnel: what every packet pays.
+#[inline(always)]
+pub(super) fn is_possible(headers: &Headers<'_>) -> bool {
+    match headers.transport {
+        Transport::Tcp(_) => false,
+        Transport::Udp => over_udp::is_port(headers.ports),
+        _ => headers
+            .network
+            .is_some_and(|network| over_ip::is_protocol(network.protocol)),
+    }
+}
+
+/// Puts the innermost packet in the place of those around it.
+#[inline(never)]
+pub(super) fn open(headers: &mut Headers<'_>) {
+    for _ in 0..MAX_TUNNELS {
+        if !is_possible(headers) || !open_one(headers) {
+            return;
+        }
+    }
+    if is_possible(headers) && wrap(headers).is_some() {
+        note(headers, Fault::TunnelLimit);
+    }
+}
+
+fn wrap<'a>(headers: &Headers<'a>) -> Option<Wrap<'a>> {
+    let network = headers.network.as_ref()?;
+    match (network.fragment, network.protocol) {
+        (Fragment::Later, _) => None,
+        (_, protocol::UDP) => over_udp::wrap(headers.ports, headers.payload),
+        _ => over_ip::wrap(network, headers),
+    }
+}
+
+/// False when nothing sound is inside, which is then as it was.
+fn open_one<'a>(headers: &mut Headers<'a>) -> bool {
+    let (Some(network), Some(wrap)) = (headers.network, wrap(headers)) else {
+        return false;
+    };
+    // As GRE keepalives and bare GTP-U messages.
+    if wrap.bytes.is_empty() {
+        return false;
+    }
+    let mut inner = Headers {
+        link: headers.link,
+        ..Headers::default()
+    };
+    // What the packet around states for what is inside, captured or not.
+    let around = headers.payload.len() - wrap.bytes.len();
+    let octets = (headers.payload_octets as usize).saturating_sub(around);
+    match link::decode_inner(wrap.inner, wrap.bytes, &mut inner.link) {
+        Ok((announced, packet)) => {
+            let octets = octets.saturating_sub(wrap.bytes.len() - packet.len());
+            network::decode(announced, packet, octets, &mut inner);
+        }
+        Err(fault) => inner.fault = Some(fault),
+    }
+    let is_part = wrap.is_cut || network.fragment == Fragment::First;
+    if is_part && inner.fault == Some(Fault::IpLongerThanFrame) {
+        inner.fault = None;
+    }
+    let misfits = wrap.must_fit && inner.fault == Some(Fault::IpLongerThanFrame);
+    if inner.network.is_none() || misfits {
+        if network.protocol != protocol::UDP && inner.fault.is_some_and(is_damage) {
+            note(headers, Fault::TunnelInner);
+        }
+        return false;
+    }
+    inner.fault = headers.fault.or(inner.fault);
+    inner.tunnel = Some(around_of(&network, &wrap, headers));
+    *headers = inner;
+    true
+}
+
+fn around_of(network: &Network, wrap: &Wrap<'_>, headers: &Headers<'_>) -> Tunnel {
+    let around = headers.tunnel;
+    Tunnel {
+        kind: wrap.kind,
+        identifier: wrap.identifier,
+        src_bits: network.src_bits,
+        dst_bits: network.dst_bits,
+        outer_octets: around.map_or(network.octets, |around| around.outer_octets),
+        outer_vlan: headers.link.vlan,
+        version: network.version,
+        depth: around.map_or(1, |around| around.depth + 1),
+    }
+}
+
+/// Faults of something broken, rather than of something that is no IP packet.
+fn is_damage(fault: Fault) -> bool {
+    !matches!(fault, Fault::NotIp | Fault::Arp | Fault::Llc | Fault::MplsPayload)
 }
