@@ -241,7 +241,12 @@ impl Applications {
 
     fn begin_reading(&mut self, place: &mut ApplicationPlace) -> Option<u32> {
         let most = self.config.readings.min(ApplicationPlace::MAX_PLACES);
-        match self.readings.insert(Reading::default(), most) {
+        // What a proxy said before (SOCKS) is not what begins here.
+        let mut reading = Reading::default();
+        for (direction, stream) in reading.streams.iter_mut().enumerate() {
+            stream.tries = place.unrecognised(direction);
+        }
+        match self.readings.insert(reading, most) {
             Some(at) => {
                 place.set_reading(at);
                 Some(at)
