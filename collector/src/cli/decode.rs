@@ -68,6 +68,9 @@ impl Decoding {
     fn received(&mut self, received: &Received<'_>, out: &mut Output) -> Result<(), Failure> {
         match Version::of(received.bytes) {
             Some(version) => self.message(version, received, out),
+            None if protocol_of(received.bytes) == Some(Protocol::Sflow5) => super::decode_sflow::lines(received)
+                .iter()
+                .try_for_each(|line| out.json(line)),
             None => {
                 let name = protocol_of(received.bytes).unwrap_or(Protocol::Unknown).as_str();
                 let mut line =

@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod columns;
 mod decode;
+mod decode_sflow;
 pub mod logging;
 mod output;
 mod query;

@@ -69,20 +69,25 @@ impl<'a> Iterator for Samples<'a> {
     type Item = Result<Sample<'a>, DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let body = self.next_body()?;
+        Some(body.and_then(|(format, offset, body)| Sample::parse(format, Reader::new(body, Layer::Set, offset))))
+    }
+}
+
+impl<'a> Samples<'a> {
+    /// The next sample as it came: its format, where its body begins in the datagram, and the body.
+    ///
+    /// # Errors
+    /// `Truncated` when the datagram ends within it; no sample follows then.
+    pub fn next_body(&mut self) -> Option<Result<(u32, usize, &'a [u8]), DecodeError>> {
         self.left = self.left.checked_sub(1)?;
         let sample = self.cut();
         if sample.is_err() {
             self.left = 0;
         }
-        let (format, offset, body) = match sample {
-            Ok(sample) => sample,
-            Err(error) => return Some(Err(error)),
-        };
-        Some(Sample::parse(format, Reader::new(body, Layer::Set, offset)))
+        Some(sample)
     }
-}
 
-impl<'a> Samples<'a> {
     /// Format, where its body begins, and the body of the next sample.
     fn cut(&mut self) -> Result<(u32, usize, &'a [u8]), DecodeError> {
         let format = self.reader.u32()?;

@@ -124,8 +124,7 @@ impl SflowHandling<'_> {
             std::str::from_utf8(text).ok()
         });
         if let Some(name) = name.filter(|name| !name.is_empty()) {
-            self.names
-                .set(self.address, datagram.sub_agent, index, name);
+            self.names.set(self.address, datagram.sub_agent, index, name);
         }
     }
 

@@ -1,0 +1,318 @@
+//! Captured datagrams beside two other decoders: flowparser-sflow for what samples say, tshark for the packets in them.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use flowgauge_ie_registry::Registry;
+use flowgauge_templates::sflow::{Datagram, FlowRecord, Sample};
+use flowparser_sflow::flow_records::FlowRecord as TheirRecord;
+use flowparser_sflow::{SflowParser, SflowSample};
+
+use crate::collecting::process::CollectingProcess;
+use crate::collecting::session::SessionKey;
+use crate::io::input::{Item, Protocol, protocol_of, read_input};
+use crate::normalize::columns::id;
+use crate::normalize::row::{CellRef, Row, u128_to_ip};
+
+const NOW_NS: i64 = 1_767_225_622_000_000_000;
+
+/// Every file with sFlow in the corpus, or none when it is not there.
+fn corpus() -> Vec<PathBuf> {
+    let shared = std::env::var_os("FLOWGAUGE_SHARED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
+        PathBuf::from,
+    );
+    let Ok(list) = std::fs::read_to_string(shared.join("corpus/FILES.tsv")) else {
+        println!("skipped: captured sFlow datagrams ({} is not there)", shared.display());
+        return Vec::new();
+    };
+    let columns = list.lines().map(|line| line.split('\t').collect::<Vec<_>>());
+    columns
+        .filter(|columns| columns.iter().any(|column| column.contains("sflow")))
+        .filter_map(|columns| Some(shared.join("corpus").join(columns.first()?).join(columns.get(1)?)))
+        .filter(|path| {
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            matches!(extension, Some("pcap" | "pcapng" | "bin" | "dat"))
+        })
+        .collect()
+}
+
+fn datagrams(path: &Path) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    // Files that hold no flow export are refused; that is not what is tested here.
+    let _ = read_input(path, &mut |item| {
+        if let Item::Received(received) = item
+            && protocol_of(received.bytes) == Some(Protocol::Sflow5)
+        {
+            found.push(received.bytes.to_vec());
+        }
+        Ok(())
+    });
+    found
+}
+
+fn collect(datagrams: &[Vec<u8>]) -> (CollectingProcess, Vec<Row>) {
+    let mut process = CollectingProcess::new(crate::collecting::process::ProcessConfig::default(), Registry::new());
+    let key = SessionKey {
+        listener: 0,
+        peer: SocketAddr::from((Ipv4Addr::new(192, 0, 2, 9), 40_000)),
+        connection: 0,
+    };
+    let mut rows = Vec::new();
+    for datagram in datagrams {
+        process.handle(NOW_NS, key, datagram, &mut rows);
+    }
+    (process, rows)
+}
+
+/// Rate and the sampled header of every flow sample.
+type Flows = Vec<(u32, Option<Vec<u8>>)>;
+
+fn our_flows(bytes: &[u8]) -> Flows {
+    let samples = Datagram::parse(bytes).unwrap().samples();
+    let flows = samples.filter_map(|sample| match sample {
+        Ok(Sample::Flow(flow)) => Some(flow),
+        _ => None,
+    });
+    flows
+        .map(|flow| {
+            let header = flow.records.clone().find_map(|record| match record {
+                Ok(FlowRecord::Header(raw)) => Some(raw.header.to_vec()),
+                _ => None,
+            });
+            (flow.sampling_rate, header)
+        })
+        .collect()
+}
+
+fn their_flows(samples: &[SflowSample]) -> Flows {
+    let header = |records: &[TheirRecord]| {
+        records.iter().find_map(|record| match record {
+            TheirRecord::RawPacketHeader(raw) => Some(raw.header.clone()),
+            _ => None,
+        })
+    };
+    let flows = samples.iter().filter_map(|sample| match sample {
+        SflowSample::Flow(flow) => Some((flow.sampling_rate, header(&flow.records))),
+        SflowSample::ExpandedFlow(flow) => Some((flow.sampling_rate, header(&flow.records))),
+        _ => None,
+    });
+    flows.collect()
+}
+
+#[test]
+fn captured_datagrams_hold_what_another_decoder_finds() {
+    let (mut compared, mut broken) = (0, 0);
+    for path in corpus() {
+        for bytes in datagrams(&path) {
+            let theirs = SflowParser::default().parse_bytes(&bytes);
+            let Some(datagram) = theirs.datagrams.first().filter(|_| theirs.error.is_none()) else {
+                // One fault ends their reading of a datagram; ours goes on behind it.
+                println!("{}: they stop at {:?}", path.display(), theirs.error);
+                broken += 1;
+                continue;
+            };
+            let ours = Datagram::parse(&bytes).unwrap();
+            let head = (ours.sub_agent, ours.sequence, ours.uptime_ms, ours.samples().count());
+            let their_head = (
+                datagram.sub_agent_id,
+                datagram.sequence_number,
+                datagram.uptime,
+                datagram.samples.len(),
+            );
+            assert_eq!(head, their_head, "{}", path.display());
+            assert!(ours.samples().all(|sample| sample.is_ok()), "{}", path.display());
+            assert_eq!(our_flows(&bytes), their_flows(&datagram.samples), "{}", path.display());
+            compared += 1;
+        }
+    }
+    println!("{compared} datagrams compared, {broken} that they cannot read");
+    assert!(compared >= 20 || corpus().is_empty());
+}
+
+#[test]
+fn every_flow_sample_becomes_a_row_and_the_account_balances() {
+    for path in corpus() {
+        let datagrams = datagrams(&path);
+        let (process, rows) = collect(&datagrams);
+        let flows: Vec<_> = datagrams.iter().flat_map(|bytes| our_flows(bytes)).collect();
+        assert_eq!(rows.len(), flows.len(), "{}", path.display());
+        for (row, (rate, _)) in rows.iter().zip(&flows) {
+            assert_eq!(row.number(id::SAMPLING), Some(u64::from((*rate).max(1))));
+            assert_eq!(row.number(id::PACKETS), row.number(id::SAMPLING));
+        }
+        let totals = process.totals();
+        assert!(totals.balanced, "{}", path.display());
+        assert_eq!(totals.sum.datagrams, datagrams.len() as u64);
+        assert_eq!(
+            (totals.sum.records, totals.sum.rows),
+            (rows.len() as u64, rows.len() as u64)
+        );
+    }
+}
+
+/// Source and destination of IP packets within samples, as tshark lists them; those of the datagrams themselves left out.
+fn tshark_addresses(path: &Path) -> Option<Vec<(IpAddr, IpAddr)>> {
+    let mut command = Command::new("tshark");
+    command
+        .args(["-d", "udp.port==1-65535,sflow", "-T", "json", "-r"])
+        .arg(path);
+    let output = command.output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut ends: Vec<(Option<IpAddr>, bool)> = Vec::new();
+    // Keys repeat within an object, which a map would lose: the text keeps them in order.
+    for line in text.lines() {
+        let line = line.trim();
+        for (name, is_source) in [
+            ("\"sflow_245.ipv4_src\"", true),
+            ("\"sflow_245.ipv4_dst\"", false),
+            ("\"ip.src\"", true),
+            ("\"ip.dst\"", false),
+            ("\"ipv6.src\"", true),
+            ("\"ipv6.dst\"", false),
+        ] {
+            if let Some(rest) = line.strip_prefix(name) {
+                let address = rest.trim_matches([':', ' ', '"', ',']).parse().ok();
+                ends.push((address, is_source));
+            }
+        }
+    }
+    let pairs = ends.chunks_exact(2);
+    pairs
+        .map(|pair| match pair {
+            [(Some(src), true), (Some(dst), false)] => Some((*src, *dst)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn packets_within_samples_are_those_that_tshark_finds() {
+    let captures: Vec<_> = corpus()
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "pcap"))
+        .collect();
+    if Command::new("tshark").arg("--version").output().is_err() {
+        println!("skipped: sampled packets beside tshark (tshark is not installed)");
+        return;
+    }
+    for path in captures {
+        let datagrams = datagrams(&path);
+        let (_, rows) = collect(&datagrams);
+        let ours: Vec<_> = rows
+            .iter()
+            .filter_map(|row| match (row.get(id::SRC_IP), row.get(id::DST_IP)) {
+                (Some(CellRef::Ip(src)), Some(CellRef::Ip(dst))) => Some((u128_to_ip(src), u128_to_ip(dst))),
+                _ => None,
+            })
+            .collect();
+        let Some(theirs) = tshark_addresses(&path) else {
+            println!("{}: tshark's lines could not be paired", path.display());
+            continue;
+        };
+        // The carrying packets come first and are no samples; what samples hold must be among what tshark lists.
+        for pair in &ours {
+            assert!(
+                theirs.contains(pair),
+                "{}: {pair:?} is not in {theirs:?}",
+                path.display()
+            );
+        }
+        println!(
+            "{}: {} sampled packets of {} datagrams",
+            path.display(),
+            ours.len(),
+            datagrams.len()
+        );
+    }
+}
+
+#[test]
+fn what_devices_add_lands_in_columns_and_under_names() {
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    let block = |format: u32, body: &[u8]| [words(&[format, body.len() as u32]), body.to_vec()].concat();
+    // IPv4 as the device read it, then the extended records, as the specification lays them out.
+    let records = [
+        block(3, &words(&[1000, 6, 0x0a00_0001, 0xc000_0201, 443, 51_000, 0x12, 0x20])),
+        block(1001, &words(&[100, 0, 200, 0])),
+        block(
+            1003,
+            &words(&[
+                1,
+                0x0a00_0009,
+                64_500,
+                0,
+                64_502,
+                1,
+                2,
+                2,
+                64_510,
+                64_511,
+                1,
+                64_500 << 16 | 77,
+                100,
+            ]),
+        ),
+        block(1020, &words(&[1111, 2222])),
+    ];
+    let sample = [
+        words(&[1, 3, 400, 800, 0, 3, 5, records.len() as u32]),
+        records.concat(),
+    ]
+    .concat();
+    let name = block(1005, &[words(&[4]), b"eth5".to_vec()].concat());
+    let counters = [words(&[1, 5, 1]), name].concat();
+    let samples = [block(2, &counters), block(1, &sample)];
+    let datagram = [words(&[5, 1, 0xc000_0263, 2, 1, 5000, 2]), samples.concat()].concat();
+    let (process, rows) = collect(&[datagram]);
+    let [row] = &rows[..] else { panic!("{}", rows.len()) };
+    let number = |column| row.number(column);
+    assert_eq!((number(id::OCTETS), number(id::PACKETS)), (Some(400_000), Some(400)));
+    assert_eq!(
+        (number(id::SRC_PORT), number(id::DST_PORT), number(id::TCP_FLAGS)),
+        (Some(443), Some(51_000), Some(0x12))
+    );
+    // A source system of 0 is the router's own.
+    assert_eq!(
+        (number(id::SRC_AS), number(id::DST_AS), number(id::VLAN)),
+        (Some(64_500), Some(64_511), Some(100))
+    );
+    assert_eq!((number(id::IN_IF), number(id::OUT_IF)), (Some(3), Some(5)));
+    assert_eq!(row.get(id::OUT_IF_NAME), Some(CellRef::Text("eth5")));
+    let other: Vec<_> = row
+        .other()
+        .map(|(name, value)| (name.to_string(), format!("{value:?}")))
+        .collect();
+    for (name, value) in [
+        ("sflowAgentAddress", "Text(\"192.0.2.99\")"),
+        ("postVlanId", "Number(200)"),
+        ("sflowAsPath", "Text(\"64510 64511\")"),
+        ("sflowCommunities", "Text(\"64500:77\")"),
+        ("postNAPTDestinationTransportPort", "Number(2222)"),
+    ] {
+        assert!(
+            other.contains(&(name.to_owned(), value.to_owned())),
+            "{name} in {other:?}"
+        );
+    }
+    let sum = process.totals().sum;
+    assert_eq!((sum.records, sum.counter_samples, sum.messages), (1, 1, 1));
+}
+
+#[test]
+fn gaps_and_restarts_are_told_apart() {
+    let datagram = |sequence: u32, uptime_ms: u32| {
+        let words = [5, 1, 0xc000_0263, 2, sequence, uptime_ms, 0u32];
+        words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>()
+    };
+    let (process, _) = collect(&[
+        datagram(10, 3_600_000),
+        datagram(11, 3_600_000),
+        datagram(15, 3_600_000),
+        datagram(1, 1_000),
+        datagram(2, 1_000),
+    ]);
+    let sequence = process.totals().sum.sequence;
+    assert_eq!((sequence.lost, sequence.gaps, sequence.restarts), (3, 1, 1));
+}
