@@ -1,0 +1,174 @@
+//! Captures of devices that nobody here made: every record that tshark decodes, we decode with the same values.
+//!
+//! `cargo nextest run -p flowgauge-collector --test flowexport --no-capture` prints the table by capture.
+#![allow(clippy::unwrap_used)]
+
+mod captures;
+mod ours;
+mod tshark;
+
+use std::path::PathBuf;
+
+/// The folder of what others made: beside the workspace, or where FLOWGAUGE_SHARED says.
+fn corpus() -> Option<PathBuf> {
+    let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let shared = std::env::var_os("FLOWGAUGE_SHARED").map_or(beside, PathBuf::from);
+    let folder = shared.join("corpus/flowexport");
+    folder.is_dir().then_some(folder)
+}
+
+#[derive(Default)]
+struct Agreement {
+    records: usize,
+    theirs: usize,
+    fields: usize,
+    /// Fields that lie where tshark's do, octet for octet.
+    same_octets: usize,
+    /// Fields whose text is tshark's, too.
+    same_text: usize,
+    /// What tshark shows and we do not, or otherwise.
+    wrong: Vec<String>,
+}
+
+#[test]
+fn tshark_decodes_no_record_otherwise() {
+    let Some(root) = corpus() else {
+        println!("skipped: no corpus of flow exports");
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let captures: Vec<_> = captures::captures(&root)
+        .into_iter()
+        .map(|capture| (ours::decode(&capture), capture.name))
+        .collect();
+    let sent: Vec<tshark::Sent<'_>> = (0u16..)
+        .zip(&captures)
+        .flat_map(|(exporter, (datagrams, _))| datagrams.iter().map(move |datagram| (exporter, &*datagram.bytes)))
+        .collect();
+    let Some(theirs) = tshark::decode(&sent, directory.path()) else {
+        println!("skipped: no tshark");
+        return;
+    };
+    assert_eq!(theirs.len(), sent.len());
+    println!(
+        "{:<72} {:>6} {:>6} {:>7} {:>7} {:>7}",
+        "capture", "ours", "tshark", "fields", "octets", "text"
+    );
+    let (mut theirs, mut wrong) = (theirs.iter(), Vec::new());
+    for (datagrams, name) in &captures {
+        let mut agreement = Agreement::default();
+        for (datagram, theirs) in datagrams.iter().zip(theirs.by_ref()) {
+            compare(datagram, theirs, &mut agreement);
+        }
+        println!(
+            "{:<72} {:>6} {:>6} {:>7} {:>7} {:>7}",
+            name, agreement.records, agreement.theirs, agreement.fields, agreement.same_octets, agreement.same_text
+        );
+        agreement.wrong.iter().take(8).for_each(|line| println!("    {line}"));
+        for datagram in datagrams.iter().filter(|datagram| !datagram.errors.is_empty()).take(3) {
+            println!("    {}", datagram.errors.join("; "));
+        }
+        if agreement.records < agreement.theirs || !agreement.wrong.is_empty() {
+            wrong.push(name.clone());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn compare(ours: &ours::Datagram, theirs: &[tshark::Record], agreement: &mut Agreement) {
+    agreement.records += ours.records.len();
+    agreement.theirs += theirs.len();
+    let mine: Vec<&ours::Field> = ours.records.iter().flat_map(|record| &record.fields).collect();
+    agreement.fields += mine.len();
+    for leaf in theirs.iter().flat_map(|record| &record.leaves) {
+        // How long a value of variable length is lies between our fields.
+        if leaf.name.starts_with("cflow.string_len_") {
+            continue;
+        }
+        let placed = mine.iter().find(|field| holds(field, leaf));
+        let holds_anywhere = |field: &&&ours::Field| contains(&field.octets, &leaf.octets);
+        let found = placed.or_else(|| mine.iter().find(holds_anywhere).filter(|_| is_misplaced(&leaf.name)));
+        let Some(field) = found else {
+            let (name, at, octets, show) = (&leaf.name, leaf.offset, leaf.octets.len(), &leaf.show);
+            agreement
+                .wrong
+                .push(format!("missing: {name} at {at} ({octets} octets): {show}"));
+            continue;
+        };
+        agreement.same_octets += 1;
+        let same_text = field.text == leaf.show;
+        agreement.same_text += usize::from(same_text);
+        if let Some((_, names)) = NAMES.iter().find(|(theirs, _)| *theirs == leaf.name)
+            && (!names.contains(&field.name.as_str()) || !same_text)
+        {
+            let (name, text) = (&field.name, &field.text);
+            agreement
+                .wrong
+                .push(format!("{} {} is {name} {text}", leaf.name, leaf.show));
+        }
+    }
+}
+
+/// What tshark 4.0 shows at a place that is not where the octets lie: ends, and hosts of Cisco.
+fn is_misplaced(name: &str) -> bool {
+    [
+        "cflow.timeend",
+        "cflow.abstimeend",
+        "cflow.pie.cisco.application_http_host",
+    ]
+    .iter()
+    .any(|start| name.starts_with(start))
+}
+
+fn contains(octets: &[u8], part: &[u8]) -> bool {
+    !part.is_empty() && octets.windows(part.len()).any(|window| window == part)
+}
+
+/// Whether a node of tshark's lies in a field of ours and holds the same octets. tshark divides some fields.
+fn holds(field: &ours::Field, leaf: &tshark::Leaf) -> bool {
+    let within = field.offset.and_then(|offset| leaf.offset.checked_sub(offset));
+    let part = within.and_then(|from| field.octets.get(from..from + leaf.octets.len()));
+    !leaf.octets.is_empty() && part == Some(&leaf.octets)
+}
+
+/// What tshark calls elements that it shows as we do: there the name and the text are compared, too.
+const NAMES: &[(&str, &[&str])] = &[
+    ("cflow.srcaddr", &["sourceIPv4Address"]),
+    ("cflow.dstaddr", &["destinationIPv4Address"]),
+    ("cflow.srcaddrv6", &["sourceIPv6Address"]),
+    ("cflow.dstaddrv6", &["destinationIPv6Address"]),
+    ("cflow.nexthop", &["ipNextHopIPv4Address"]),
+    (
+        "cflow.srcport",
+        &["sourceTransportPort", "tcpSourcePort", "udpSourcePort"],
+    ),
+    (
+        "cflow.dstport",
+        &["destinationTransportPort", "tcpDestinationPort", "udpDestinationPort"],
+    ),
+    ("cflow.protocol", &["protocolIdentifier"]),
+    ("cflow.octets", &["octetDeltaCount", "reverseOctetDeltaCount"]),
+    ("cflow.octets64", &["octetDeltaCount"]),
+    ("cflow.packets", &["packetDeltaCount", "reversePacketDeltaCount"]),
+    ("cflow.packets64", &["packetDeltaCount"]),
+    ("cflow.inputint", &["ingressInterface"]),
+    ("cflow.outputint", &["egressInterface"]),
+    ("cflow.srcas", &["bgpSourceAsNumber"]),
+    ("cflow.dstas", &["bgpDestinationAsNumber"]),
+    ("cflow.srcmask", &["sourceIPv4PrefixLength"]),
+    ("cflow.dstmask", &["destinationIPv4PrefixLength"]),
+    ("cflow.direction", &["flowDirection"]),
+    ("cflow.ipversion", &["ipVersion"]),
+    ("cflow.srcmac", &["sourceMacAddress"]),
+    ("cflow.dstmac", &["destinationMacAddress"]),
+    ("cflow.sampler_id", &["samplerId"]),
+    ("cflow.ingress_vrfid", &["ingressVRFID"]),
+    ("cflow.flow_end_reason", &["flowEndReason"]),
+    ("cflow.flow_id", &["flowId"]),
+    (
+        "cflow.post_natsource_ipv4_address",
+        &["postNATSourceIPv4Address", "xlate_src_addr_ipv4"],
+    ),
+    ("cflow.initiator_octets", &["initiatorOctets"]),
+    ("cflow.if_name", &["interfaceName"]),
+];
