@@ -20,6 +20,7 @@ mod slab;
 mod smtp;
 mod ssh;
 mod stream;
+mod stun;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -3,7 +3,7 @@
 use flowgauge_templates::ipfix::FieldSpecifier;
 
 use super::protocol::{Field, Protocol};
-use super::{arp, dhcp, http, quic, smtp, ssh, tls};
+use super::{arp, dhcp, http, quic, smtp, ssh, stun, tls};
 
 /// Every protocol. A record names one by its place here, within one run.
 pub static PROTOCOLS: &[&dyn Protocol] = &[
@@ -16,6 +16,7 @@ pub static PROTOCOLS: &[&dyn Protocol] = &[
     &tls::Tls,
     &tls::Dtls,
     &quic::Quic,
+    &stun::Stun,
 ];
 
 /// More than [`PROTOCOLS`] ever has: they are the bits of a set.

@@ -86,3 +86,16 @@ fn what_is_read_is_let_go_of() {
         assert_eq!(flow.applications.counters().known_now, 1, "{name}");
     }
 }
+
+/// The guide shows the protocol and its fixture as they are in the tree.
+#[test]
+fn the_guide_shows_what_is_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let guide = text("docs/guides/add-an-application.md");
+    for shown in [include_str!("../stun.rs"), &text("fixtures/application/stun.txt")] {
+        assert!(guide.contains(shown), "not in the guide as it is in the tree:\n{shown}");
+    }
+    let line = "32473,62,stunSoftware,string,,,current,,\n";
+    assert!(guide.contains(line) && text("ie-registry/data/flowgauge.csv").contains(line));
+}
