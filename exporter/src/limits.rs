@@ -98,3 +98,12 @@ pub const TCP_PROBES: usize = 16;
 
 /// Gaps in the sequence numbers of one direction of a TCP connection that are followed at a time.
 pub const TCP_GAPS: usize = 32;
+
+/// Connections to one that loses segments, for which memory is set aside, and to one direction with so many samples
+/// that it needs a histogram.
+pub const TCP_TRACKERS_PER_LOSSES: usize = 2;
+/// Likewise.
+pub const TCP_TRACKERS_PER_HISTOGRAM: usize = 4;
+
+/// Where there are few trackers, parts of either kind at least, as far as there are trackers for them.
+pub const LEAST_TCP_PARTS: usize = 1024;

@@ -19,6 +19,10 @@ impl Count {
         self.packets += 1;
         self.octets += u64::from(octets);
     }
+
+    pub fn both(self) -> (u32, u64) {
+        (self.packets, self.octets)
+    }
 }
 
 /// Why segments are sent again.
@@ -161,6 +165,12 @@ impl Losses {
         self.needless = Count::default();
         self.duplicate_sacks = Count::default();
         self.blackhole = None;
+    }
+
+    /// Forgets what hangs on sequence numbers.
+    pub fn restart(&mut self) {
+        self.gaps.clear();
+        (self.recovery, self.sacked, self.unclear, self.edge) = (Recovery::None, None, None, Edge::NONE);
     }
 
     /// Retransmissions that the receiver had no need of. A receiver answers most of those below its ACK with a

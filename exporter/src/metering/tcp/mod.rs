@@ -12,11 +12,14 @@ mod packet;
 pub mod performance;
 mod pool;
 mod probes;
+mod report;
 mod sequence;
 mod sketch;
+mod stream;
+mod tracker;
 mod trackers;
 
 pub use connection::{TcpConnection, TcpState};
 pub use packet::TcpPacket;
 pub use performance::{BlackholeKind, MeasurementFlags, RttSummary, TcpDirection, TcpPerformance};
-pub use trackers::{TcpConfig, TcpTrackers, TrackerPlace};
+pub use trackers::{TcpConfig, TcpCounters, TcpTrackers, TrackerPlace};
