@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use flowgauge_exporter::capture::{FrameSource, Next};
-use flowgauge_exporter::io::live::{LiveCapture, LiveConfig, interfaces};
+use flowgauge_exporter::io::live::{LiveConfig, LiveSource, interfaces};
 use flowgauge_exporter::metering::{FlowEndReason, Meter, MeterConfig};
 
-fn loopback(filter: &str) -> Option<LiveCapture> {
+fn loopback(filter: &str) -> Option<LiveSource> {
     let config = LiveConfig {
         interface: "lo".into(),
         filter: Some(filter.into()),
@@ -18,7 +18,7 @@ fn loopback(filter: &str) -> Option<LiveCapture> {
         promiscuous: false,
         ..LiveConfig::default()
     };
-    match LiveCapture::open(&config) {
+    match LiveSource::open(&config) {
         Ok(capture) => Some(capture),
         Err(error) if error.to_string().contains("no permission") => {
             println!("skipped: {error}: nothing is captured live");
@@ -75,11 +75,8 @@ fn meters_what_is_sent_over_loopback() {
     assert_eq!((record.key.dst_port, record.key.protocol), (port, 17));
     assert_eq!((record.forward.packets, record.forward.octets), (100, 100 * 1028));
     assert_ne!(record.key.interface, 0);
-    capture.update_counters().unwrap();
-    assert_eq!(
-        (capture.counters().frames, capture.counters().dropped_by_kernel),
-        (100, 0)
-    );
+    let counters = capture.finish();
+    assert_eq!((counters.frames, counters.dropped_by_kernel), (100, 0));
 }
 
 #[test]
@@ -141,7 +138,7 @@ fn refusals_say_what_to_do() {
             filter: filter.map(str::to_owned),
             ..LiveConfig::default()
         };
-        LiveCapture::open(&config).unwrap_err().to_string()
+        LiveSource::open(&config).unwrap_err().to_string()
     };
     let unknown = open("nonesuch0", None);
     assert!(

@@ -118,10 +118,29 @@ pub trait FrameSource {
     /// What the source counted.
     fn counters(&self) -> SourceCounters;
 
+    /// How a live source fares since this was asked last; what is known of it is kept up to date by asking.
+    ///
+    /// # Errors
+    /// What the system says when asked for its counters.
+    fn load(&mut self) -> Result<Load, CaptureError> {
+        Ok(Load::default())
+    }
+
     /// What the source counted when no frame will be asked for any more.
     fn finish(&mut self) -> SourceCounters {
         self.counters()
     }
+}
+
+/// How a live capture fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Load {
+    /// Frames that the kernel dropped since the start.
+    pub dropped: u64,
+    /// How much of the fullest ring waits to be read, from 0 to 1, as well as it is known.
+    pub ring_fill: f64,
+    /// Which part of the time since the last look was not spent waiting for frames, from 0 to 1.
+    pub busy: f64,
 }
 
 /// What a source counts. Frames handed out = `frames`.

@@ -51,11 +51,16 @@ Examples:
   flowgauge-exporter run --read day.pcap.gz --to file:day.ipfix
   flowgauge-exporter run --read a.pcap b.pcap --to tcp://[::1]:4739 --to json:-
   tcpdump -w - | flowgauge-exporter run --read - --filter 'not port 22' --to json:-
+  flowgauge-exporter run --interface eth0 --workers 4 --buffer 64M --sample adaptive --to tcp://[::1]:4739
+  flowgauge-exporter run --interface eth0 eth1 --sample flow:1/16 --applications tls,quic --to udp://h
   flowgauge-exporter run --config /etc/flowgauge/exporter.toml
 
 DEST: udp://HOST[:4739], tcp://HOST[:4739], file:PATH (IPFIX File, RFC 5655),
       json:PATH or json:- (one object a line)
 Durations: 500ms, 15s, 1m, 2h
+Sampling: 1/100 every 100th packet, random:1/100 one of each 100 at random (random:3/100 three),
+      probability:0.01 each packet with this chance, flow:1/100 one flow in 100 with all its
+      packets, adaptive 1/2, 1/4, 1/8 and so on while the capture cannot keep up
 
 Every flag is also a key of the file ([metering] idle_timeout) and an environment variable
 (FLOWGAUGE_METERING_IDLE_TIMEOUT, values of lists separated by commas). A flag wins over
@@ -89,6 +94,38 @@ pub struct RunArgs {
         help_heading = "Capture"
     )]
     filter: Option<String>,
+    /// Threads for each interface; the kernel spreads flows over them, both directions of one to the same [default: 1]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLOWGAUGE_CAPTURE_WORKERS",
+        help_heading = "Capture"
+    )]
+    workers: Option<String>,
+    /// Size of the kernel's ring, for each worker of each interface: 512K, 64M, 1G [default: 4M]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "FLOWGAUGE_CAPTURE_BUFFER",
+        help_heading = "Capture"
+    )]
+    buffer: Option<String>,
+    /// Octets of each frame that are looked at, live; counters are of the whole packet [default: 2048]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLOWGAUGE_CAPTURE_SNAPLEN",
+        help_heading = "Capture"
+    )]
+    snaplen: Option<String>,
+    /// Started as root and capturing live, become this user once all is open; root stays root [default: nobody]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "FLOWGAUGE_CAPTURE_USER",
+        help_heading = "Capture"
+    )]
+    user: Option<String>,
 
     /// End a flow after this long without a packet [default: 15s]
     #[arg(
@@ -114,6 +151,34 @@ pub struct RunArgs {
         help_heading = "Metering"
     )]
     max_flows: Option<String>,
+    /// Meter a part of the packets, 1/N, random:n/N or probability:P, or of the flows, flow:1/N; adaptive: all, unless that
+    /// is too much [default: all]
+    #[arg(long, value_name = "HOW", env = "FLOWGAUGE_METERING_SAMPLE", help_heading = "Metering")]
+    sample: Option<String>,
+    /// Measure how TCP fares (round trips, retransmissions, ..): on or off [default: on]
+    #[arg(
+        long,
+        value_name = "on|off",
+        env = "FLOWGAUGE_METERING_TCP_PERFORMANCE",
+        help_heading = "Metering"
+    )]
+    tcp_performance: Option<String>,
+    /// Protocols to read names from: all, none, or some, separated by commas; arp only when it is named [default: all]
+    #[arg(
+        long,
+        value_name = "NAMES",
+        env = "FLOWGAUGE_METERING_APPLICATIONS",
+        help_heading = "Metering"
+    )]
+    applications: Vec<String>,
+    /// Meter what is inside of tunnels (open), or the tunnels (closed) [default: open]
+    #[arg(
+        long,
+        value_name = "open|closed",
+        env = "FLOWGAUGE_METERING_TUNNELS",
+        help_heading = "Metering"
+    )]
+    tunnels: Option<String>,
 
     /// Send all flow records to this destination (may be repeated; each gets everything)
     #[arg(long, value_name = "DEST", num_args = 1.., env = "FLOWGAUGE_EXPORTING_TO", help_heading = "Exporting")]

@@ -45,9 +45,17 @@ pub static KEYS: &[Key] = &[
     key("capture", "interface", Shape::List),
     key("capture", "read", Shape::List),
     key("capture", "filter", Shape::Text),
+    key("capture", "workers", Shape::Text),
+    key("capture", "buffer", Shape::Text),
+    key("capture", "snaplen", Shape::Text),
+    key("capture", "user", Shape::Text),
     key("metering", "idle_timeout", Shape::Text),
     key("metering", "active_timeout", Shape::Text),
     key("metering", "max_flows", Shape::Text),
+    key("metering", "sample", Shape::Text),
+    key("metering", "tcp_performance", Shape::Text),
+    key("metering", "applications", Shape::List),
+    key("metering", "tunnels", Shape::Text),
     key("exporting", "to", Shape::List),
     key("exporting", "domain", Shape::Text),
     key("exporting", "times", Shape::Text),
@@ -92,6 +100,17 @@ pub enum Origin {
         /// `section.key`.
         key: String,
     },
+}
+
+impl Origin {
+    /// Which wins: a flag over the environment, the environment over the file.
+    pub(super) const fn rank(&self) -> u8 {
+        match self {
+            Self::Flag(_) => 2,
+            Self::Variable(_) => 1,
+            Self::File { .. } => 0,
+        }
+    }
 }
 
 impl fmt::Display for Origin {

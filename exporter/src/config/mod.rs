@@ -7,7 +7,10 @@ pub mod destination;
 pub mod duration;
 pub mod file;
 pub mod keys;
+mod metering;
+mod size;
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,6 +18,7 @@ use std::time::Duration;
 
 pub use destination::{Destination, Endpoint};
 use keys::{Setting, Settings, nearest};
+pub use metering::{Applications, MeteringConfig};
 
 use crate::exporting::limits;
 
@@ -38,6 +42,14 @@ pub struct CaptureConfig {
     pub source: Source,
     /// BPF expression.
     pub filter: Option<String>,
+    /// Threads for each interface.
+    pub workers: usize,
+    /// Octets of the kernel's ring of each worker.
+    pub buffer: u32,
+    /// Octets looked at of each frame, live.
+    pub snaplen: u32,
+    /// Whom to become once all is open; `None` for `nobody`, if there is one.
+    pub user: Option<String>,
 }
 
 /// Live or from files, never both: their clocks differ.
@@ -47,17 +59,6 @@ pub enum Source {
     Live(Vec<String>),
     /// Files, directories or `-`, at least one.
     Files(Vec<PathBuf>),
-}
-
-/// How packets become flows.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MeteringConfig {
-    /// A flow without a packet for this long has ended.
-    pub idle_timeout: Duration,
-    /// A flow that goes on is reported this often.
-    pub active_timeout: Duration,
-    /// Most flows held at once; `None` leaves it to the metering process.
-    pub max_flows: Option<usize>,
 }
 
 /// How flow records leave.
@@ -171,16 +172,20 @@ impl Config {
                         .map(|()| text.to_owned())
                         .map_err(|fault| fault.to_string())
                 }),
+                workers: reader
+                    .one("workers", |text| number(text, 1, crate::limits::MAX_WORKERS))
+                    .unwrap_or(1),
+                buffer: reader
+                    .one("buffer", size::ring)
+                    .unwrap_or(crate::limits::RING_OCTETS),
+                snaplen: reader
+                    .one("snaplen", |text| {
+                        number(text, crate::limits::MIN_SNAPLEN, crate::limits::MAX_SNAPLEN)
+                    })
+                    .unwrap_or(crate::limits::SNAPLEN),
+                user: reader.one("user", |text| Ok(text.to_owned())),
             },
-            metering: MeteringConfig {
-                idle_timeout: reader
-                    .one("idle_timeout", positive_duration)
-                    .unwrap_or(defaults.idle_timeout),
-                active_timeout: reader
-                    .one("active_timeout", positive_duration)
-                    .unwrap_or(defaults.active_timeout),
-                max_flows: reader.one("max_flows", |text| number(text, 1, crate::limits::MAX_MAX_FLOWS)),
-            },
+            metering: MeteringConfig::read(&mut reader),
             exporting: ExportingConfig {
                 to,
                 domain: reader
@@ -228,8 +233,6 @@ impl Config {
 }
 
 struct Defaults {
-    idle_timeout: Duration,
-    active_timeout: Duration,
     template_refresh: Duration,
     drain_timeout: Duration,
     domain: u32,
@@ -238,8 +241,6 @@ struct Defaults {
 impl Defaults {
     const fn new() -> Self {
         Self {
-            idle_timeout: Duration::from_secs(15),
-            active_timeout: Duration::from_secs(60),
             template_refresh: Duration::from_secs(600),
             drain_timeout: Duration::from_secs(30),
             domain: 1,
@@ -281,9 +282,41 @@ impl Reader<'_> {
         list
     }
 
+    /// All values of a list at once.
+    fn all<T>(&mut self, id: &str, parse: impl Fn(&[String]) -> Result<T, String>) -> Option<T> {
+        let Setting { values, origin } = self.settings.get(id)?;
+        match parse(values) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.wrong.push(format!("{origin}: {why}"));
+                None
+            }
+        }
+    }
+
+    /// A value that is right by itself and wrong beside another.
+    fn refuse(&mut self, id: &str, why: &str) {
+        if let Some(Setting { origin, .. }) = self.settings.get(id) {
+            self.wrong.push(format!("{origin}: {why}"));
+        }
+    }
+
+    fn is_from_files(&self) -> bool {
+        let rank = |id: &str| self.settings.get(id).map(|setting| setting.origin.rank());
+        rank("read") > rank("interface")
+    }
+
     fn source(&mut self) -> Option<Source> {
-        let interfaces = self.list("interface", |text| Ok(text.to_owned()));
-        let files = self.list("read", |text| Ok(PathBuf::from(text)));
+        let mut interfaces = self.list("interface", |text| Ok(text.to_owned()));
+        let mut files = self.list("read", |text| Ok(PathBuf::from(text)));
+        // What is nearer wins, as for any other key: a file may name the interface and the command line a capture.
+        if let (Some(live), Some(read)) = (self.settings.get("interface"), self.settings.get("read")) {
+            match live.origin.rank().cmp(&read.origin.rank()) {
+                Ordering::Less => interfaces.clear(),
+                Ordering::Equal => {}
+                Ordering::Greater => files.clear(),
+            }
+        }
         match (interfaces.is_empty(), files.is_empty()) {
             (false, true) => Some(Source::Live(interfaces)),
             (true, false) => Some(Source::Files(files)),

@@ -1,16 +1,23 @@
 //! Captures from network interfaces through libpcap.
 //!
-//! An interface without traffic still answers: every `quiet_ms` it says [`Next::Quiet`], so that timeouts run.
+//! One [`LiveCapture`] is one ring of the kernel. A [`LiveSource`] is what one worker reads: its share of every interface,
+//! as one source of frames. An interface without traffic still answers: every `quiet_ms` it says [`Next::Quiet`], so
+//! that timeouts run.
 
 use std::fmt;
 use std::os::fd::{AsRawFd, RawFd};
-use std::time::{Duration, Instant};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use flowgauge_templates::packet::LinkType;
-use pcap::{Active, Capture, Device, IfFlags, Precision};
+use pcap::{Active, Capture, Device, IfFlags, Linktype, Precision};
 
-use super::readable;
-use crate::capture::{CaptureError, Frame, FrameSource, Next, SourceCounters};
+use crate::capture::{CaptureError, Frame, SourceCounters};
+use crate::limits;
+
+mod fanout;
+mod source;
+
+pub use source::{LiveSource, open_workers};
 
 /// How an interface is opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +43,8 @@ impl Default for LiveConfig {
         LiveConfig {
             interface: String::new(),
             interface_id: 0,
-            snaplen: 65_535,
-            buffer_octets: 16 * 1024 * 1024,
+            snaplen: limits::SNAPLEN,
+            buffer_octets: limits::RING_OCTETS,
             quiet_ms: 100,
             promiscuous: true,
             filter: None,
@@ -45,20 +52,35 @@ impl Default for LiveConfig {
     }
 }
 
-/// An open interface.
+/// The name that stands for all interfaces together.
+pub const ANY: &str = "any";
+
+/// An open interface: one ring.
 pub struct LiveCapture {
     capture: Capture<Active>,
     name: String,
     interface: u32,
     link_type: LinkType,
-    quiet_ms: i32,
     descriptor: RawFd,
-    /// Whether the last look found nothing, so that there is time for the kernel's statistics.
-    was_quiet: bool,
-    /// When these were read last.
-    looked: Instant,
+    ring_octets: u32,
+    /// Frames from before this are not ours: the group of workers was not complete.
+    from_ns: i64,
     frames: u64,
     statistics: Statistics,
+    /// Of the last frame.
+    time_ns: i64,
+    /// Octets taken from the ring since the last look, and the stamp at which that was.
+    octets: u64,
+    looked_ns: i64,
+}
+
+/// What the ring has next.
+enum Look<'a> {
+    Frame(Frame<'a>),
+    /// One from before [`LiveCapture::from_ns`].
+    TooOld,
+    Empty,
+    End,
 }
 
 /// Nanosecond stamps are there on Linux on every interface; other systems may refuse them.
@@ -71,11 +93,11 @@ const PRECISION: Precision = if cfg!(target_os = "linux") {
 /// ns of the unit that libpcap then counts fractions of a second in.
 const FRACTION_NS: i64 = if cfg!(target_os = "linux") { 1 } else { 1000 };
 
-/// How often the kernel is asked what it dropped.
-const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
+/// What a frame takes up in the ring beside itself: the headers of TPACKET_V3 and the room for alignment.
+const RING_HEADER_OCTETS: u64 = 82;
 
-/// A busy interface looks at the time once in so many frames.
-const FRAMES_BETWEEN_LOOKS: u64 = 65_536;
+/// The kernel hands a block of the ring over when it is full or this old: younger frames do not mean that it fills up.
+const BLOCK_NS: i64 = 150_000_000;
 
 /// The kernel's counters are 32 bits wide and wrap: what was added since the last look is what counts.
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,14 +133,17 @@ impl LiveCapture {
         let name = config.interface.as_str();
         let capture = activate(config).map_err(|error| cannot_open(name, &error))?;
         let mut capture = capture.setnonblock().map_err(|error| cannot_open(name, &error))?;
-        if let Some(filter) = &config.filter {
-            capture.filter(filter, true).map_err(|error| {
-                CaptureError(format!(
-                    "{name}: filter '{filter}': {}; see pcap-filter(7)",
-                    said(&error)
-                ))
-            })?;
+        if name == ANY {
+            name_interfaces(&mut capture);
         }
+        // Without a filter the kernel would copy whole frames into the ring, whatever the snap length is.
+        let filter = config.filter.as_deref().unwrap_or_default();
+        capture.filter(filter, true).map_err(|error| {
+            CaptureError(format!(
+                "{name}: filter '{filter}': {}; see pcap-filter(7)",
+                said(&error)
+            ))
+        })?;
         let link_type = LinkType(u16::try_from(capture.get_datalink().0).unwrap_or(u16::MAX));
         let interface = match config.interface_id {
             0 => interface_index(name),
@@ -130,67 +155,66 @@ impl LiveCapture {
             name: name.to_owned(),
             interface,
             link_type,
-            quiet_ms: i32::try_from(config.quiet_ms).unwrap_or(i32::MAX),
-            was_quiet: false,
-            looked: Instant::now(),
+            ring_octets: config.buffer_octets,
+            from_ns: i64::MIN,
             frames: 0,
             statistics: Statistics::default(),
+            time_ns: 0,
+            octets: 0,
+            looked_ns: 0,
         })
     }
 
-    /// Asks the kernel what it dropped. Capturing does so every second; at its end this gives the final count.
-    ///
-    /// # Errors
-    /// What libpcap says.
-    pub fn update_counters(&mut self) -> Result<(), CaptureError> {
+    /// Asks the kernel what it dropped.
+    fn update_counters(&mut self) -> Result<(), CaptureError> {
         let now = self
             .capture
             .stats()
             .map_err(|error| CaptureError(format!("{}: {}", self.name, said(&error))))?;
-        self.looked = Instant::now();
         self.statistics.update([now.dropped, now.if_dropped]);
         Ok(())
     }
 
-    /// The interface's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl FrameSource for LiveCapture {
-    /// Frames as long as the ring has any, without a system call; then one wait, and [`Next::Quiet`] behind it.
-    fn next_frame(&mut self) -> Result<Next<'_>, CaptureError> {
-        let (descriptor, quiet_ms) = (self.descriptor, self.quiet_ms);
-        if self.was_quiet || self.frames.is_multiple_of(FRAMES_BETWEEN_LOOKS) {
-            self.was_quiet = false;
-            if self.looked.elapsed() >= STATISTICS_INTERVAL {
-                self.update_counters()?;
-            }
-        }
+    #[inline]
+    fn look(&mut self) -> Result<Look<'_>, CaptureError> {
         match self.capture.next_packet() {
             Ok(packet) => {
-                self.frames += 1;
                 let ts = packet.header.ts;
-                Ok(Next::Frame(Frame {
-                    time_ns: ts
-                        .tv_sec
-                        .saturating_mul(1_000_000_000)
-                        .saturating_add(ts.tv_usec * FRACTION_NS),
+                let time_ns = ts
+                    .tv_sec
+                    .saturating_mul(1_000_000_000)
+                    .saturating_add(ts.tv_usec * FRACTION_NS);
+                if time_ns < self.from_ns {
+                    return Ok(Look::TooOld);
+                }
+                self.frames += 1;
+                self.time_ns = time_ns;
+                self.octets += u64::from(packet.header.caplen) + RING_HEADER_OCTETS;
+                Ok(Look::Frame(Frame {
+                    time_ns,
                     link_type: self.link_type,
                     interface: self.interface,
                     wire_length: packet.header.len,
                     bytes: packet.data,
                 }))
             }
-            Err(pcap::Error::TimeoutExpired) => {
-                self.was_quiet = true;
-                readable::wait(descriptor, quiet_ms);
-                Ok(Next::Quiet)
-            }
-            Err(pcap::Error::NoMorePackets) => Ok(Next::End),
+            Err(pcap::Error::TimeoutExpired) => Ok(Look::Empty),
+            Err(pcap::Error::NoMorePackets) => Ok(Look::End),
             Err(error) => Err(CaptureError(format!("{}: {}", self.name, said(&error)))),
         }
+    }
+
+    /// How full the ring is, which libpcap does not say: as many octets as came while the frame taken last was waiting.
+    fn ring_fill(&mut self, now_ns: i64) -> f64 {
+        let took_ns = self.time_ns - self.looked_ns;
+        let waited_ns = now_ns - self.time_ns - BLOCK_NS;
+        let octets = std::mem::take(&mut self.octets);
+        self.looked_ns = self.time_ns;
+        if took_ns <= 0 || waited_ns <= 0 || octets == 0 {
+            return 0.0;
+        }
+        let octets_waiting = octets as f64 / took_ns as f64 * waited_ns as f64;
+        (octets_waiting / f64::from(self.ring_octets)).min(1.0)
     }
 
     fn counters(&self) -> SourceCounters {
@@ -201,14 +225,6 @@ impl FrameSource for LiveCapture {
             dropped_by_kernel,
             dropped_by_interface,
         }
-    }
-
-    /// What the kernel dropped since the last look belongs to the account too.
-    fn finish(&mut self) -> SourceCounters {
-        if let Err(error) = self.update_counters() {
-            tracing::warn!("{error}; drops of the last second are not in the account");
-        }
-        self.counters()
     }
 }
 
@@ -221,6 +237,19 @@ fn activate(config: &LiveConfig) -> Result<Capture<Active>, pcap::Error> {
         .promisc(config.promiscuous)
         .precision(PRECISION)
         .open()
+}
+
+/// Has each frame of `any` say which interface it is of (Linux cooked captures, version 2), where libpcap can.
+fn name_interfaces(capture: &mut Capture<Active>) {
+    let cooked = Linktype(i32::from(LinkType::LINUX_SLL2.0));
+    if let Err(error) = capture.set_datalink(cooked) {
+        tracing::info!("{ANY}: frames do not say which interface they are of: {}", said(&error));
+    }
+}
+
+fn clock_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// The system's number of an interface, 0 when it has none (`any`).

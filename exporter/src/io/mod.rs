@@ -9,6 +9,7 @@ pub mod log_limit;
 pub mod pace;
 pub mod patience;
 pub mod pcap_file;
+pub mod privileges;
 pub mod queue;
 mod readable;
 pub mod resolve;

@@ -4,13 +4,17 @@ use flowgauge_templates::packet::Fault;
 
 use super::record::FlowEndReason;
 
-/// Packets and flows since the start. `packets_seen == packets_metered + sampled_out + sum(not_metered)`.
+/// Packets and flows since the start. `packets_seen == packets_metered + copies + sampled_out + sum(not_metered)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MeterCounters {
     /// Frames handed in.
     pub packets_seen: u64,
     /// Frames counted in a flow.
     pub packets_metered: u64,
+    /// Frames whose packet was seen on another interface before.
+    pub copies: u64,
+    /// Packets that were known no more when a copy might still have come: may be in two records.
+    pub copies_forgotten: u64,
     /// Frames that sampling left out.
     pub sampled_out: u64,
     /// IP octets of the packets metered.

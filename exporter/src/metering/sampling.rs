@@ -8,11 +8,11 @@
 //! Every Flow Record counts packets chosen by exactly one Selector: only the adaptive mode changes it while running, and
 //! the flow table cuts a flow's record at its next packet when [`Sampler::selector_id`] is no longer that of the record.
 
+use crate::capture::Load;
 use crate::limits::{ADAPTIVE_STEPS, MAX_SAMPLING_INTERVAL};
 
 mod adaptive;
 
-pub use adaptive::Load;
 use adaptive::Governor;
 
 /// How packets or flows were chosen. Travels in options (RFC 5477), and records name it by its id.
@@ -217,6 +217,12 @@ impl Sampler {
     #[inline(always)]
     pub fn keeps_flows_whole(&self) -> bool {
         self.selector.keeps_flows_whole()
+    }
+
+    /// Whether records that name this Selector, one of this Sampler, have all packets of their flows.
+    #[inline(always)]
+    pub fn kept_flows_whole(&self, selector: u32) -> bool {
+        selector == 0 || matches!(self.selector.algorithm, Algorithm::Flows { .. })
     }
 
     /// In the adaptive mode, looks at how the capture fares and changes the rate if need be, at most once a second;

@@ -26,6 +26,8 @@ pub struct MeteringAccounts {
     pub meter: MeterCounters,
     /// Frames.
     pub source: SourceCounters,
+    /// Frames of each interface, when it was live.
+    pub interfaces: Vec<(String, SourceCounters)>,
     /// Faults of the source; each was logged.
     pub faults: u64,
 }
@@ -38,6 +40,7 @@ impl MeteringAccounts {
             interface: None,
             meter: MeterCounters::default(),
             source: SourceCounters::default(),
+            interfaces: Vec::new(),
             faults: 1,
         }
     }
@@ -58,6 +61,8 @@ impl MeteringAccounts {
         let _ = write!(text, ", {not_metered} not metered");
         append_list(&mut text, counters.not_metered_by_reason());
         for (count, what) in [
+            (counters.copies, "seen on another interface before"),
+            (counters.sampled_out, "sampled out"),
             (self.source.filtered, "filtered out"),
             (self.source.dropped_by_kernel, "dropped by the kernel"),
             (self.source.dropped_by_interface, "dropped by the interface"),
@@ -65,6 +70,15 @@ impl MeteringAccounts {
             if count > 0 {
                 let _ = write!(text, ", {count} {what}");
             }
+        }
+        if self.interfaces.len() > 1 {
+            let dropped = self.interfaces.iter().map(|(name, source)| (name.as_str(), source));
+            append_list(
+                &mut text,
+                dropped
+                    .map(|(name, source)| (name, source.dropped_by_kernel + source.dropped_by_interface))
+                    .filter(|(_, count)| *count > 0),
+            );
         }
         let _ = write!(
             text,
@@ -135,6 +149,7 @@ mod tests {
             interface: None,
             meter,
             source,
+            interfaces: Vec::new(),
             faults: 0,
         }
     }

@@ -7,7 +7,7 @@ use flowgauge_templates::packet::Fault;
 
 use super::FanOut;
 use super::accounts::MeteringAccounts;
-use crate::capture::{Frame, FrameSource, Next};
+use crate::capture::{CaptureError, Frame, FrameSource, Next};
 use crate::exporting::limits::BATCH_RECORDS;
 use crate::io::destination::{SharedMetering, now_ns};
 use crate::io::patience::Stop;
@@ -18,6 +18,8 @@ use crate::metering::{FlowEndReason, Meter, MeterConfig, MeterCounters};
 const BATCH_WAIT_NS: i64 = 500_000_000;
 /// Emptying the kernel's ring at the end takes no longer than this.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+/// What a quiet ring holds is handed out within this.
+const RING_TIME: Duration = Duration::from_millis(250);
 /// How often a live source says how it is.
 const REPORT_NS: i64 = 60_000_000_000;
 
@@ -75,21 +77,21 @@ impl<'r> MeteringLoop<'r> {
                 Ok(Next::Frame(frame)) => {
                     let now_ns = frame.time_ns;
                     self.handle_frame(&frame);
-                    if self.interface.is_some() {
-                        self.handle_live_time(now_ns);
+                    if self.interface.is_some() && self.handle_live_time(now_ns) {
+                        faults.extend(self.adapt(source));
                     }
                 }
                 Ok(Next::Quiet) => {
                     self.meter.handle_timeout(now_ns());
-                    self.handle_live_time(now_ns());
+                    if self.handle_live_time(now_ns()) {
+                        faults.extend(self.adapt(source));
+                    }
                 }
                 Ok(Next::End) => break,
                 Err(error) => {
                     tracing::error!("{error}");
+                    // What is behind it, or the other interfaces, go on.
                     faults.push(error);
-                    if self.interface.is_some() {
-                        break;
-                    }
                 }
             }
         }
@@ -105,6 +107,7 @@ impl<'r> MeteringLoop<'r> {
             interface: self.interface,
             meter: self.meter.counters().clone(),
             source: source.finish(),
+            interfaces: Vec::new(),
             faults: faults.len() as u64,
         }
     }
@@ -127,17 +130,18 @@ impl<'r> MeteringLoop<'r> {
     fn drain(&mut self, source: &mut impl FrameSource) {
         let (until_ns, deadline) = (now_ns(), Instant::now() + DRAIN_TIME);
         // The ring hands out what it has begun to fill only after a while, so that one look may come too early.
-        let mut quiet = 0;
-        while quiet < 2 && Instant::now() < deadline {
+        let began = Instant::now();
+        while Instant::now() < deadline {
             match source.next_frame() {
                 Ok(Next::Frame(frame)) => {
                     self.handle_frame(&frame);
-                    if frame.time_ns > until_ns {
+                    // A little more than is needed, as other rings may lag behind this one.
+                    if frame.time_ns > until_ns + RING_TIME.as_nanos() as i64 {
                         return;
                     }
                 }
-                Ok(Next::Quiet) => quiet += 1,
-                Ok(Next::End) | Err(_) => return,
+                Ok(Next::Quiet) if began.elapsed() < RING_TIME => {}
+                Ok(Next::Quiet | Next::End) | Err(_) => return,
             }
         }
     }
@@ -149,10 +153,34 @@ impl<'r> MeteringLoop<'r> {
         }
     }
 
-    /// Live, records do not wait for a batch to fill.
-    fn handle_live_time(&mut self, now_ns: i64) {
+    /// Asks the source how it fares, and has sampling follow it where it is adaptive.
+    fn adapt(&mut self, source: &mut impl FrameSource) -> Option<CaptureError> {
+        match source.load() {
+            Ok(load) => {
+                if let Some(selector) = self.meter.sampler_mut().handle_load(now_ns(), &load) {
+                    tracing::info!(
+                        "{}: meters 1 of {} packets from now on (ring {:.0} % full, busy {:.0} %, {} dropped by the kernel)",
+                        self.interface.as_deref().unwrap_or_default(),
+                        selector.factor(),
+                        load.ring_fill * 100.0,
+                        load.busy * 100.0,
+                        load.dropped,
+                    );
+                }
+                None
+            }
+            Err(error) => {
+                tracing::error!("{error}");
+                Some(error)
+            }
+        }
+    }
+
+    /// Live, records do not wait for a batch to fill. True a few times a second.
+    #[inline]
+    fn handle_live_time(&mut self, now_ns: i64) -> bool {
         if now_ns.saturating_sub(self.batch_ns) < BATCH_WAIT_NS {
-            return;
+            return false;
         }
         self.batch_ns = now_ns;
         self.send();
@@ -170,6 +198,7 @@ impl<'r> MeteringLoop<'r> {
                 counters.records_total(),
             );
         }
+        true
     }
 
     fn publish(&mut self) {

@@ -1,4 +1,5 @@
-//! Wires the exporter by hand: captures on this or one thread per interface, a flow table each, one thread per destination.
+//! Wires the exporter by hand: files on this thread or interfaces on one thread a worker, a flow table each, one thread
+//! per destination.
 //!
 //! ```text
 //! source -frames-> Meter -records-> batches -> queue -> destination
@@ -8,6 +9,8 @@
 
 pub mod accounts;
 mod metering;
+mod rights;
+mod sources;
 
 use std::sync::Arc;
 use std::thread;
@@ -17,15 +20,15 @@ use signal_hook::iterator::Signals;
 
 use crate::config::{Config, MeteringConfig, Source};
 use crate::io::destination::{Context, SharedMetering, Worker, now_ns};
-use crate::io::live::{LiveCapture, LiveConfig};
 use crate::io::patience::Stop;
-use crate::io::pcap_file::PcapFiles;
 use crate::io::queue::Batch;
 use crate::io::retry::seed;
 use crate::limits;
 use crate::metering::MeterConfig;
+use crate::metering::application::ApplicationConfig;
 use accounts::{Accounts, MeteringAccounts};
 use metering::MeteringLoop;
+use sources::Sources;
 
 /// Runs until the files are read, or a signal comes.
 ///
@@ -36,32 +39,49 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
     let stop = Arc::new(Stop::new(config.exporting.drain_timeout, from_files));
     let metering = Arc::new(SharedMetering::default());
     // Sources first: without packets there is no reason to touch a destination.
-    let sources = open_sources(config, &stop)?;
+    let sources = Sources::open(config, &stop)?;
     let context = Context {
         config: config.exporting.clone(),
         stop: stop.clone(),
         metering: metering.clone(),
+        selectors: config.metering.sampling.selectors().into(),
         from_files,
     };
     let workers = start_destinations(config, &context)?;
-    listen_to_signals(&stop)?;
+    if let Err(line) = rights::give_up(config).and_then(|()| listen_to_signals(&stop)) {
+        end(workers, &stop);
+        return Err(line);
+    }
 
     let fan_out = FanOut {
         workers: &workers,
         from_files,
     };
-    let meter_config = meter_config(&config.metering, sources.len());
+    let meter_config = MeterConfig {
+        one_packet_once: sources.have_several_interfaces(),
+        ..meter_config(&config.metering, sources.workers())
+    };
     let metered = match sources {
         Sources::Files(mut files) => {
             vec![MeteringLoop::new(None, meter_config, &fan_out, &stop, &metering).run(&mut *files)]
         }
-        Sources::Live(captures) => thread::scope(|scope| {
-            let threads: Vec<_> = captures
+        Sources::Live(sources) => thread::scope(|scope| {
+            let workers = sources.len();
+            let threads: Vec<_> = sources
                 .into_iter()
-                .map(|(interface, mut capture)| {
+                .enumerate()
+                .map(|(at, mut source)| {
+                    let name = sources::name(&source, at, workers);
                     let metering_loop =
-                        MeteringLoop::new(Some(interface), meter_config.clone(), &fan_out, &stop, &metering);
-                    scope.spawn(move || metering_loop.run(&mut capture))
+                        MeteringLoop::new(Some(name), meter_config.clone(), &fan_out, &stop, &metering);
+                    scope.spawn(move || {
+                        let mut accounts = metering_loop.run(&mut source);
+                        accounts.interfaces = source
+                            .by_interface()
+                            .map(|(name, counters)| (name.to_owned(), counters))
+                            .collect();
+                        accounts
+                    })
                 })
                 .collect();
             threads
@@ -80,52 +100,13 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
     })
 }
 
-enum Sources {
-    Files(Box<PcapFiles>),
-    Live(Vec<(String, LiveCapture)>),
-}
-
-impl Sources {
-    fn len(&self) -> usize {
-        match self {
-            Self::Files(_) => 1,
-            Self::Live(captures) => captures.len(),
-        }
-    }
-}
-
-fn open_sources(config: &Config, stop: &Arc<Stop>) -> Result<Sources, String> {
-    let filter = config.capture.filter.as_deref();
-    match &config.capture.source {
-        Source::Files(paths) => PcapFiles::open(paths, filter)
-            .map(|files| Sources::Files(Box::new(files.until(stop.clone()))))
-            .map_err(|error| error.to_string()),
-        Source::Live(interfaces) => interfaces
-            .iter()
-            .map(|interface| {
-                let live = LiveConfig {
-                    interface: interface.clone(),
-                    filter: filter.map(str::to_owned),
-                    ..LiveConfig::default()
-                };
-                let capture = LiveCapture::open(&live).map_err(|error| error.to_string())?;
-                Ok((interface.clone(), capture))
-            })
-            .collect::<Result<_, String>>()
-            .map(Sources::Live),
-    }
-}
-
 fn start_destinations(config: &Config, context: &Context) -> Result<Vec<Worker>, String> {
     let mut workers = Vec::new();
     for destination in &config.exporting.to {
         match Worker::start(destination, context) {
             Ok(worker) => workers.push(worker),
             Err(line) => {
-                // Those that started end as if there had been nothing to send.
-                workers.iter().for_each(|worker: &Worker| worker.queue.close());
-                context.stop.drain();
-                workers.into_iter().for_each(|worker| drop(worker.join()));
+                end(workers, &context.stop);
                 return Err(line);
             }
         }
@@ -133,7 +114,15 @@ fn start_destinations(config: &Config, context: &Context) -> Result<Vec<Worker>,
     Ok(workers)
 }
 
-/// The flow tables of several interfaces share the allowance.
+/// Those that started end as if there had been nothing to send.
+fn end(workers: Vec<Worker>, stop: &Stop) {
+    workers.iter().for_each(|worker| worker.queue.close());
+    stop.drain();
+    workers.into_iter().for_each(|worker| drop(worker.join()));
+}
+
+/// The flow tables of several workers share the allowance. The seed is the same in all: which flows are sampled must not
+/// depend on the worker.
 fn meter_config(config: &MeteringConfig, tables: usize) -> MeterConfig {
     let ns = |duration: std::time::Duration| {
         i64::try_from(duration.as_nanos())
@@ -144,6 +133,14 @@ fn meter_config(config: &MeteringConfig, tables: usize) -> MeterConfig {
         idle_timeout_ns: ns(config.idle_timeout),
         active_timeout_ns: ns(config.active_timeout),
         max_flows: (config.max_flows.unwrap_or(limits::DEFAULT_MAX_FLOWS) / tables.max(1)).max(1),
+        tcp_performance: config.tcp_performance,
+        applications: ApplicationConfig {
+            enabled: config.applications.protocols,
+            ..ApplicationConfig::default()
+        },
+        open_tunnels: config.open_tunnels,
+        arp: config.applications.arp,
+        sampling: config.sampling,
         hash_seed: seed(),
         ..MeterConfig::default()
     }
@@ -157,6 +154,10 @@ fn listen_to_signals(stop: &Arc<Stop>) -> Result<(), String> {
         .name("signals".to_owned())
         .spawn(move || {
             for signal in signals.forever() {
+                if signal == SIGHUP {
+                    tracing::info!("signal {signal}: goes on as it is; to take up a changed configuration, restart");
+                    continue;
+                }
                 match stop.is_requested() {
                     false => tracing::info!("signal {signal}: ending all flows; once more gives up what is queued"),
                     true => tracing::warn!("signal {signal} again: giving up what is queued"),

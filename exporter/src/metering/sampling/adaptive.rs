@@ -1,18 +1,8 @@
 //! The rate of adaptive sampling: doubled as soon as the capture falls behind, halved again only when there has been
 //! room for twice the packets for a while, so that it does not swing.
 
+use crate::capture::Load;
 use crate::limits::ADAPTIVE_STEPS;
-
-/// How a capture fares.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Load {
-    /// Frames that the kernel dropped since the start.
-    pub dropped: u64,
-    /// How much of the ring waits to be read, from 0 to 1, as well as it is known.
-    pub ring_fill: f64,
-    /// Which part of the time since the last look was not spent waiting for frames, from 0 to 1.
-    pub busy: f64,
-}
 
 /// No two changes are closer than this.
 const STEP_NS: i64 = 1_000_000_000;

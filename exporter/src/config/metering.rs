@@ -1,0 +1,216 @@
+//! How packets become flows: timeouts, sampling, and how deeply packets are looked into.
+
+use std::time::Duration;
+
+use super::{Reader, not_one_of, number, positive_duration};
+use crate::limits::{MAX_MAX_FLOWS, MAX_SAMPLING_INTERVAL};
+use crate::metering::application::ProtocolSet;
+use crate::metering::sampling::{Algorithm, Sampling};
+
+/// How packets become flows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeteringConfig {
+    /// A flow without a packet for this long has ended.
+    pub idle_timeout: Duration,
+    /// A flow that goes on is reported this often.
+    pub active_timeout: Duration,
+    /// Most flows held at once; `None` leaves it to the metering process.
+    pub max_flows: Option<usize>,
+    /// Which packets or flows are metered.
+    pub sampling: Sampling,
+    /// Whether round trips, retransmissions and the like are measured. Without effect where packets are sampled.
+    pub tcp_performance: bool,
+    /// Which protocols are read.
+    pub applications: Applications,
+    /// Whether the packets within tunnels are metered, not the tunnels.
+    pub open_tunnels: bool,
+}
+
+/// Which protocols are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applications {
+    /// Those in the payload of flows.
+    pub protocols: ProtocolSet,
+    /// ARP, which is no IP flow: only when it is named.
+    pub arp: bool,
+}
+
+impl Default for Applications {
+    fn default() -> Applications {
+        Applications {
+            protocols: ProtocolSet::ALL,
+            arp: false,
+        }
+    }
+}
+
+impl MeteringConfig {
+    pub(super) fn read(reader: &mut Reader<'_>) -> MeteringConfig {
+        let sampling = reader.one("sample", sampling).unwrap_or_default();
+        if sampling == Sampling::Adaptive && reader.is_from_files() {
+            reader.refuse("sample", "adaptive is for live capture; files wait: use 1/N or flow:1/N");
+        }
+        let applications = reader.all("applications", applications).unwrap_or_default();
+        MeteringConfig {
+            idle_timeout: reader
+                .one("idle_timeout", positive_duration)
+                .unwrap_or(Duration::from_secs(15)),
+            active_timeout: reader
+                .one("active_timeout", positive_duration)
+                .unwrap_or(Duration::from_secs(60)),
+            max_flows: reader.one("max_flows", |text| number(text, 1, MAX_MAX_FLOWS)),
+            sampling,
+            tcp_performance: reader
+                .one("tcp_performance", |text| either(text, "on", "off"))
+                .unwrap_or(true),
+            applications,
+            open_tunnels: reader
+                .one("tunnels", |text| either(text, "open", "closed"))
+                .unwrap_or(true),
+        }
+    }
+}
+
+fn either(text: &str, yes: &str, no: &str) -> Result<bool, String> {
+    match text {
+        text if text == yes => Ok(true),
+        text if text == no => Ok(false),
+        _ => Err(not_one_of(text, &[yes, no])),
+    }
+}
+
+fn sampling(text: &str) -> Result<Sampling, String> {
+    let wrong = || {
+        format!(
+            "`{text}` is no sampling: write 1/N, random:n/N, probability:P, flow:1/N, adaptive or all; \
+             N is at most {MAX_SAMPLING_INTERVAL}, P above 0 and at most 1"
+        )
+    };
+    let algorithm = match text.split_once(':') {
+        None if text == "adaptive" => return Ok(Sampling::Adaptive),
+        None if text == "all" => Algorithm::Everything,
+        None | Some(("systematic", _)) => {
+            let ratio = text.strip_prefix("systematic:").unwrap_or(text);
+            let (interval, of) = ratio_of(ratio).ok_or_else(wrong)?;
+            Algorithm::Systematic {
+                interval,
+                space: of - interval,
+            }
+        }
+        Some(("random", ratio)) => {
+            let (size, population) = ratio_of(ratio).ok_or_else(wrong)?;
+            Algorithm::RandomOutOf { size, population }
+        }
+        Some(("flow", ratio)) => match ratio_of(ratio) {
+            Some((1, interval)) => Algorithm::Flows { interval },
+            _ => return Err(wrong()),
+        },
+        Some(("probability", number)) => {
+            let probability: f64 = number.parse().map_err(|_| wrong())?;
+            if !(probability >= 1.0 / f64::from(MAX_SAMPLING_INTERVAL) && probability <= 1.0) {
+                return Err(wrong());
+            }
+            Algorithm::Probability(probability)
+        }
+        Some(_) => return Err(wrong()),
+    };
+    // One in one is everything: records should not speak of a sampling that there is not.
+    let selector = crate::metering::Selector { id: 1, algorithm };
+    Ok(match selector.factor() == 1.0 {
+        true => Sampling::Everything,
+        false => Sampling::Fixed(algorithm),
+    })
+}
+
+/// `n/N` with 0 < n <= N.
+fn ratio_of(text: &str) -> Option<(u32, u32)> {
+    let (part, whole) = text.split_once('/')?;
+    let (part, whole): (u32, u32) = (part.parse().ok()?, whole.replace('_', "").parse().ok()?);
+    (part > 0 && part <= whole && whole <= MAX_SAMPLING_INTERVAL).then_some((part, whole))
+}
+
+fn applications(texts: &[String]) -> Result<Applications, String> {
+    let words: Vec<&str> = texts.iter().flat_map(|text| text.split(',')).map(str::trim).collect();
+    let mut chosen = Applications {
+        protocols: ProtocolSet::NONE,
+        arp: false,
+    };
+    for word in &words {
+        match *word {
+            "all" => chosen.protocols = ProtocolSet::ALL,
+            "none" if words.len() == 1 => {}
+            "none" => return Err("none goes with no other name".to_owned()),
+            "arp" => chosen.arp = true,
+            name => match ProtocolSet::place(name) {
+                Some(place) => chosen.protocols = chosen.protocols.with(place),
+                None => {
+                    let known: Vec<&str> = ["all", "none", "arp"].into_iter().chain(ProtocolSet::names()).collect();
+                    let meant = super::nearest(name, known.iter().copied());
+                    let hint = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+                    return Err(format!("`{name}` is none of {}{hint}", known.join(", ")));
+                }
+            },
+        }
+    }
+    Ok(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samplings_are_read() {
+        let fixed = |algorithm| Ok(Sampling::Fixed(algorithm));
+        assert_eq!(
+            sampling("1/100"),
+            fixed(Algorithm::Systematic { interval: 1, space: 99 })
+        );
+        assert_eq!(
+            sampling("systematic:2/8"),
+            fixed(Algorithm::Systematic { interval: 2, space: 6 })
+        );
+        assert_eq!(
+            sampling("random:3/1_000"),
+            fixed(Algorithm::RandomOutOf {
+                size: 3,
+                population: 1000
+            })
+        );
+        assert_eq!(sampling("probability:0.25"), fixed(Algorithm::Probability(0.25)));
+        assert_eq!(sampling("flow:1/16"), fixed(Algorithm::Flows { interval: 16 }));
+        assert_eq!(sampling("adaptive"), Ok(Sampling::Adaptive));
+        for everything in ["all", "1/1", "random:5/5", "probability:1", "flow:1/1"] {
+            assert_eq!(sampling(everything), Ok(Sampling::Everything), "{everything}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_sampling_is_told_what_is() {
+        for text in [
+            "", "100", "1/0", "0/5", "3/2", "1/99999999", "flow:2/4", "flow:1", "random:", "probability:0",
+            "probability:nan", "probability:1.1", "sometimes", "hash:1/2", "1/-5",
+        ] {
+            let error = sampling(text).unwrap_err();
+            assert!(error.contains("write 1/N, random:n/N"), "{error}");
+        }
+    }
+
+    #[test]
+    fn applications_are_named_or_all_or_none() {
+        let words = |text: &str| applications(&[text.to_owned()]);
+        assert_eq!(words("all"), Ok(Applications::default()));
+        assert!(words("all,arp").unwrap().arp);
+        let http = words("http").unwrap().protocols;
+        let place = |name| ProtocolSet::place(name).unwrap();
+        assert!(http.has(place("http")) && !http.has(place("ssh")));
+        assert_eq!(
+            applications(&["http".into(), "ssh, arp".into()]).unwrap(),
+            words("ssh,http,arp").unwrap()
+        );
+        assert_eq!(words("none").unwrap().protocols, ProtocolSet::NONE);
+        assert!(words("none,http").is_err());
+        let error = words("htpp").unwrap_err();
+        assert!(error.starts_with("`htpp` is none of all, none, arp, ") && error.ends_with("did you mean http?"));
+    }
+}

@@ -1,0 +1,44 @@
+//! Sizes in octets with a unit, as in `64M`.
+
+use crate::limits::{MAX_RING_OCTETS, MIN_RING_OCTETS};
+
+/// The size of a capture ring.
+pub(super) fn ring(text: &str) -> Result<u32, String> {
+    let wrong = || format!("`{text}` is not a size from 256K to 1G: write a number and K, M or G, such as 64M");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text.get(digits.len()..).unwrap_or_default();
+    let shift = match unit.to_ascii_lowercase().as_str() {
+        "" => 0,
+        "k" | "kib" | "kb" => 10,
+        "m" | "mib" | "mb" => 20,
+        "g" | "gib" | "gb" => 30,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = digits.replace('_', "").parse().map_err(|_| wrong())?;
+    let octets = number.checked_shl(shift).filter(|octets| octets >> shift == number);
+    octets
+        .and_then(|octets| u32::try_from(octets).ok())
+        .filter(|octets| (MIN_RING_OCTETS..=MAX_RING_OCTETS).contains(octets))
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_powers_of_1024() {
+        assert_eq!(ring("64M"), Ok(64 << 20));
+        assert_eq!(ring("512k"), Ok(512 << 10));
+        assert_eq!(ring("1GiB"), Ok(1 << 30));
+        assert_eq!(ring("1_048_576"), Ok(1 << 20));
+    }
+
+    #[test]
+    fn others_are_refused() {
+        for text in ["", "M", "1T", "-1M", "1.5M", "100", "2G", "99999999999999999999", "17179869184G", "4 M"] {
+            let error = ring(text).unwrap_err();
+            assert!(error.contains(&format!("`{text}`")) && error.contains("64M"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Which user the exporter goes on as, once all is open.
+
+use std::path::Path;
+
+use crate::config::{Config, Destination, Source};
+use crate::io::privileges::{DEFAULT_USER, User, find, is_root};
+
+/// Gives root's rights up after live captures were opened, and says what became of them.
+///
+/// Who names a user gets that one or an error. Nobody named: `nobody`, unless that user could not finish a file that
+/// is being written; then root stays root.
+///
+/// # Errors
+/// One line for people.
+pub(super) fn give_up(config: &Config) -> Result<(), String> {
+    let named = config.capture.user.as_deref();
+    if !is_root() {
+        if let Some(name) = named {
+            tracing::warn!("--user {name} has no effect: not started as root");
+        }
+        return Ok(());
+    }
+    if matches!(config.capture.source, Source::Files(_)) || named == Some("root") {
+        return Ok(());
+    }
+    let name = named.unwrap_or(DEFAULT_USER);
+    let user = find(name).map_err(|error| format!("--user {name}: cannot look the user up: {error}"))?;
+    let Some(user) = user.filter(|user| user.uid != 0) else {
+        if named.is_some() {
+            return Err(format!("--user {name}: no such user; name one that is there, or root"));
+        }
+        tracing::warn!("stays root: there is no user {name}; see --user");
+        return Ok(());
+    };
+    if let Some(folder) = user.cannot_finish(files(config)) {
+        let folder = folder.display();
+        if named.is_some() {
+            return Err(format!(
+                "--user {name} may not write in {folder}: an IPFIX file gets its name at its end; \
+                 give that folder to {name}, or take --user root"
+            ));
+        }
+        tracing::warn!("stays root: {name} may not finish the file in {folder}; name a user who may with --user");
+        return Ok(());
+    }
+    become_user(&user)
+}
+
+fn become_user(user: &User) -> Result<(), String> {
+    let User { name, uid, gid } = user;
+    user.become_it()
+        .map_err(|error| format!("--user {name}: cannot give up root's rights: {error}"))?;
+    tracing::info!("captures are open; goes on as {name} (uid {uid}, gid {gid})");
+    Ok(())
+}
+
+/// Files that get their name at their end.
+fn files(config: &Config) -> impl Iterator<Item = &Path> {
+    config.exporting.to.iter().filter_map(|destination| match destination {
+        Destination::File(path) => Some(path.as_path()),
+        _ => None,
+    })
+}
