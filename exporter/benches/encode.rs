@@ -2,6 +2,7 @@
 //! of 500 biflows an iteration, as several batches from metering are; nothing is sent.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -75,7 +76,7 @@ fn process(transport: TransportKind, octets: usize, times: Times) -> ExportingPr
         max_message_octets: octets,
         ..ExportingConfig::of(transport, 1)
     };
-    ExportingProcess::new(config, times).expect("room for every template")
+    ExportingProcess::new(config, times, Arc::new([])).expect("room for every template")
 }
 
 fn encode(criterion: &mut Criterion) {

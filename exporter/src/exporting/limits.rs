@@ -4,8 +4,11 @@
 pub const QUEUE_RECORDS: usize = 200_000;
 /// The most that can be asked for.
 pub const MAX_QUEUE_RECORDS: usize = 100_000_000;
-/// Flow records in one batch from metering to the destinations.
-pub const BATCH_RECORDS: usize = 256;
+/// Flow records in one batch from metering to the destinations: enough that what is paid once for each batch (a thread
+/// that wakes up, a Message that is not full) hardly counts, few enough that they stay in the processor's cache.
+pub const BATCH_RECORDS: usize = 1024;
+/// Templates of Flow Records in one session; what has more variants goes out with fewer optional groups.
+pub const FLOW_TEMPLATES: usize = 512;
 
 /// Largest Message over UDP unless told otherwise: fits an Ethernet path with room for tunnels.
 /// RFC 7011 section 10.3.3 asks for 512 where the path MTU is not known.

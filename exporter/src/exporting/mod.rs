@@ -7,6 +7,8 @@ pub mod options;
 pub mod packing;
 #[cfg(test)]
 pub(crate) mod samples;
+mod selectors;
+mod templates;
 
 pub use accounts::{AccountsSnapshot, DestinationAccounts, Loss, Volume};
 pub use options::{MeteringStatistics, Statistics};

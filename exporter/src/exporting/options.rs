@@ -1,6 +1,8 @@
 //! What an exporter says about itself: types of enterprise elements (RFC 5610), statistics and losses
 //! (RFC 7011 sections 4.1 to 4.3), and which fields are Flow Keys (section 4.4).
 
+use std::collections::BTreeSet;
+
 use flowgauge_ie_registry::{ElementId, REVERSE_PEN, Registry, ids};
 use flowgauge_templates::ipfix::FieldSpecifier;
 use flowgauge_templates::management::type_information::{TYPE_RECORD_FIELDS, TYPE_RECORD_SCOPE, write_type_record};
@@ -88,11 +90,11 @@ impl FlowOptions {
     /// One type record for each enterprise element that layouts use. Reverse elements of RFC 5103 are left out: their
     /// types follow from IANA's, and RFC 5610 section 3.9 asks not to repeat what a collector knows.
     pub(super) fn write_types(&self, session: &mut ExportingSession, now_ns: i64) -> Result<(), ExportingError> {
-        let enterprise = layout::ALL_FIELDS
-            .iter()
+        let enterprise: BTreeSet<_> = layout::all_fields()
             .map(|field| field.element)
-            .filter(|element| element.pen != 0 && element.pen != REVERSE_PEN);
-        for element in enterprise.filter_map(|id| Registry::builtin().element(id)) {
+            .filter(|element| element.pen != 0 && element.pen != REVERSE_PEN)
+            .collect();
+        for element in enterprise.iter().filter_map(|id| Registry::builtin().element(*id)) {
             session.record(now_ns, self.types, |w| write_type_record(element, w))?;
         }
         Ok(())

@@ -9,14 +9,17 @@
 //! count options data in sequence numbers (nfcapd) would take each of them for a loss.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use flowgauge_templates::management::{ExportingConfig, ExportingError, ExportingSession, TemplateId};
+use flowgauge_templates::management::{ExportingConfig, ExportingError, ExportingSession};
 
-use super::layout::{self, Variant};
+use super::layout::{self, Parts, Variant};
 use super::options::{FlowOptions, Statistics, StatisticsOptions};
+use super::selectors::SelectorOptions;
+use super::templates::{FlowTemplate, FlowTemplates};
 use crate::config::Times;
 use crate::metering::Records;
-use crate::metering::record::FlowRecord;
+use crate::metering::sampling::Selector;
 
 /// One Message that is ready to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,19 +35,23 @@ pub struct Outgoing {
 pub struct ExportingProcess {
     session: ExportingSession,
     options: FlowOptions,
+    selector_options: SelectorOptions,
     /// Of Observation Domain 0, unless that is the domain of the flows too.
     statistics_session: Option<ExportingSession>,
     statistics: StatisticsOptions,
     statistics_ns: Option<i64>,
     times: Times,
-    templates: Box<[Option<TemplateId>]>,
-    /// Templates in the order of their making, with what they are of.
-    made: Vec<(TemplateId, Variant)>,
-    /// How many of `made` the receiver has heard the Flow Keys of.
+    selectors: Arc<[Selector]>,
+    templates: FlowTemplates,
+    /// How many of the templates the receiver has heard the Flow Keys of.
     explained: usize,
     types_said: bool,
     options_ns: Option<i64>,
+    /// The slot of each record of a batch, and the records in the order of their slots.
+    slots: Vec<u16>,
     order: Vec<u32>,
+    /// Where the records of a slot begin in `order`.
+    starts: Vec<u32>,
     ready: VecDeque<Outgoing>,
     refused: u64,
 }
@@ -54,25 +61,29 @@ impl ExportingProcess {
     ///
     /// # Errors
     /// When the Message size of `config` is too small for a template.
-    pub fn new(config: ExportingConfig, times: Times) -> Result<Self, ExportingError> {
+    pub fn new(config: ExportingConfig, times: Times, selectors: Arc<[Selector]>) -> Result<Self, ExportingError> {
         let mut session = ExportingSession::new(config);
         let options = FlowOptions::new(&mut session)?;
+        let selector_options = SelectorOptions::new(&mut session, &selectors)?;
         let mut statistics_session =
             (config.domain != 0).then(|| ExportingSession::new(ExportingConfig { domain: 0, ..config }));
         let statistics = StatisticsOptions::new(statistics_session.as_mut().unwrap_or(&mut session), config.domain)?;
         Ok(Self {
             session,
             options,
+            selector_options,
             statistics_session,
             statistics,
             statistics_ns: None,
             times,
-            templates: vec![None; Variant::COUNT].into_boxed_slice(),
-            made: Vec::new(),
+            selectors,
+            templates: FlowTemplates::default(),
             explained: 0,
             types_said: false,
             options_ns: None,
+            slots: Vec::new(),
             order: Vec::new(),
+            starts: Vec::new(),
             ready: VecDeque::new(),
             refused: 0,
         })
@@ -82,49 +93,100 @@ impl ExportingProcess {
     /// before the session was restarted.
     pub fn handle_records(&mut self, now_ns: i64, records: &Records, skip: usize) {
         self.say_types(now_ns);
-        let mut order = std::mem::take(&mut self.order);
-        order.clear();
-        // Places fit into 16 bits: batches are far smaller (`limits::BATCH_RECORDS`).
-        for (place, record) in records.flows.iter().enumerate().take(1 << 16) {
-            order.push((Variant::of(record, self.times).index() as u32) << 16 | place as u32);
-        }
-        order.sort_unstable();
-        for packed in order.iter().skip(skip) {
-            let Some(record) = records.flows.get((packed & 0xffff) as usize) else {
+        self.group(records);
+        let (order, slots) = (std::mem::take(&mut self.order), std::mem::take(&mut self.slots));
+        let mut template = None;
+        for place in order.iter().skip(skip) {
+            let (Some(record), Some(slot)) = (records.flows.get(*place as usize), slots.get(*place as usize)) else {
                 continue;
             };
-            if let Err(error) = self.write(now_ns, (packed >> 16) as usize, record) {
+            if template.is_none_or(|(of, _)| of != *slot) {
+                template = self.templates.get(*slot).map(|template| (*slot, *template));
+            }
+            let parts = Parts {
+                record,
+                records,
+                selectors: &self.selectors,
+            };
+            let result = match &template {
+                Some((_, template)) => {
+                    write(&mut self.session, now_ns, template, &parts).or_else(|error| self.write_reduced(now_ns, *place, records, error))
+                }
+                None => Err(ExportingError::NoIdentifier),
+            };
+            if let Err(error) = result {
                 self.refused += 1;
                 tracing::error!(%error, "a flow record could not be encoded");
             }
         }
-        self.order = order;
+        (self.order, self.slots) = (order, slots);
         self.close(now_ns, true);
         if self.session.config().transport.is_reliable() {
             self.say_flow_keys(now_ns);
         }
     }
 
-    #[inline]
-    fn write(&mut self, now_ns: i64, index: usize, record: &FlowRecord) -> Result<(), ExportingError> {
-        let template = match self.templates.get(index) {
-            Some(Some(template)) => *template,
-            _ => self.make_template(index)?,
-        };
-        let variant = Variant::from_index(index).unwrap_or_default();
-        self.session
-            .record(now_ns, template, |writer| layout::write(variant, record, writer))
+    /// Orders the records of a batch by template, those of one template as they came: a counting sort, since slots are
+    /// few. A batch encoded again is ordered alike, because no template is ever forgotten.
+    fn group(&mut self, records: &Records) {
+        let (slots, order, starts) = (&mut self.slots, &mut self.order, &mut self.starts);
+        slots.clear();
+        for record in &records.flows {
+            let parts = Parts {
+                record,
+                records,
+                selectors: &self.selectors,
+            };
+            let variant = Variant::of(&parts, self.times);
+            slots.push(self.templates.slot(&mut self.session, variant).unwrap_or(NO_SLOT));
+        }
+        starts.clear();
+        starts.resize(self.templates.len() + 1, 0);
+        let last = self.templates.len();
+        for slot in slots.iter() {
+            if let Some(count) = starts.get_mut(usize::from(*slot).min(last)) {
+                *count += 1;
+            }
+        }
+        let mut next = 0;
+        for start in starts.iter_mut() {
+            next += std::mem::replace(start, next);
+        }
+        order.clear();
+        order.resize(slots.len(), 0);
+        for (place, slot) in slots.iter().enumerate() {
+            if let Some(start) = starts.get_mut(usize::from(*slot).min(last))
+                && let Some(at) = order.get_mut(*start as usize)
+            {
+                *at = place as u32;
+                *start += 1;
+            }
+        }
     }
 
+    /// Writes a record that does not fit into a Message without some of its optional groups.
     #[cold]
-    fn make_template(&mut self, index: usize) -> Result<TemplateId, ExportingError> {
-        let variant = Variant::from_index(index).unwrap_or_default();
-        let template = self.session.add_template(&layout::fields(variant))?;
-        if let Some(place) = self.templates.get_mut(index) {
-            *place = Some(template);
+    fn write_reduced(
+        &mut self,
+        now_ns: i64,
+        place: u32,
+        records: &Records,
+        error: ExportingError,
+    ) -> Result<(), ExportingError> {
+        let (ExportingError::RecordTooLong(..), Some(record)) = (error, records.flows.get(place as usize)) else {
+            return Err(error);
+        };
+        let parts = Parts {
+            record,
+            records,
+            selectors: &self.selectors,
+        };
+        let variant = Variant::of(&parts, self.times);
+        let slot = self.templates.reduced(&mut self.session, variant)?;
+        match self.templates.get(slot) {
+            Some(template) => write(&mut self.session, now_ns, template, &parts),
+            None => Err(error),
         }
-        self.made.push((template, variant));
-        Ok(template)
     }
 
     fn say_types(&mut self, now_ns: i64) {
@@ -133,18 +195,18 @@ impl ExportingProcess {
             self.options_ns = Some(now_ns);
             self.statistics_ns.get_or_insert(now_ns);
             let result = self.options.write_types(&mut self.session, now_ns);
+            let result = result.and_then(|()| self.selector_options.write(&mut self.session, now_ns));
             self.close_options(now_ns, result);
         }
     }
 
     fn say_flow_keys(&mut self, now_ns: i64) {
-        let new = self.made.get(self.explained..).unwrap_or_default();
-        let result = new.iter().try_for_each(|(template, variant)| {
-            let indicator = layout::flow_key_indicator(*variant);
+        let new = self.templates.since(self.explained);
+        let result = new.iter().try_for_each(|template| {
             self.options
-                .write_flow_keys(&mut self.session, now_ns, *template, indicator)
+                .write_flow_keys(&mut self.session, now_ns, template.id, template.flow_keys)
         });
-        self.explained = self.made.len();
+        self.explained = self.templates.len();
         self.close_options(now_ns, result);
     }
 
@@ -219,6 +281,12 @@ impl ExportingProcess {
         std::mem::take(&mut self.refused)
     }
 
+    /// Records that went out with fewer groups than they have since this was last asked: templates had run out, or a
+    /// Message is too small for all of it.
+    pub fn take_reduced(&mut self) -> u64 {
+        self.templates.take_reduced()
+    }
+
     /// Begins a new transport session. Messages that were ready belong to the old one and are forgotten: the caller
     /// knows what was in them.
     pub fn restart(&mut self) {
@@ -234,6 +302,20 @@ impl ExportingProcess {
     }
 }
 
+/// Of a record that has no template; it is refused.
+const NO_SLOT: u16 = u16::MAX;
+
+#[inline]
+fn write(
+    session: &mut ExportingSession,
+    now_ns: i64,
+    template: &FlowTemplate,
+    parts: &Parts<'_>,
+) -> Result<(), ExportingError> {
+    let variant = template.variant;
+    session.record(now_ns, template.id, |writer| layout::write(variant, parts, writer))
+}
+
 #[cfg(test)]
 mod tests {
     use flowgauge_ie_registry::{ElementId, Registry};
@@ -242,6 +324,7 @@ mod tests {
 
     use super::*;
     use crate::exporting::samples;
+    use crate::metering::record::FlowRecord;
 
     const NOW: i64 = samples::START_NS;
     const S: i64 = 1_000_000_000;
@@ -251,7 +334,7 @@ mod tests {
         config.max_message_octets = 1400;
         config.template_refresh_s = 600;
         config.template_refresh_messages = 0;
-        ExportingProcess::new(config, Times::Milliseconds).unwrap()
+        ExportingProcess::new(config, Times::Milliseconds, Arc::new([])).unwrap()
     }
 
     fn mixed(records: usize) -> Vec<FlowRecord> {
@@ -321,6 +404,17 @@ mod tests {
         }
     }
 
+    /// Two of the handshake, six of tunnels, seven of each side's RTT, 39 of each direction, and those of applications.
+    fn type_records() -> usize {
+        let of_applications: std::collections::HashSet<_> = crate::metering::application::PROTOCOLS
+            .iter()
+            .flat_map(|protocol| protocol.about().fields)
+            .filter(|field| field.element.pen == flowgauge_ie_registry::FLOWGAUGE_PEN)
+            .map(|field| field.element)
+            .collect();
+        2 + 6 + 2 * 7 + 2 * 39 + of_applications.len()
+    }
+
     #[test]
     fn every_record_arrives_in_sequence_within_the_message_size() {
         let mut process = process(TransportKind::Udp, 7);
@@ -333,12 +427,12 @@ mod tests {
         }
         let octets = records.iter().map(|record| record.forward.octets).sum();
         let heard = receiver.hear(&mut process);
-        // Two type records; their template and one for each kind of flow.
+        // Type records; their template and one for each kind of flow.
         assert_eq!(
             heard,
             Heard {
                 flows: 300,
-                options: 2,
+                options: type_records(),
                 templates: 4,
                 out_of_sequence: 0,
                 octets
@@ -363,7 +457,10 @@ mod tests {
         let mut process = process(TransportKind::Tcp, 1);
         let records = mixed(60);
         process.handle_records(NOW, &records.clone().into(), 0);
-        let first: Vec<_> = std::iter::from_fn(|| process.poll_message()).take(3).collect();
+        let mut first: Vec<_> = std::iter::from_fn(|| process.poll_message())
+            .skip_while(|message| message.flow_records == 0)
+            .collect();
+        first.truncate(1);
         let left: u32 = first.iter().map(|message| message.flow_records).sum();
         assert!(left > 0 && left < 60);
         process.restart();
@@ -372,7 +469,7 @@ mod tests {
         let heard = receiver.hear(&mut process);
         assert_eq!(heard.flows, 60 - left as usize);
         assert_eq!(heard.out_of_sequence, 0);
-        assert!(heard.options >= 2 && heard.templates >= 3);
+        assert!(heard.options >= type_records() && heard.templates >= 3);
     }
 
     #[test]
@@ -387,10 +484,133 @@ mod tests {
         // A collector that starts now understands everything.
         let mut late = Receiver::new(TransportKind::Udp);
         let heard = late.hear(&mut process);
-        assert_eq!((heard.flows, heard.options), (0, 2 + 3 + 3));
+        assert_eq!((heard.flows, heard.options), (0, type_records() + 3 + 3));
         assert!(!process.handle_timeout(NOW + 601 * S));
         process.handle_records(NOW + 601 * S, &mixed(3).into(), 0);
         assert_eq!(late.hear(&mut process).flows, 3);
+    }
+
+    #[test]
+    fn selectors_are_explained_before_the_first_record_and_again() {
+        use crate::metering::sampling::Algorithm;
+        let selectors = [
+            Algorithm::Everything,
+            Algorithm::Systematic { interval: 1, space: 9 },
+            Algorithm::RandomOutOf { size: 1, population: 10 },
+            Algorithm::Probability(0.1),
+            Algorithm::Flows { interval: 10 },
+        ];
+        let selectors: Arc<[Selector]> = (0..)
+            .zip(selectors)
+            .map(|(id, algorithm)| Selector { id, algorithm })
+            .collect();
+        let mut config = ExportingConfig::of(TransportKind::Udp, 1);
+        config.template_refresh_s = 600;
+        let mut process = ExportingProcess::new(config, Times::Milliseconds, selectors).unwrap();
+        let mut record = samples::udp();
+        record.selector = 1;
+        process.handle_records(NOW, &vec![record.clone()].into(), 0);
+        let mut said = reports(&mut process);
+        // selectorId; then selectorAlgorithm, or flowSelectorAlgorithm, with their parameters (RFC 5477 section 8.2.1);
+        // samplingInterval and samplingAlgorithm, which every collector knows; selectorName.
+        let names = said.iter_mut().map(|fields| fields.pop().unwrap()).collect::<Vec<_>>();
+        assert!(names.iter().all(|(element, name)| *element == 335 && !name.is_empty()));
+        let text = |fields: &[(u16, String)]| {
+            let fields: Vec<_> = fields.iter().map(|(element, value)| format!("{element}={value}")).collect();
+            fields.join(" ")
+        };
+        let said: Vec<_> = said.iter().map(|fields| text(fields)).collect();
+        assert_eq!(
+            said,
+            [
+                "302=1 304=1 305=1 306=9 34=10 35=1",
+                "302=2 304=3 309=1 310=10 34=10 35=2",
+                "302=3 304=4 311=0.1 34=10 35=2",
+                "302=4 390=4 311=0.1 34=10 35=2",
+            ]
+        );
+        process.handle_timeout(NOW + 600 * S);
+        assert_eq!(reports(&mut process).len(), 4);
+    }
+
+    /// The options records whose scope is a Selector, in numbers.
+    fn reports(process: &mut ExportingProcess) -> Vec<Vec<(u16, String)>> {
+        let mut session = CollectingSession::new(TransportKind::Udp, CollectingConfig::default());
+        let mut reports = Vec::new();
+        let mut flows = 0;
+        while let Some(message) = process.poll_message() {
+            let mut sink = |event: Event<'_, '_>| {
+                let Event::Records { template, records, .. } = event else { return };
+                if !template.is_options() {
+                    flows += 1;
+                } else if template.fields().first().map(|field| field.specifier.element.id) == Some(302) {
+                    assert_eq!((flows, template.scope_field_count()), (0, 1));
+                    for record in records {
+                        let fields = record.fields().map(|(field, value)| {
+                            let text = match value {
+                                Value::Unsigned(number) => number.to_string(),
+                                Value::Float(number) => number.to_string(),
+                                Value::String(text) => String::from_utf8_lossy(text).into_owned(),
+                                other => panic!("{other:?}"),
+                            };
+                            (field.specifier.element.id, text)
+                        });
+                        reports.push(fields.collect());
+                    }
+                }
+            };
+            session
+                .handle_message(NOW, &message.bytes, &mut Registry::new(), &mut sink)
+                .unwrap();
+        }
+        reports
+    }
+
+    #[test]
+    fn without_room_for_templates_records_keep_keys_and_counters() {
+        use super::super::limits::FLOW_TEMPLATES;
+        let mut process = process(TransportKind::File, 1);
+        let mut receiver = Receiver::new(TransportKind::File);
+        let (sample, _) = samples::with_application();
+        // An HTTP record with each set of present fields is a variant of its own.
+        let variants = FLOW_TEMPLATES as u32 + 20;
+        for present in 0..variants {
+            let mut records = sample.clone();
+            records.applications[0].present = present;
+            // No values are needed to tell templates apart, but they have to be of the fields' lengths.
+            let octets: Vec<u8> = crate::metering::application::field_specifiers(records.applications[0].protocol, present)
+                .flat_map(|field| match field.length {
+                    u16::MAX => vec![0],
+                    length => vec![7; usize::from(length)],
+                })
+                .collect();
+            records.applications[0].length = octets.len() as u32;
+            records.applications[0].start = 0;
+            records.octets = octets;
+            process.handle_records(NOW, &records, 0);
+        }
+        let heard = receiver.hear(&mut process);
+        assert_eq!((heard.flows, heard.out_of_sequence), (variants as usize, 0));
+        assert_eq!(heard.octets, u64::from(variants) * sample.flows[0].forward.octets);
+        assert_eq!(process.take_refused(), 0);
+        // The first reduced one still makes a template of keys and counters.
+        assert_eq!(process.take_reduced(), 20);
+        assert_eq!(process.templates.len(), FLOW_TEMPLATES + 1);
+    }
+
+    #[test]
+    fn a_record_too_long_for_a_message_goes_without_its_application() {
+        let mut config = ExportingConfig::of(TransportKind::Udp, 1);
+        config.max_message_octets = 512;
+        let mut process = ExportingProcess::new(config, Times::Milliseconds, Arc::new([])).unwrap();
+        let mut receiver = Receiver::new(TransportKind::Udp);
+        let (mut records, _) = samples::with_application();
+        records.octets = [&b"\x04http\xff\x02\x00"[..], &[b'a'; 512]].concat();
+        records.applications[0].start = 0;
+        records.applications[0].length = records.octets.len() as u32;
+        process.handle_records(NOW, &records, 0);
+        let heard = receiver.hear(&mut process);
+        assert_eq!((heard.flows, process.take_refused(), process.take_reduced()), (1, 0, 1));
     }
 
     #[test]

@@ -5,7 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
 use crate::metering::record::{Direction, FlowEndReason, FlowKey, FlowRecord};
+use crate::metering::application::{ApplicationRecord, ProtocolSet};
 use crate::metering::records::Place;
+use crate::metering::tcp::{BlackholeKind, MeasurementFlags, RttSummary, TcpDirection, TcpPerformance};
+use crate::metering::tunnel::TunnelRecord;
+use crate::metering::{FoldRecord, Records};
 
 /// 2026-01-01T00:00:22.230380 UTC.
 pub const START_NS: i64 = 1_767_225_622_230_380_000;
@@ -140,4 +144,144 @@ fn direction(least_packets: u64) -> impl Strategy<Value = Direction> {
             ..Direction::default()
         },
     )
+}
+
+/// One record of HTTP without a status: what the protocol's table says, in its order.
+pub fn with_application() -> (Records, &'static str) {
+    let values = b"\x04http\x0bexample.com";
+    let protocol = ProtocolSet::place("http").expect("HTTP is known");
+    let mut records = Records::from(vec![tcp()]);
+    let fields = crate::metering::application::fields(protocol);
+    let place = |element| fields.iter().position(|field| field.element == element).expect("HTTP has it");
+    let present = 1 << place(flowgauge_ie_registry::ids::APPLICATION_NAME)
+        | 1 << place(flowgauge_ie_registry::ids::HTTP_REQUEST_HOST);
+    records.octets.extend_from_slice(b"others'");
+    let start = records.octets.len() as u32;
+    records.octets.extend_from_slice(values);
+    let application = ApplicationRecord {
+        protocol,
+        present,
+        start,
+        length: values.len() as u32,
+    };
+    records.flows[0].application = Place::push(&mut records.applications, application);
+    (records, "http")
+}
+
+/// A batch of one record that has any of the parts but an application.
+pub fn any_records() -> impl Strategy<Value = Records> {
+    let tunnel = proptest::option::of((any::<u8>(), any::<Option<u64>>(), ends()));
+    let fold = proptest::option::weighted(0.2, (any::<[u64; 2]>(), [0.0f64..1e12, 0.0f64..1e12]));
+    let tcp = proptest::option::of((any_rtt(), any_rtt(), any_tcp(), any_tcp()));
+    (any_record(), tunnel, fold, tcp).prop_map(|(record, tunnel, fold, tcp)| {
+        let mut records = Records::from(vec![record]);
+        if let Some((kind, identifier, [src, dst])) = tunnel {
+            let tunnel = TunnelRecord {
+                kind,
+                identifier,
+                src,
+                dst,
+            };
+            records.flows[0].tunnel = Place::push(&mut records.tunnels, tunnel);
+        }
+        if let Some(([flows, sources], sources_between)) = fold {
+            let fold = FoldRecord {
+                flows,
+                sources,
+                sources_between,
+            };
+            records.flows[0].fold = Place::push(&mut records.folds, fold);
+        }
+        if let Some((server, client, forward, reverse)) = tcp {
+            let performance = TcpPerformance {
+                rtt: [server, client],
+                directions: [forward, reverse],
+            };
+            records.flows[0].tcp = Place::push(&mut records.tcp, performance);
+        }
+        records
+    })
+}
+
+/// Two addresses of one family.
+fn ends() -> impl Strategy<Value = [IpAddr; 2]> {
+    prop_oneof![
+        any::<[[u8; 4]; 2]>().prop_map(|pair| pair.map(IpAddr::from)),
+        any::<[[u8; 16]; 2]>().prop_map(|pair| pair.map(IpAddr::from)),
+    ]
+}
+
+fn any_rtt() -> impl Strategy<Value = RttSummary> {
+    (any::<[u32; 6]>(), prop_oneof![Just(0), any::<u32>()]).prop_map(
+        |([minimum_us, mean_us, p50_us, p90_us, p99_us, maximum_us], samples)| RttSummary {
+            samples,
+            minimum_us,
+            mean_us,
+            p50_us,
+            p90_us,
+            p99_us,
+            maximum_us,
+        },
+    )
+}
+
+fn any_tcp() -> impl Strategy<Value = TcpDirection> {
+    let often_0 = || prop_oneof![Just(0u32), any::<u32>()];
+    let counts = (any::<[u32; 12]>(), any::<[u64; 6]>(), any::<u16>());
+    let rare = (often_0(), often_0(), often_0(), often_0(), often_0(), often_0(), often_0());
+    let kinds = proptest::option::of(proptest::sample::select(
+        &[
+            BlackholeKind::Syn,
+            BlackholeKind::DeadPath,
+            BlackholeKind::PmtuSuspected,
+            BlackholeKind::PmtuConfirmed,
+        ][..],
+    ));
+    let unknown = (
+        proptest::option::of(0.0f64..1e12),
+        any::<[Option<u32>; 2]>(),
+        any::<Option<bool>>(),
+        kinds,
+        [often_0(), often_0(), often_0(), often_0()],
+    );
+    (counts, rare, unknown).prop_map(|((counts, octets, flags), rare, unknown)| TcpDirection {
+        flags: MeasurementFlags(flags),
+        syns: counts[0],
+        retransmitted_packets: rare.0,
+        retransmitted_octets: octets[0],
+        fast_retransmissions: counts[1],
+        fast_octets: octets[1],
+        timeout_retransmissions: counts[2],
+        timeout_octets: octets[2],
+        spurious_retransmissions: counts[3],
+        spurious_octets: octets[3],
+        out_of_order_packets: rare.1,
+        out_of_order_octets: octets[4],
+        duplicate_acks: counts[4],
+        keep_alives: rare.2,
+        zero_window_probes: rare.3,
+        zero_window_packets: unknown.4[0],
+        zero_windows: unknown.4[1],
+        zero_window_ms: counts[5],
+        zero_window_longest_ms: counts[6],
+        busy_ms: counts[7],
+        acknowledged_octets: octets[5],
+        application_limited_ms: counts[8],
+        non_idle_bps: unknown.0,
+        largest_flight: counts[9],
+        base_rtt_us: unknown.1[0],
+        loaded_samples: rare.4,
+        loaded_p90_us: counts[10],
+        bufferbloat: unknown.2,
+        bufferbloat_ms: counts[11],
+        blackhole: unknown.3,
+        blackhole_retransmissions: counts[0],
+        blackhole_ms: counts[1],
+        recovery_ms: unknown.1[1],
+        path_mtu: [unknown.4[2], unknown.4[3]],
+        ect_packets: rare.5,
+        ce_packets: rare.6,
+        ece_packets: counts[2],
+        cwr_packets: counts[3],
+    })
 }

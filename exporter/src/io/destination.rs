@@ -16,6 +16,7 @@ use super::queue::{Batch, BatchQueue, Popped};
 use super::{file, json, tcp, udp};
 use crate::config::{Destination, ExportingConfig};
 use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, MeteringStatistics, Statistics, Volume};
+use crate::metering::sampling::Selector;
 
 /// How often an idle destination looks after its connection and its timers.
 const TICK: Duration = Duration::from_millis(500);
@@ -59,6 +60,8 @@ pub struct Context {
     pub stop: Arc<Stop>,
     /// What the Metering Process counts, for the statistics records.
     pub metering: Arc<SharedMetering>,
+    /// Every Selector that may come into force.
+    pub selectors: Arc<[Selector]>,
     /// Whether packets come from files: then UDP is paced.
     pub from_files: bool,
 }
@@ -78,7 +81,7 @@ impl Context {
                 .max(1),
             template_refresh_messages: u32::try_from(self.config.template_refresh_messages).unwrap_or(u32::MAX),
         };
-        ExportingProcess::new(session, self.config.times).map_err(|error| error.to_string())
+        ExportingProcess::new(session, self.config.times, self.selectors.clone()).map_err(|error| error.to_string())
     }
 
     /// What the statistics records of a destination say now.
@@ -132,7 +135,7 @@ impl Worker {
             Destination::File(path) => Box::new(file::IpfixFile::create(path, context, accounts.clone())?),
             Destination::Json(path) => Box::new(json::JsonLines::create(
                 path.as_deref(),
-                context.config.times,
+                context,
                 accounts.clone(),
             )?),
         };

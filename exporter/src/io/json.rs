@@ -12,18 +12,20 @@ use flowgauge_ie_registry::Registry;
 use flowgauge_templates::ipfix::{RecordWriter, Template};
 use flowgauge_templates::text::{TextContext, record_json};
 
-use super::destination::{Failure, Transport};
+use super::destination::{Context, Failure, Transport};
 use super::file::{create, line};
 use super::queue::Batch;
 use crate::config::Times;
-use crate::exporting::DestinationAccounts;
-use crate::exporting::layout::{self, Variant};
+use crate::exporting::{DestinationAccounts, limits};
+use crate::exporting::layout::{self, Parts, Variant};
+use crate::metering::sampling::Selector;
 
 /// Lines to a file or to standard output.
 #[derive(Debug)]
 pub struct JsonLines {
     out: Output,
     times: Times,
+    selectors: Arc<[Selector]>,
     templates: HashMap<Variant, Template>,
     accounts: Arc<DestinationAccounts>,
     record: Vec<u8>,
@@ -43,17 +45,18 @@ impl JsonLines {
     ///
     /// # Errors
     /// One line for people.
-    pub fn create(path: Option<&Path>, times: Times, accounts: Arc<DestinationAccounts>) -> Result<Self, String> {
+    pub fn create(path: Option<&Path>, context: &Context, accounts: Arc<DestinationAccounts>) -> Result<Self, String> {
         let out = match path {
             None => Output::Standard(io::stdout()),
             Some(path) => Output::File(create(path).map_err(|error| line(&accounts.name, &error))?),
         };
         Ok(Self {
             out,
-            times,
+            times: context.config.times,
+            selectors: context.selectors.clone(),
             templates: HashMap::new(),
             accounts,
-            record: Vec::new(),
+            record: vec![0; usize::from(limits::FILE_MESSAGE_OCTETS)],
             lines: Vec::new(),
             length: 0,
         })
@@ -68,14 +71,20 @@ impl Transport for JsonLines {
         };
         self.lines.clear();
         for record in &batch.flows {
-            let variant = Variant::of(record, self.times);
-            let template = self
-                .templates
-                .entry(variant)
-                .or_insert_with(|| Template::compile(256, 0, &layout::fields(variant), context.registry));
-            self.record.resize(template.min_length(), 0);
-            layout::write(variant, record, &mut RecordWriter::new(&mut self.record));
-            if let Some(decoded) = template.records(&self.record).next() {
+            let parts = Parts {
+                record,
+                records: batch,
+                selectors: &self.selectors,
+            };
+            let variant = Variant::of(&parts, self.times);
+            let template = self.templates.entry(variant).or_insert_with(|| {
+                Template::compile(256, 0, &layout::specifiers(variant), context.registry)
+            });
+            let mut writer = RecordWriter::new(&mut self.record);
+            layout::write(variant, &parts, &mut writer);
+            let octets = writer.written();
+            let written = self.record.get(..octets).unwrap_or_default();
+            if let Some(decoded) = template.records(written).next() {
                 // Writing to memory does not fail, and all keys are text.
                 let _ = serde_json::to_writer(&mut self.lines, &record_json(&decoded, context));
                 self.lines.push(b'\n');

@@ -32,6 +32,7 @@ fn context(drain_timeout: Duration) -> Context {
         },
         stop: Arc::new(Stop::new(drain_timeout, true)),
         metering: Arc::new(SharedMetering::default()),
+        selectors: Arc::new([]),
         from_files: true,
     }
 }

@@ -1,0 +1,49 @@
+//! What every flow has: times, counters of its first direction, where it was seen and why its record ends.
+
+use flowgauge_templates::ipfix::Resolution;
+use flowgauge_templates::ipfix::value::ntp_octets;
+
+use super::variant::*;
+use crate::metering::record::FlowRecord;
+
+super::group! { |v, r: &FlowRecord|
+    value FLOW_START_MILLISECONDS[8]    if v.lacks(NANOSECONDS)                => milliseconds(r.start_ns);
+    value FLOW_END_MILLISECONDS[8]      if v.lacks(NANOSECONDS)                => milliseconds(r.end_ns);
+    value FLOW_START_NANOSECONDS[8]     if v.has(NANOSECONDS)                  => nanoseconds(r.start_ns);
+    value FLOW_END_NANOSECONDS[8]       if v.has(NANOSECONDS)                  => nanoseconds(r.end_ns);
+    value PACKET_DELTA_COUNT[8]         if true                                => r.forward.packets.to_be_bytes();
+    value OCTET_DELTA_COUNT[8]          if true                                => r.forward.octets.to_be_bytes();
+    value INGRESS_INTERFACE[4]          if true                                => r.key.interface.to_be_bytes();
+    value TCP_CONTROL_BITS[2]           if v.has(TCP)                          => r.forward.tcp_flags.to_be_bytes();
+    value ICMP_TYPE_CODE_IPV4[2]        if v.has(ICMP) && v.lacks(V6)          => icmp(r.icmp[0]);
+    value ICMP_TYPE_CODE_IPV6[2]        if v.has(V6 | ICMP)                    => icmp(r.icmp[0]);
+    value IP_CLASS_OF_SERVICE[1]        if v.lacks(ARP)                        => [r.forward.tos];
+    value MINIMUM_TTL[1]                if v.lacks(ARP)                        => [r.forward.ttl_min];
+    value MAXIMUM_TTL[1]                if v.lacks(ARP)                        => [r.forward.ttl_max];
+    value FLOW_END_REASON[1]            if true                                => [r.end_reason as u8];
+    value SOURCE_MAC_ADDRESS[6]         if v.has(MAC)                          => r.src_mac;
+    value DESTINATION_MAC_ADDRESS[6]    if v.has(MAC)                          => r.dst_mac;
+    value TCP_HANDSHAKE_RTT_SERVER_MICROSECONDS[4] if v.has(SERVER_RTT)        => microseconds(r.handshake_rtt_us[0]);
+    value TCP_HANDSHAKE_RTT_CLIENT_MICROSECONDS[4] if v.has(CLIENT_RTT)        => microseconds(r.handshake_rtt_us[1]);
+}
+
+#[inline]
+fn milliseconds(ns: i64) -> [u8; 8] {
+    (ns.max(0) / 1_000_000).to_be_bytes()
+}
+
+#[inline]
+fn nanoseconds(ns: i64) -> [u8; 8] {
+    ntp_octets(ns, Resolution::Nanoseconds)
+}
+
+/// The variant has the bit only where there is a value.
+#[inline]
+pub(super) fn icmp(type_and_code: Option<u16>) -> [u8; 2] {
+    type_and_code.unwrap_or_default().to_be_bytes()
+}
+
+#[inline]
+fn microseconds(rtt: Option<u32>) -> [u8; 4] {
+    rtt.unwrap_or_default().to_be_bytes()
+}

@@ -1,0 +1,29 @@
+//! The Selector that chose a flow's packets, and its rate in the record itself: a collector that has lost the options
+//! data, or knows nothing of Selectors, still rescales exactly.
+
+use super::variant::*;
+use crate::exporting::selectors::Rate;
+use crate::metering::sampling::Selector;
+
+super::group! { |v, s: &Selector|
+    value SELECTOR_ID[4]                if v.has(SELECTED)              => s.id.to_be_bytes();
+    value SAMPLING_PACKET_INTERVAL[4]   if v.has(SELECTED_IN_TURN)      => in_turn(s)[0].to_be_bytes();
+    value SAMPLING_PACKET_SPACE[4]      if v.has(SELECTED_IN_TURN)      => in_turn(s)[1].to_be_bytes();
+    value SAMPLING_INTERVAL[4]          if v.has(SELECTED_ONE_OF)       => one_of(s).to_be_bytes();
+    value SAMPLING_PROBABILITY[8]       if v.has(SELECTED_BY_CHANCE)    => s.probability().to_be_bytes();
+}
+
+fn in_turn(selector: &Selector) -> [u32; 2] {
+    match Rate::of(selector) {
+        Rate::InTurn { interval, space } => [interval, space],
+        // The variant has the bit only with this rate.
+        _ => [1, 0],
+    }
+}
+
+fn one_of(selector: &Selector) -> u32 {
+    match Rate::of(selector) {
+        Rate::OneOf(factor) => factor,
+        _ => 1,
+    }
+}
