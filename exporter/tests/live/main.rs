@@ -1,6 +1,13 @@
-//! Captures on the loopback interface, where we know what is sent. Needs the right to capture; says so where it lacks.
+//! Captures where we know what is sent: on the loopback interface, and in network namespaces made for it. Needs the right
+//! to capture and to make namespaces; says so where it lacks.
 
 #![allow(clippy::unwrap_used)]
+
+mod namespaces;
+mod sampling;
+mod seen_twice;
+mod traffic;
+mod veth;
 
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
