@@ -1,0 +1,71 @@
+//! Makes inputs for the fuzz targets of captures: `seeds CORPUS OUTPUT` writes OUTPUT/TARGET/*.
+//!
+//! Captures are read where they are. Few frames of each and none that is long, because libFuzzer learns more from many
+//! small inputs than from large ones.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+// For the runtime that instrumented code reports its coverage to.
+use libfuzzer_sys as _;
+
+use flowgauge_exporter::capture::{Frame, FrameSource, Next};
+use flowgauge_exporter::io::pcap_file::PcapFiles;
+
+const FRAMES_OF_A_CAPTURE: usize = 12;
+const LONGEST_SEED: usize = 512;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let [corpus, output] = arguments.as_slice() else {
+        return Err("usage: seeds CORPUS OUTPUT".into());
+    };
+    let mut captures = Vec::new();
+    find(corpus, &mut captures)?;
+    // A target's function gives what it makes of a frame.
+    let targets: [(&str, fn(&Frame<'_>) -> Vec<u8>); 1] = [("packet", packet)];
+    for (target, _) in targets {
+        std::fs::create_dir_all(output.join(target))?;
+    }
+    let mut written = 0usize;
+    for capture in &captures {
+        let Ok(mut source) = PcapFiles::open(std::slice::from_ref(capture), None) else {
+            continue;
+        };
+        for _ in 0..FRAMES_OF_A_CAPTURE {
+            let Ok(Next::Frame(frame)) = source.next_frame() else { break };
+            for (target, make) in targets {
+                let mut seed = make(&frame);
+                seed.truncate(LONGEST_SEED);
+                std::fs::write(output.join(target).join(format!("{written:06}")), seed)?;
+            }
+            written += 1;
+        }
+    }
+    println!("{written} seeds of {} captures in {}", captures.len(), output.display());
+    Ok(())
+}
+
+fn find(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    entries.sort();
+    for path in entries {
+        let name = path.to_string_lossy();
+        if path.is_dir() {
+            find(&path, found)?;
+        } else if [".pcap", ".pcapng", ".cap", ".dmp"].iter().any(|suffix| name.contains(suffix)) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn packet(frame: &Frame<'_>) -> Vec<u8> {
+    let missing = frame.wire_length as usize - frame.bytes.len();
+    let mut seed = frame.link_type.0.to_le_bytes().to_vec();
+    seed.push(u8::try_from(missing).unwrap_or(u8::MAX));
+    seed.extend(frame.bytes);
+    seed
+}
