@@ -46,8 +46,18 @@ def compare(exporter: Exporter, folder: Path, table: Table) -> None:
         capture = folder / "pcap" / case["pcap"]
         table.case(path.stem)
         keys = case.get("key", KEY)
-        for expected in case["flows"]:
+        for expected in merged(case["flows"], keys):
             compare_flow(exporter, capture, keys, expected, path.stem, table)
+
+
+def merged(flows: list, keys: list) -> list:
+    """Cases list the parts into which a timeout of theirs cut a biflow; ours is longer, so parts are added up."""
+    by_key: dict = {}
+    for flow in flows:
+        known = by_key.setdefault(tuple(flow.get(name) for name in keys), dict(flow))
+        if known != flow:
+            known.update({name: known[name] + flow[name] for name in COUNTERS if name in flow and name in known})
+    return list(by_key.values())
 
 
 def compare_flow(exporter: Exporter, capture: Path, keys: list, expected: dict, case: str, table: Table) -> None:
@@ -68,6 +78,9 @@ def compare_flow(exporter: Exporter, capture: Path, keys: list, expected: dict, 
         elif name in FIELDS:
             turned = name.removesuffix("@rev") if name.endswith("@rev") else f"{name}@rev"
             look = FIELDS[turned] if is_turned and turned in FIELDS else FIELDS[name]
-            table.compare(case, name, where, value, look(flow))
+            found_value = look(flow)
+            # A list holds the values that are right.
+            right = value if isinstance(value, list) else [value]
+            table.compare(case, name, where, found_value if found_value in right else value, found_value)
         elif name not in KEY:
             table.leave_out(f"`{name.split('@')[0]}`")

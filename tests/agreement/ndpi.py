@@ -60,7 +60,8 @@ def compare_flows(ours: dict, theirs: dict, case: str, table: Table) -> None:
 
 def compare_names(rows: list, found: list, where: str, case: str, table: Table) -> None:
     for _, rest in rows:
-        proto = re.search(r"\[proto: [\d.]+/([^\]]*)\]", rest)[1]
+        named = re.search(r"\[proto: [\d.]+/([^\]]*)\]", rest)
+        proto = named[1] if named else "Unknown"
         name = field(rest, "Hostname/SNI")
         if name and proto.split(".")[0] in ("TLS", "QUIC"):
             table.compare(case, "SNI", where, True, name.lower() in {said.lower() for said in values(found, "tlsServerName")} or sorted(values(found, "tlsServerName")) or name)

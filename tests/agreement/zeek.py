@@ -50,6 +50,14 @@ def flow_of(row: dict, protocol: int) -> tuple:
     return key(row["id.orig_h"], row["id.orig_p"], row["id.resp_h"], row["id.resp_p"], protocol)
 
 
+def version_of(row: dict) -> int | str:
+    """The number behind a name; drafts of TLS 1.3 have their own (RFC 8446 section 4.2.1)."""
+    name = row["version"]
+    if name.startswith("TLSv13-draft"):
+        return 0x7F00 + int(name.removeprefix("TLSv13-draft"))
+    return VERSIONS.get(name, name)
+
+
 def where_of(row: dict) -> str:
     return f"{row['id.orig_h']} {row['id.orig_p']} {row['id.resp_h']} {row['id.resp_p']}"
 
@@ -66,11 +74,13 @@ def compare_conn(ours: dict, all_rows: list, trace: str, table: Table) -> None:
             continue
         theirs.setdefault(flow_of(row, protocol), []).append(row)
     for flow, of_it in theirs.items():
-        found = ours.get(flow, [])
+        found = ours.get(flow, []) if flow[4] in (1, 6, 17, 58) else without_ports(ours, flow)
         table.compare(trace, "connection", where_of(of_it[0]), True, bool(found))
         if not found or not {"orig_ip_bytes", "orig_pkts"} <= set(of_it[0]):
             continue
         forward = source(of_it[0]["id.orig_h"], of_it[0]["id.orig_p"], flow[4])
+        if flow[4] not in (1, 6, 17, 58):
+            forward = found[0].source if found[0].source[0] == forward[0] else (forward[0], 0)
         sums = [0, 0, 0, 0]
         for row in of_it:
             counts = [int(row[name]) if row[name] != "-" else 0 for name in ("orig_pkts", "orig_ip_bytes", "resp_pkts", "resp_ip_bytes")]
@@ -78,6 +88,11 @@ def compare_conn(ours: dict, all_rows: list, trace: str, table: Table) -> None:
             sums = [a + b for a, b in zip(sums, counts if same else counts[2:] + counts[:2])]
         for name, value, our in zip(("packets", "octets", "packets back", "octets back"), sums, total(found, forward)):
             table.compare(trace, name, where_of(of_it[0]), value, our)
+
+
+def without_ports(ours: dict, flow: tuple) -> list:
+    """Zeek reads no ports of SCTP and others: all biflows between the two hosts count."""
+    return [found for key_, list_ in ours.items() if (key_[0], key_[2], key_[4]) == (flow[0], flow[2], flow[4]) for found in list_]
 
 
 def compare_ssl(ours: dict, all_rows: list, trace: str, table: Table) -> None:
@@ -91,7 +106,7 @@ def compare_ssl(ours: dict, all_rows: list, trace: str, table: Table) -> None:
             table.compare(trace, "TLS connection", where_of(row), True, False)
     for flow, of_it in seen.items():
         found, where = ours[flow], where_of(of_it[0])
-        versions = {VERSIONS.get(row.get("version"), row.get("version")) for row in of_it if row.get("version", "-") != "-"}
+        versions = {version_of(row) for row in of_it if row.get("version", "-") != "-"}
         if versions:
             table.compare(trace, "TLS version", where, versions, values(found, "tlsVersion"))
         names = {row["server_name"] for row in of_it if row.get("server_name", "-") != "-"}
