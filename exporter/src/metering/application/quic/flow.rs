@@ -59,11 +59,13 @@ impl Protocol for Quic {
                 Ok(packet) => packet,
                 Err(fault) => return Progress::Fault(fault),
             };
-            if packet.kind == Kind::Initial {
-                match read_initial(input, conversation, &header, version, &packet) {
+            match packet.kind {
+                Kind::Initial => match read_initial(input, conversation, &header, version, &packet) {
                     Progress::More => {}
                     progress => return progress,
-                }
+                },
+                Kind::Retry => read_retry(input, conversation, &header),
+                Kind::ZeroRtt | Kind::Handshake => {}
             }
         }
         Progress::More
@@ -127,6 +129,17 @@ impl Connection {
 
     fn id(&self) -> &[u8] {
         self.id.get(..self.length.into()).unwrap_or_default()
+    }
+}
+
+/// RFC 9001 section 5.2: "the Destination Connection ID field from the first Initial packet sent by the client", and after a
+/// Retry that is the ID that the server chose in it.
+fn read_retry(input: &Input<'_>, conversation: &mut Conversation<'_>, header: &LongHeader<'_>) {
+    match Connection::load(conversation.notes) {
+        Some(known) if usize::from(known.client) != input.direction => {
+            Connection::new(known.client.into(), header.source).store(conversation.notes);
+        }
+        _ => {}
     }
 }
 

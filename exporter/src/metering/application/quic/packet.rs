@@ -22,6 +22,7 @@ pub struct LongHeader<'a> {
     pub first: u8,
     pub version: u32,
     pub destination: &'a [u8],
+    pub source: &'a [u8],
 }
 
 /// A packet that says how long it is.
@@ -46,6 +47,7 @@ impl<'a> LongHeader<'a> {
             first,
             version,
             destination,
+            source,
         })
     }
 }

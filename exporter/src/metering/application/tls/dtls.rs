@@ -41,8 +41,9 @@ impl Protocol for Dtls {
 
     fn recognise(&self, input: &Input<'_>) -> Verdict {
         match *input.octets {
-            // DTLS 1.0 and 1.2 (1.3 says 1.2 here), epoch 0, a handshake message that begins a conversation.
-            [CONTENT_HANDSHAKE, 0xfe, 0xff | 0xfd, 0, 0, _, _, _, _, _, _, _, _, 1..=3, ..] => Verdict::Yes,
+            // DTLS 1.0 and 1.2 (1.3 says 1.2 here), or what OpenSSL had before them; epoch 0; a message that begins.
+            [CONTENT_HANDSHAKE, 0xfe, 0xff | 0xfd, 0, 0, _, _, _, _, _, _, _, _, 1..=3, ..]
+            | [CONTENT_HANDSHAKE, 1, 0, 0, 0, _, _, _, _, _, _, _, _, 1..=3, ..] => Verdict::Yes,
             _ => Verdict::No,
         }
     }
@@ -71,11 +72,11 @@ impl Protocol for Dtls {
 /// What a record of the handshake before encryption holds; nothing for other records.
 fn record<'a>(records: &mut Octets<'a>) -> Result<Option<&'a [u8]>, Fault> {
     let content = records.u8()?;
-    let [major, _minor] = records.array()?;
+    let _version: &[u8; 2] = records.array()?;
     let epoch = records.u16()?;
     let _sequence: &[u8; 6] = records.array()?;
     let data = records.vector16()?;
-    Ok((content == CONTENT_HANDSHAKE && *major == 0xfe && epoch == 0).then_some(data))
+    Ok((content == CONTENT_HANDSHAKE && epoch == 0).then_some(data))
 }
 
 fn fragment<'a>(octets: &mut Octets<'a>) -> Result<Fragment<'a>, Fault> {

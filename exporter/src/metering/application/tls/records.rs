@@ -11,6 +11,8 @@ const CONTENT_CHANGE_CIPHER_SPEC: u8 = 20;
 const CONTENT_ALERT: u8 = 21;
 pub const CONTENT_HANDSHAKE: u8 = 22;
 
+const ALERT_LEVEL_WARNING: u8 = 1;
+
 /// RFC 8446 section 5.1: "The length MUST NOT exceed 2^14 bytes."
 const MAX_FRAGMENT_OCTETS: usize = 1 << 14;
 
@@ -21,18 +23,23 @@ pub enum First<'a> {
     Message(u8, &'a [u8]),
     /// A handshake message that is not whole yet: its type, once it is there, and the part of it in the first record.
     Part(Option<u8>, &'a [u8]),
-    /// An alert in its place.
+    /// An alert that ends the connection, or a change of keys, in its place.
     Alert,
 }
 
 /// Looks for the first handshake message.
 pub fn first_message<'a>(stream: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<First<'a>, Fault> {
     let mut records = Octets::new(stream);
-    let Some(first) = next_fragment(&mut records)? else {
-        return Ok(First::Part(None, &[]));
-    };
-    let (CONTENT_HANDSHAKE, fragment, _) = first else {
-        return Ok(First::Alert);
+    // A server that does not know the name it was asked for may say so, and go on (RFC 6066 section 3).
+    let (stream, fragment) = loop {
+        let stream = records.rest();
+        match next_fragment(&mut records)? {
+            None => return Ok(First::Part(None, &[])),
+            Some((CONTENT_HANDSHAKE, fragment, _)) => break (stream, fragment),
+            Some((CONTENT_ALERT, [ALERT_LEVEL_WARNING, _], _)) => {}
+            Some((CONTENT_ALERT, [ALERT_LEVEL_WARNING], false)) => return Ok(First::Part(None, &[])),
+            Some(_) => return Ok(First::Alert),
+        }
     };
     let mut message = Octets::new(fragment);
     let header = message.u8().and_then(|kind| Ok((kind, message.u24()?)));
