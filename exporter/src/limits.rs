@@ -10,10 +10,13 @@ pub const MAX_MAX_FLOWS: usize = 1 << 28;
 pub const MAX_PENDING_RECORDS: usize = 16_384;
 
 /// Flow Records that the lists of a batch may have room for to be used again.
-pub const MAX_RECYCLED_RECORDS: usize = 4096;
+pub const MAX_RECYCLED_RECORDS: usize = 16_384;
 
 /// Octets of application values likewise.
 pub const MAX_RECYCLED_OCTETS: usize = 1 << 20;
+
+/// Planned looks at timeouts that are kept beyond two for each of the most flows; more are swept.
+pub const SPARE_VISITS: usize = 4096;
 
 /// Flows looked at, when the table is full, for the one that has been idle longest.
 pub const EVICTION_VISITS: usize = 64;

@@ -200,7 +200,7 @@ impl Config {
                 rate: reader.one("rate", |text| number(text, 0, u64::MAX)),
                 queue: reader
                     .one("queue", |text| {
-                        number(text, limits::BATCH_RECORDS, limits::MAX_QUEUE_RECORDS)
+                        number(text, limits::MIN_QUEUE_RECORDS, limits::MAX_QUEUE_RECORDS)
                     })
                     .unwrap_or(limits::QUEUE_RECORDS),
                 template_refresh: reader
@@ -467,6 +467,49 @@ mod tests {
     fn a_source_and_a_destination_only_once() {
         assert!(lines(&[("read", "a"), ("interface", "lo"), ("to", "json:-")])[0].contains("exclude"));
         assert!(lines(&[("read", "a"), ("to", "file:x file:x")])[0].contains("twice"));
+    }
+
+    #[test]
+    fn captures_on_the_command_line_win_over_interfaces_in_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("e.toml");
+        std::fs::write(&path, "[capture]\ninterface = \"eth0\"\n[exporting]\nto = \"json:-\"\n").unwrap();
+        let source = |given| {
+            let settings = collect(Some(&path), settings(given)).unwrap();
+            Config::build(&settings).unwrap().capture.source
+        };
+        assert_eq!(source(&[]), Source::Live(vec!["eth0".to_owned()]));
+        assert_eq!(source(&[("read", "a.pcap")]), Source::Files(vec!["a.pcap".into()]));
+        assert_eq!(
+            source(&[("interface", "lo any")]),
+            Source::Live(vec!["lo".to_owned(), "any".to_owned()])
+        );
+    }
+
+    #[test]
+    fn capture_and_metering_have_defaults_and_bounds() {
+        let config = Config::build(&settings(&[("interface", "lo"), ("to", "json:-")])).unwrap();
+        assert_eq!((config.capture.workers, config.capture.buffer), (1, 4 << 20));
+        assert_eq!((config.capture.snaplen, config.capture.user), (2048, None));
+        assert!(config.metering.tcp_performance && config.metering.open_tunnels);
+        assert_eq!(config.metering.sampling, crate::metering::Sampling::Everything);
+        assert_eq!(
+            lines(&[
+                ("interface", "lo"),
+                ("to", "json:-"),
+                ("workers", "0"),
+                ("buffer", "64"),
+                ("snaplen", "20"),
+                ("sample", "10"),
+                ("tcp_performance", "yes"),
+                ("applications", "tsl"),
+                ("tunnels", "close"),
+            ])
+            .len(),
+            7
+        );
+        let files = [("read", "a"), ("to", "json:-"), ("sample", "adaptive")];
+        assert!(lines(&files)[0].starts_with("--sample: adaptive is for live capture"));
     }
 
     #[test]

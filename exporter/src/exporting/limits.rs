@@ -2,11 +2,17 @@
 
 /// Flow records a destination's queue holds unless told otherwise; some 50 MB when full.
 pub const QUEUE_RECORDS: usize = 200_000;
+/// The least that can be asked for. A batch that is larger still passes.
+pub const MIN_QUEUE_RECORDS: usize = 256;
 /// The most that can be asked for.
 pub const MAX_QUEUE_RECORDS: usize = 100_000_000;
-/// Flow records in one batch from metering to the destinations: enough that what is paid once for each batch (a thread
-/// that wakes up, a Message that is not full) hardly counts, few enough that they stay in the processor's cache.
-pub const BATCH_RECORDS: usize = 1024;
+/// Flow records in one batch from metering to the destinations: enough that what is paid once for each batch (threads
+/// that wake up, Messages that are not full, runs of datagrams that end) hardly counts.
+pub const BATCH_RECORDS: usize = 4096;
+/// Flow records that wait for one destination when files are read: metering works on while it sends a few batches.
+pub const FILE_QUEUE_RECORDS: usize = 4 * BATCH_RECORDS;
+/// Batches whose memory is kept for the next ones.
+pub const SPARE_BATCHES: usize = 8;
 /// Templates of Flow Records in one session; what has more variants goes out with fewer optional groups.
 pub const FLOW_TEMPLATES: usize = 512;
 

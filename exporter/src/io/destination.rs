@@ -12,10 +12,10 @@ use flowgauge_templates::management::{ExportingConfig as SessionConfig, Transpor
 
 use super::log_limit::LogLimit;
 use super::patience::Stop;
-use super::queue::{Batch, BatchQueue, Popped};
+use super::queue::{Batch, BatchQueue, Popped, Spares};
 use super::{file, json, tcp, udp};
 use crate::config::{Destination, ExportingConfig};
-use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, MeteringStatistics, Statistics, Volume};
+use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, MeteringStatistics, Statistics, Volume, limits};
 use crate::metering::sampling::Selector;
 
 /// How often an idle destination looks after its connection and its timers.
@@ -62,6 +62,8 @@ pub struct Context {
     pub metering: Arc<SharedMetering>,
     /// Every Selector that may come into force.
     pub selectors: Arc<[Selector]>,
+    /// Where the memory of batches goes back to.
+    pub spares: Arc<Spares>,
     /// Whether packets come from files: then UDP is paced.
     pub from_files: bool,
 }
@@ -82,6 +84,15 @@ impl Context {
             template_refresh_messages: u32::try_from(self.config.template_refresh_messages).unwrap_or(u32::MAX),
         };
         ExportingProcess::new(session, self.config.times, self.selectors.clone()).map_err(|error| error.to_string())
+    }
+
+    /// How many records a destination's queue holds. Reading files waits for destinations anyway, so that more than a few
+    /// batches would only take memory.
+    fn queue_records(&self) -> usize {
+        match self.from_files {
+            true => self.config.queue.min(limits::FILE_QUEUE_RECORDS),
+            false => self.config.queue,
+        }
     }
 
     /// What the statistics records of a destination say now.
@@ -128,7 +139,7 @@ impl Worker {
     pub fn start(destination: &Destination, context: &Context) -> Result<Self, String> {
         let name = destination.to_string();
         let accounts = Arc::new(DestinationAccounts::new(name.clone()));
-        let queue = Arc::new(BatchQueue::new(context.config.queue, accounts.clone()));
+        let queue = Arc::new(BatchQueue::new(context.queue_records(), accounts.clone()));
         let transport: Box<dyn Transport + Send> = match destination {
             Destination::Udp(endpoint) => Box::new(udp::Udp::new(endpoint, context, accounts.clone())?),
             Destination::Tcp(endpoint) => Box::new(tcp::Tcp::new(endpoint, context, accounts.clone(), queue.clone())?),
@@ -142,8 +153,8 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name(name.chars().take(15).collect())
             .spawn({
-                let (queue, accounts) = (queue.clone(), accounts.clone());
-                move || carry(transport, &queue, &accounts)
+                let (queue, accounts, spares) = (queue.clone(), accounts.clone(), context.spares.clone());
+                move || carry(transport, &queue, &accounts, &spares)
             })
             .map_err(|error| format!("{name}: no thread to send with: {error}"))?;
         Ok(Self {
@@ -191,9 +202,14 @@ impl Drop for LastWord<'_> {
     }
 }
 
-fn carry(mut transport: Box<dyn Transport + Send>, queue: &BatchQueue, accounts: &DestinationAccounts) {
+fn carry(
+    mut transport: Box<dyn Transport + Send>,
+    queue: &BatchQueue,
+    accounts: &DestinationAccounts,
+    spares: &Spares,
+) {
     let _last_word = LastWord(queue);
-    let result = carry_all(&mut *transport, queue);
+    let result = carry_all(&mut *transport, queue, spares);
     let Err(failure) = result.and_then(|()| transport.finish().map_err(|failure| (failure, Volume::default()))) else {
         return;
     };
@@ -215,20 +231,27 @@ fn carry(mut transport: Box<dyn Transport + Send>, queue: &BatchQueue, accounts:
     }
 }
 
-fn carry_all(transport: &mut dyn Transport, queue: &BatchQueue) -> Result<(), (Failure, Volume)> {
+fn carry_all(
+    transport: &mut dyn Transport,
+    queue: &BatchQueue,
+    spares: &Spares,
+) -> Result<(), (Failure, Volume)> {
     loop {
         match queue.pop(TICK) {
-            Popped::Batch(batch) => transport.handle_batch(&batch).map_err(|(failure, left)| {
-                // Which records of the batch those are depends on the order of encoding; all cost about the same.
-                let all = Volume::of(&batch);
-                let share = |total: u64| total * left as u64 / all.flows.max(1);
-                let left = Volume {
-                    flows: left as u64,
-                    packets: share(all.packets),
-                    octets: share(all.octets),
-                };
-                (failure, left)
-            })?,
+            Popped::Batch(batch) => {
+                transport.handle_batch(&batch).map_err(|(failure, left)| {
+                    // Which records of the batch those are depends on the order of encoding; all cost about the same.
+                    let all = Volume::of(&batch);
+                    let share = |total: u64| total * left as u64 / all.flows.max(1);
+                    let left = Volume {
+                        flows: left as u64,
+                        packets: share(all.packets),
+                        octets: share(all.octets),
+                    };
+                    (failure, left)
+                })?;
+                spares.give(batch);
+            }
             Popped::Timeout => transport
                 .handle_timeout()
                 .map_err(|failure| (failure, Volume::default()))?,

@@ -7,10 +7,33 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::exporting::accounts::{DestinationAccounts, Loss, Volume};
+use crate::exporting::limits::SPARE_BATCHES;
 use crate::metering::Records;
 
 /// Flow records on their way to all destinations: shared, not copied.
 pub type Batch = Arc<Records>;
+
+/// Batches that every destination is done with, whose memory the next ones take: growing a list of records anew for each
+/// batch costs more than encoding it.
+#[derive(Debug, Default)]
+pub struct Spares(Mutex<Vec<Records>>);
+
+impl Spares {
+    /// Takes a batch back. The last destination to give it back gives its memory back.
+    pub fn give(&self, batch: Batch) {
+        if let Ok(records) = Arc::try_unwrap(batch) {
+            let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if spares.len() < SPARE_BATCHES {
+                spares.push(records);
+            }
+        }
+    }
+
+    /// One that was given back.
+    pub fn take(&self) -> Option<Records> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
 
 /// What [`BatchQueue::pop`] found.
 #[derive(Debug)]
@@ -40,6 +63,8 @@ struct State {
     closed: bool,
     /// The destination is gone for good: what comes is lost at once.
     dead: bool,
+    /// Someone waits for room.
+    waiting: bool,
 }
 
 impl BatchQueue {
@@ -80,7 +105,9 @@ impl BatchQueue {
         let mut state = self
             .emptied
             .wait_while(state, |state| {
-                !state.dead && !state.batches.is_empty() && state.records + batch.len() > self.capacity
+                state.waiting =
+                    !state.dead && !state.batches.is_empty() && state.records + batch.len() > self.capacity;
+                state.waiting
             })
             .unwrap_or_else(PoisonError::into_inner);
         self.accounts.add_queued(batch.len() as u64);
@@ -103,8 +130,11 @@ impl BatchQueue {
             .0;
         match state.take() {
             Some(batch) => {
-                drop(state);
-                self.emptied.notify_one();
+                // Whoever waits gets room for several batches at once: waking a thread costs more than filling one.
+                if state.waiting && state.records <= self.capacity / 2 {
+                    drop(state);
+                    self.emptied.notify_one();
+                }
                 Popped::Batch(batch)
             }
             None if state.closed => Popped::Closed,
@@ -225,6 +255,20 @@ mod tests {
         });
         assert_eq!(popped(&queue), 2);
         assert_eq!(accounts.snapshot().lost_total(), 0);
+    }
+
+    #[test]
+    fn memory_comes_back_from_the_last_destination_only() {
+        let spares = Spares::default();
+        let batch = batch(3);
+        spares.give(batch.clone());
+        assert!(spares.take().is_none());
+        spares.give(batch);
+        assert_eq!(spares.take().map(|records| records.len()), Some(3));
+        for _ in 0..2 * SPARE_BATCHES {
+            spares.give(self::batch(1));
+        }
+        assert_eq!(std::iter::from_fn(|| spares.take()).count(), SPARE_BATCHES);
     }
 
     #[test]

@@ -33,6 +33,7 @@ fn context(drain_timeout: Duration) -> Context {
         stop: Arc::new(Stop::new(drain_timeout, true)),
         metering: Arc::new(SharedMetering::default()),
         selectors: Arc::new([]),
+        spares: Arc::default(),
         from_files: true,
     }
 }

@@ -7,7 +7,7 @@ use flowgauge_templates::packet::Fault;
 
 use super::FanOut;
 use super::accounts::MeteringAccounts;
-use crate::capture::{CaptureError, Frame, FrameSource, Next};
+use crate::capture::{CaptureError, Frame, FrameSource, Lent, Next};
 use crate::exporting::limits::BATCH_RECORDS;
 use crate::io::destination::{SharedMetering, now_ns};
 use crate::io::patience::Stop;
@@ -73,21 +73,25 @@ impl<'r> MeteringLoop<'r> {
     pub(super) fn run(mut self, source: &mut impl FrameSource) -> MeteringAccounts {
         let mut faults = Vec::new();
         while !self.stop.is_requested() && self.has_receiver {
-            match source.next_frame() {
-                Ok(Next::Frame(frame)) => {
-                    let now_ns = frame.time_ns;
-                    self.handle_frame(&frame);
-                    if self.interface.is_some() && self.handle_live_time(now_ns) {
+            match source.next_frames() {
+                Ok(Lent::Frames(frames)) => {
+                    let newest_ns = frames.newest_ns();
+                    self.meter.handle_frames(&frames);
+                    if self.meter.records_waiting() >= BATCH_RECORDS {
+                        self.send();
+                    }
+                    if self.interface.is_some() && self.handle_live_time(newest_ns) {
                         faults.extend(self.adapt(source));
                     }
                 }
-                Ok(Next::Quiet) => {
+                Ok(Lent::Frame(frame)) => self.handle_frame(&frame),
+                Ok(Lent::Quiet) => {
                     self.meter.handle_timeout(now_ns());
                     if self.handle_live_time(now_ns()) {
                         faults.extend(self.adapt(source));
                     }
                 }
-                Ok(Next::End) => break,
+                Ok(Lent::End) => break,
                 Err(error) => {
                     tracing::error!("{error}");
                     // What is behind it, or the other interfaces, go on.
@@ -149,7 +153,11 @@ impl<'r> MeteringLoop<'r> {
     /// Hands what the flow table made to the destinations.
     fn send(&mut self) {
         if self.meter.records_waiting() > 0 {
-            self.has_receiver = self.fan_out.send(&Batch::new(self.meter.take_records()));
+            if let Some(spare) = self.fan_out.spares.take() {
+                self.meter.recycle(spare);
+            }
+            let batch = Batch::new(self.meter.take_records());
+            self.has_receiver = self.fan_out.send(batch);
         }
     }
 

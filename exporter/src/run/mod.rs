@@ -21,7 +21,7 @@ use signal_hook::iterator::Signals;
 use crate::config::{Config, MeteringConfig, Source};
 use crate::io::destination::{Context, SharedMetering, Worker, now_ns};
 use crate::io::patience::Stop;
-use crate::io::queue::Batch;
+use crate::io::queue::{Batch, Spares};
 use crate::io::retry::seed;
 use crate::limits;
 use crate::metering::MeterConfig;
@@ -45,6 +45,7 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
         stop: stop.clone(),
         metering: metering.clone(),
         selectors: config.metering.sampling.selectors().into(),
+        spares: Arc::default(),
         from_files,
     };
     let workers = start_destinations(config, &context)?;
@@ -55,6 +56,7 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
 
     let fan_out = FanOut {
         workers: &workers,
+        spares: &context.spares,
         from_files,
     };
     let meter_config = MeterConfig {
@@ -173,12 +175,13 @@ fn listen_to_signals(stop: &Arc<Stop>) -> Result<(), String> {
 #[derive(Debug)]
 struct FanOut<'w> {
     workers: &'w [Worker],
+    spares: &'w Spares,
     from_files: bool,
 }
 
 impl FanOut<'_> {
     /// Says whether any destination still takes records: without one, metering on is of no use.
-    fn send(&self, batch: &Batch) -> bool {
+    fn send(&self, batch: Batch) -> bool {
         for worker in self.workers {
             if self.from_files {
                 worker.queue.push_waiting(now_ns(), batch.clone());
@@ -186,6 +189,8 @@ impl FanOut<'_> {
                 worker.push_dropping(batch.clone());
             }
         }
+        // A destination may be done with it already.
+        self.spares.give(batch);
         self.workers.iter().any(|worker| !worker.queue.is_dead())
     }
 }
