@@ -18,15 +18,16 @@ pub struct TcpConnection {
     /// [`NO_RTT`] for none.
     rtt_us: RttPair,
     maximum_segment_octets: [u16; 2],
-    /// Four bits a direction.
-    window_scale: Nibbles,
     /// SYNs and SYN-ACKs of each direction since the last record.
     syns_unreported: Nibbles,
     syns: u8,
     marks: u8,
 }
 
-const _: () = assert!(size_of::<TcpConnection>() == 64, "the flow table gives it one cache line");
+const _: () = assert!(
+    size_of::<TcpConnection>() == 64,
+    "the flow table gives it one cache line"
+);
 
 /// µs; the largest number stands for none.
 #[derive(Clone, Copy, Debug)]
@@ -207,7 +208,6 @@ impl TcpConnection {
         self.mark(begun, true);
         self.initial_sequence[direction] = tcp.sequence;
         self.maximum_segment_octets[direction] = said.maximum_segment_octets;
-        self.window_scale.set(direction, said.window_scale.unwrap_or(0));
         self.syns_unreported
             .set(direction, self.syns_unreported.at(direction) + 1);
         if tcp.flags.any(TcpFlags::ACK) {
@@ -216,7 +216,10 @@ impl TcpConnection {
         } else if another {
             self.syns = 1;
             self.syn = Repeated::first(said.timestamp, time_ns);
-            self.mark(TcpConnection::ANSWERED | TcpConnection::SYN_ACK | TcpConnection::SYN_ACK_AGAIN, false);
+            self.mark(
+                TcpConnection::ANSWERED | TcpConnection::SYN_ACK | TcpConnection::SYN_ACK_AGAIN,
+                false,
+            );
             self.mark(TcpConnection::CLIENT, direction == 1);
         } else {
             self.syns = self.syns.saturating_add(1);
@@ -224,7 +227,14 @@ impl TcpConnection {
         }
     }
 
-    fn follow_syn_ack(&mut self, tcp: &Tcp<'_>, said: &options::SynOptions, direction: usize, another: bool, time_ns: i64) {
+    fn follow_syn_ack(
+        &mut self,
+        tcp: &Tcp<'_>,
+        said: &options::SynOptions,
+        direction: usize,
+        another: bool,
+        time_ns: i64,
+    ) {
         let answers = tcp.acknowledgment == self.initial_sequence[1 - direction].wrapping_add(1);
         if another || !self.is_marked(TcpConnection::SYN_ACK) {
             self.mark(TcpConnection::SYN_ACK_AGAIN, false);
@@ -291,11 +301,6 @@ impl TcpConnection {
     /// Largest payload that a direction's sender takes; 0 when it did not say.
     pub(super) fn maximum_segment_octets(&self, direction: usize) -> u32 {
         u32::from(self.maximum_segment_octets[direction])
-    }
-
-    /// By how many bits the windows of each direction are scaled: not at all unless both offer it (RFC 7323 section 2.2).
-    pub(super) fn window_scale(&self, direction: usize) -> u8 {
-        self.window_scale.at(direction)
     }
 
     /// SYNs and SYN-ACKs of each direction since the last call.

@@ -129,7 +129,10 @@ mod tests {
         assert_eq!(gaps.fill(50, 150).0.map(|found| found.0), Some(50));
         assert_eq!(gaps.fill(300, 350).0.map(|found| found.1.timestamp), Some(7));
         assert_eq!(missing(&gaps), [(150, 300), (350, 500)]);
-        assert_eq!(gaps.fill(0, 1000).0.map(|found| (found.0, found.1.start)), Some((300, 150)));
+        assert_eq!(
+            gaps.fill(0, 1000).0.map(|found| (found.0, found.1.start)),
+            Some((300, 150))
+        );
         assert!(missing(&gaps).is_empty());
     }
 

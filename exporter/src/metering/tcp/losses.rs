@@ -57,6 +57,8 @@ struct Edge {
     silent: bool,
     /// Sent again often and for long enough.
     holds: bool,
+    /// When an answer to the latest is overdue.
+    overdue_ns: i64,
 }
 
 impl Edge {
@@ -67,6 +69,7 @@ impl Edge {
         latest: 0,
         silent: true,
         holds: false,
+        overdue_ns: 0,
     };
 }
 
@@ -101,6 +104,8 @@ pub struct Resent {
     pub silence_ns: i64,
     /// After which a blackhole is one.
     pub patience_ns: i64,
+    /// When an answer to this segment is overdue.
+    pub overdue_ns: i64,
     /// The peer sent a RST or FIN.
     pub peer_closed: bool,
 }
@@ -231,6 +236,7 @@ impl Losses {
         }
         edge.latest = resent.packet_octets;
         edge.retransmissions += 1;
+        edge.overdue_ns = resent.overdue_ns;
         edge.holds |= edge.retransmissions >= BLACKHOLE_RETRANSMISSIONS
             && resent.silence_ns >= resent.patience_ns
             && !resent.peer_closed;
@@ -278,13 +284,15 @@ impl Losses {
         self.edge.silent = false;
     }
 
-    /// The left edge moved on after so long; `arrives` is the largest IP packet known to arrive.
-    pub fn progress(&mut self, acknowledgment: u32, silence_ns: i64, arrives: u32) {
+    /// The left edge moved on at `now_ns`, after so long; `arrives` is the largest IP packet known to arrive. What was
+    /// answered in time was not sent in vain: it does not count towards a blackhole.
+    pub fn progress(&mut self, acknowledgment: u32, now_ns: i64, silence_ns: i64, arrives: u32) {
         if self.sacked.is_some_and(|sacked| !is_after(sacked, acknowledgment)) {
             self.sacked = None;
         }
         let edge = std::mem::replace(&mut self.edge, Edge::NONE);
-        if !edge.holds {
+        let in_vain = edge.retransmissions.saturating_sub(u32::from(now_ns < edge.overdue_ns));
+        if !edge.holds || in_vain < BLACKHOLE_RETRANSMISSIONS {
             return;
         }
         let kind = if edge.latest < edge.lost && edge.lost != u32::MAX {

@@ -1,4 +1,4 @@
-//! TCP options that performance needs (RFC 9293 section 3.1; RFC 7323 window scale and timestamps; RFC 2018 and 2883 SACK).
+//! TCP options that performance needs (RFC 9293 section 3.1; RFC 7323 timestamps; RFC 2018 and 2883 SACK).
 //!
 //! Any bytes are taken: what is cut or contradictory ends the list, and what came before it counts.
 
@@ -17,7 +17,6 @@ const TIMESTAMPS_ALONE: usize = 12;
 const END: u8 = 0;
 const NO_OPERATION: u8 = 1;
 const MAXIMUM_SEGMENT_SIZE: u8 = 2;
-const WINDOW_SCALE: u8 = 3;
 const SACK: u8 = 5;
 const TIMESTAMPS: u8 = 8;
 
@@ -83,8 +82,6 @@ pub fn sack(options: &[u8]) -> SackBlocks {
 pub struct SynOptions {
     /// Largest payload it takes; 0 when it does not say.
     pub maximum_segment_octets: u16,
-    /// By how many bits its windows are scaled.
-    pub window_scale: Option<u8>,
     /// TSval; 0 when there is none.
     pub timestamp: u32,
     /// TSecr; 0 when there is none.
@@ -97,8 +94,6 @@ pub fn syn(options: &[u8]) -> SynOptions {
     for (kind, value) in Options(options) {
         match (kind, value) {
             (MAXIMUM_SEGMENT_SIZE, &[a, b]) => syn.maximum_segment_octets = u16::from_be_bytes([a, b]),
-            // RFC 7323 section 2.3: a shift above 14 is used as 14.
-            (WINDOW_SCALE, &[shift]) => syn.window_scale = Some(shift.min(14)),
             (TIMESTAMPS, &[a, b, c, d, e, f, g, h]) => {
                 syn.timestamp = u32::from_be_bytes([a, b, c, d]);
                 syn.echo = u32::from_be_bytes([e, f, g, h]);
@@ -148,16 +143,14 @@ mod tests {
 
     /// The SYN of `corpus/tcp-lab`: MSS 1460, SACK permitted, timestamps, window scale 10.
     #[test]
-    fn a_syn_states_size_scale_and_clock() {
+    fn a_syn_states_size_and_clock() {
         let options = [2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 1, 0, 0, 0, 0, 0, 1, 3, 3, 10];
         let expected = SynOptions {
             maximum_segment_octets: 1460,
-            window_scale: Some(10),
             timestamp: 256,
             echo: 0,
         };
         assert_eq!(syn(&options), expected);
-        assert_eq!(syn(&[3, 3, 200]).window_scale, Some(14));
     }
 
     #[test]

@@ -208,7 +208,11 @@ mod tests {
             taken.extend(probes.answer_sequence(segment * 1000 + 1000, at(5000)));
         }
         assert_eq!(taken.len(), TCP_PROBES);
-        assert!(taken[TCP_PROBES / 2..].windows(2).all(|pair| pair[1].since(pair[0]) == 100 * TICKS_PER_US));
+        assert!(
+            taken[TCP_PROBES / 2..]
+                .windows(2)
+                .all(|pair| pair[1].since(pair[0]) == 100 * TICKS_PER_US)
+        );
     }
 
     #[test]

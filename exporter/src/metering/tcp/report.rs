@@ -45,12 +45,7 @@ pub fn take(
     Some(performance)
 }
 
-fn of_tracker(
-    tracker: &mut Tracker,
-    connection: &TcpConnection,
-    ended: bool,
-    shared: &mut Shared,
-) -> TcpPerformance {
+fn of_tracker(tracker: &mut Tracker, connection: &TcpConnection, ended: bool, shared: &mut Shared) -> TcpPerformance {
     let mut performance = TcpPerformance::default();
     let last_ns = tracker.last_ns;
     let duplicates = tracker.streams.map(|stream| stream.counts.duplicate_acks);
@@ -106,7 +101,7 @@ fn describe(said: &mut TcpDirection, stream: &Stream, heard: bool, shared: &Shar
     }
     said.busy_ms = milliseconds(stream.busy_total_ns);
     said.application_limited_ms = milliseconds(stream.idle_total_ns);
-    said.non_idle_bps = (stream.busy_total_ns > 0)
+    said.non_idle_bps = (stream.has_data && stream.busy_total_ns > 0)
         .then(|| stream.acknowledged_octets as f64 * 8e9 / stream.busy_total_ns as f64);
     said.largest_flight = stream.largest_flight();
     let (loaded, p90_us) = stream.loaded(&shared.histograms);

@@ -282,7 +282,10 @@ mod tests {
         (0..1000).for_each(|us| samples.add(us, false, &mut pool));
         assert!(samples.approximate() && pool.refused() > 0);
         let summary = samples.take(&mut pool);
-        assert_eq!((summary.samples, summary.minimum_us, summary.maximum_us), (1000, 0, 999));
+        assert_eq!(
+            (summary.samples, summary.minimum_us, summary.maximum_us),
+            (1000, 0, 999)
+        );
         assert!((100..900).contains(&summary.p50_us), "{}", summary.p50_us);
     }
 
@@ -293,7 +296,10 @@ mod tests {
         samples.add(1000, false, &mut pool);
         samples.add(41_000, true, &mut pool);
         let summary = samples.take(&mut pool);
-        assert_eq!((summary.samples, summary.mean_us, summary.maximum_us), (2, 21_000, 41_000));
+        assert_eq!(
+            (summary.samples, summary.mean_us, summary.maximum_us),
+            (2, 21_000, 41_000)
+        );
         assert_eq!((summary.minimum_us, summary.p99_us), (1000, 1000));
     }
 }

@@ -460,6 +460,7 @@ impl Stream {
             late: waited_ns >= rto_ns,
             silence_ns: moment.now_ns.saturating_sub(self.progress_ns),
             patience_ns: BLACKHOLE_NS.max(3 * rto_ns),
+            overdue_ns: moment.now_ns.saturating_add(rto_ns),
             peer_closed: receiver.is_closed(),
         };
         let (tick, handshake_us) = (moment.tick, moment.handshake_us);
@@ -566,7 +567,7 @@ impl Stream {
             self.arrives = std::mem::take(&mut self.candidate);
         }
         if let Some(losses) = moment.shared.losses.at(self.losses) {
-            losses.progress(number, silence_ns, self.arrives);
+            losses.progress(number, moment.now_ns, silence_ns, self.arrives);
         }
         if unseen >= 0 && self.busy {
             self.busy = false;

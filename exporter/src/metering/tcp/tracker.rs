@@ -58,7 +58,11 @@ impl Tracker {
         };
         // What the client sends is answered by the server, and the reverse.
         let [forward, reverse] = &mut self.streams;
-        let by_side = if connection.client() == 0 { [forward, reverse] } else { [reverse, forward] };
+        let by_side = if connection.client() == 0 {
+            [forward, reverse]
+        } else {
+            [reverse, forward]
+        };
         for (stream, us) in by_side.into_iter().zip(measured) {
             if let Some(us) = us {
                 stream.take_sample(us, false, shared);
@@ -105,7 +109,11 @@ impl Tracker {
         let fin = flags.any(TcpFlags::FIN);
         let pure = packet.payload_octets == 0 && !fin;
         if flags.any(TcpFlags::ACK) {
-            let options = if may_have_sack(packet.options) { packet.options } else { &[] };
+            let options = if may_have_sack(packet.options) {
+                packet.options
+            } else {
+                &[]
+            };
             let ack = Acknowledgment {
                 number: packet.acknowledgment,
                 echo: clock.echo,
@@ -115,7 +123,10 @@ impl Tracker {
             };
             other.acknowledge(other_probes, &ack, mine, &mut moment);
         }
-        if !syn && !fin && let Some(window) = packet.window {
+        if !syn
+            && !fin
+            && let Some(window) = packet.window
+        {
             mine.offer_window(window, other, &moment);
         }
         if pure {

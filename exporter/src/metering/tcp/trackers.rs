@@ -85,7 +85,8 @@ impl TcpTrackers {
     /// An empty pool; it grows with the connections, up to `config.max_trackers`. Memory for losses and histograms is
     /// for a share of them, as most connections lose nothing and have few samples.
     pub fn new(config: TcpConfig) -> TcpTrackers {
-        let part = |share: usize| (config.max_trackers / share).max(limits::LEAST_TCP_PARTS.min(2 * config.max_trackers));
+        let part =
+            |share: usize| (config.max_trackers / share).max(limits::LEAST_TCP_PARTS.min(2 * config.max_trackers));
         TcpTrackers {
             enabled: config.enabled,
             trackers: Pool::new(config.max_trackers.min(TrackerPlace::REFUSED.0 as usize)),
@@ -167,7 +168,11 @@ impl TcpTrackers {
         if !self.enabled {
             return None;
         }
-        let tracker = if place.is_tracker() { self.trackers.at(place.0) } else { None };
+        let tracker = if place.is_tracker() {
+            self.trackers.at(place.0)
+        } else {
+            None
+        };
         report::take(tracker, connection, ended, &mut self.shared)
     }
 
