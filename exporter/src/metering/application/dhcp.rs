@@ -85,15 +85,20 @@ static V6: About = About {
     name: "dhcpv6",
     fields: &[Field::NAME, Field::text(ids::DHCP_HOST_NAME, MAX_NAME_OCTETS as u16)],
     carriers: &[Carrier::Udp],
-    // RFC 8415 section 7.3, without the messages of relays, which have another form.
-    first_octets: FirstOctets::range(1, 11),
+    // RFC 8415 section 7.3.
+    first_octets: FirstOctets::range(1, RELAY_REPLY),
     hold_octets: 0,
 };
 
 /// DHCP for IPv6. Its message types are other numbers than those of dhcpMessageType, which is left out.
 pub struct Dhcpv6;
 
+const RELAY_FORWARD: u8 = 12;
+const RELAY_REPLY: u8 = 13;
+const RELAYED_MESSAGE: u16 = 9;
 const CLIENT_FQDN_V6: u16 = 39;
+/// RFC 8415 section 7.6 lets eight relays follow each other.
+const MAX_RELAYS: usize = 8;
 
 impl Protocol for Dhcpv6 {
     fn about(&self) -> &'static About {
@@ -101,30 +106,57 @@ impl Protocol for Dhcpv6 {
     }
 
     fn recognise(&self, input: &Input<'_>) -> Verdict {
-        match input.octets.len() >= 4 && matches!(input.ports, [546, 547] | [547, 546]) {
-            true => Verdict::Yes,
-            false => Verdict::No,
+        let relays = matches!(input.octets.first(), Some(&(RELAY_FORWARD | RELAY_REPLY)));
+        match input.ports {
+            [546, 547] | [547, 546] if input.octets.len() >= 4 => Verdict::Yes,
+            [_, 547] | [547, _] if relays => Verdict::Yes,
+            _ => Verdict::No,
         }
     }
 
     fn read(&self, input: &Input<'_>, conversation: &mut Conversation<'_>) -> Progress {
-        let mut options = input.octets.get(4..).unwrap_or_default();
-        for _ in 0..MAX_OPTIONS {
-            let [a, b, c, d, rest @ ..] = options else {
-                break;
+        let mut message = input.octets;
+        for _ in 0..=MAX_RELAYS {
+            // RFC 8415 sections 8 and 9: type and transaction, or type, hop count and two addresses.
+            let header_octets = match message.first() {
+                Some(&(RELAY_FORWARD | RELAY_REPLY)) => 34,
+                _ => 4,
             };
-            let (code, length) = (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]));
-            let Some((value, behind)) = rest.split_at_checked(usize::from(length)) else {
+            let Some(options) = message.get(header_octets..) else {
                 return Progress::Fault(Fault::Malformed);
             };
-            if let (CLIENT_FQDN_V6, [_, labels @ ..]) = (code, value) {
-                let name = Name::from_labels(labels);
-                conversation.values.set_text(ids::DHCP_HOST_NAME, name.octets());
+            let Ok(relayed) = read_v6(options, conversation) else {
+                return Progress::Fault(Fault::Malformed);
+            };
+            match relayed {
+                Some(relayed) if header_octets == 34 => message = relayed,
+                _ => break,
             }
-            options = behind;
         }
         Progress::Done
     }
+}
+
+/// Reads the options of one message (RFC 8415 section 21.1); gives the message in it that a relay passes on.
+fn read_v6<'a>(mut options: &'a [u8], conversation: &mut Conversation<'_>) -> Result<Option<&'a [u8]>, Fault> {
+    let mut relayed = None;
+    for _ in 0..MAX_OPTIONS {
+        let [a, b, c, d, rest @ ..] = options else {
+            break;
+        };
+        let (code, length) = (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]));
+        let (value, behind) = rest.split_at_checked(usize::from(length)).ok_or(Fault::Malformed)?;
+        match (code, value) {
+            (CLIENT_FQDN_V6, [_, labels @ ..]) => {
+                let name = Name::from_labels(labels);
+                conversation.values.set_text(ids::DHCP_HOST_NAME, name.octets());
+            }
+            (RELAYED_MESSAGE, message) => relayed = Some(message),
+            _ => {}
+        }
+        options = behind;
+    }
+    Ok(relayed)
 }
 
 /// RFC 2132 section 2: a trailing NUL is to be deleted.

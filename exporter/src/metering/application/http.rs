@@ -42,6 +42,8 @@ const METHODS: &[&[u8]] = &[
     b"LINK",
     b"UNLINK",
     b"PURGE",
+    b"CCM_POST",
+    b"BITS_POST",
 ];
 const VERSION_START: &[u8] = b"HTTP/1.";
 

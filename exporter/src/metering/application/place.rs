@@ -63,6 +63,11 @@ impl ApplicationPlace {
         self.0 = BOTH | HAS_PLACE | place & LOW;
     }
 
+    /// Nothing is read any more, as nothing was recognised; the directions stay as wanted as they were.
+    pub(super) fn set_nothing(&mut self) {
+        self.0 &= BOTH;
+    }
+
     /// Nothing more is wanted, and nothing is known.
     pub(super) fn give_up(&mut self) {
         self.0 = BOTH;

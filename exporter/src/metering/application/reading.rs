@@ -146,8 +146,7 @@ impl Applications {
                     }
                 }
                 Recognised::No if !ready.is_empty() => {
-                    self.drop_reading(turn);
-                    return self.count_unrecognised(turn.place, turn.payload.direction);
+                    return self.fail_undecided(turn);
                 }
                 Recognised::More | Recognised::No => {
                     if let Source::Packet(octets) = source {
@@ -331,9 +330,8 @@ impl Applications {
 
     fn fail(&mut self, turn: &mut Turn<'_, '_>, fault: Fault) {
         let protocol = self.readings.get(turn.at).map_or(UNDECIDED, |reading| reading.protocol);
-        match self.counters.faults.get_mut(usize::from(protocol)) {
-            Some(faults) => faults[fault as usize] += 1,
-            None => self.counters.packets_unrecognised += 1,
+        if let Some(faults) = self.counters.faults.get_mut(usize::from(protocol)) {
+            faults[fault as usize] += 1;
         }
         self.close(turn);
     }
@@ -346,7 +344,7 @@ impl Applications {
         };
         reading.streams[direction].release(&mut self.memory);
         if reading.protocol == UNDECIDED {
-            self.drop_reading(turn);
+            self.fail_undecided(turn);
         } else if turn.place.close(direction) {
             self.finish(turn);
         }
@@ -357,6 +355,16 @@ impl Applications {
         match self.end_reading(turn.at) {
             NO_KNOWN => turn.place.give_up(),
             known => turn.place.set_known(known),
+        }
+    }
+
+    /// What waited for more octets begins nothing known: the next packets may, as long as there are tries.
+    fn fail_undecided(&mut self, turn: &mut Turn<'_, '_>) {
+        self.end_reading(turn.at);
+        turn.place.set_nothing();
+        // One for the packet that was held, one for this one.
+        for _ in 0..2 {
+            self.count_unrecognised(turn.place, turn.payload.direction);
         }
     }
 

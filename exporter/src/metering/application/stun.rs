@@ -8,10 +8,10 @@ static ABOUT: About = About {
     name: "stun",
     // RFC 8489 section 14.14: SOFTWARE has less than 128 characters.
     fields: &[Field::NAME, Field::text(ids::STUN_SOFTWARE, 255)],
-    carriers: &[Carrier::Udp],
+    carriers: &[Carrier::Udp, Carrier::Tcp],
     // RFC 8489 section 5: the two highest bits are zero, and no method has any of the next two set yet.
     first_octets: FirstOctets::range(0x00, 0x0f),
-    hold_octets: 0,
+    hold_octets: 2048,
 };
 
 /// The protocol.
@@ -32,12 +32,23 @@ impl Protocol for Stun {
     fn recognise(&self, input: &Input<'_>) -> Verdict {
         match input.octets {
             [_, _, _, length, a, b, c, d, ..] if [*a, *b, *c, *d] == COOKIE && length % 4 == 0 => Verdict::Yes,
+            [_, _, _, length, cookie @ ..] if length % 4 == 0 && COOKIE.starts_with(cookie) => Verdict::More,
+            [_, _, _] | [_, _] | [_] => Verdict::More,
             _ => Verdict::No,
         }
     }
 
     fn read(&self, input: &Input<'_>, conversation: &mut Conversation<'_>) -> Progress {
-        let mut attributes = input.octets.get(HEADER_OCTETS..).unwrap_or_default();
+        let [_, _, high, low, ..] = input.octets else {
+            return Progress::More;
+        };
+        let octets = HEADER_OCTETS + usize::from(u16::from_be_bytes([*high, *low]));
+        // Over TCP, messages follow each other (section 6.2.2), and the first may come in pieces.
+        if octets > input.octets.len() && !input.end {
+            return Progress::More;
+        }
+        let message = input.octets.get(..octets).unwrap_or(input.octets);
+        let mut attributes = message.get(HEADER_OCTETS..).unwrap_or_default();
         for _ in 0..MAX_ATTRIBUTES {
             let [a, b, c, d, rest @ ..] = attributes else { break };
             let length = usize::from(u16::from_be_bytes([*c, *d]));

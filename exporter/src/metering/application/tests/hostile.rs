@@ -29,6 +29,18 @@ fn an_unknown_flow_stops_costing_after_its_first_packets() {
     );
 }
 
+/// SOCKS (RFC 1928) says a few octets first, which could begin other things; what it carries is read all the same.
+#[test]
+fn octets_that_waited_in_vain_do_not_cost_the_flow_its_name() {
+    let mut flow = Flow::tcp(1080);
+    flow.say(0, 0, &[5, 1, 0]);
+    flow.say(0, 3, &[5, 1, 0, 1, 192, 0, 2, 1, 0, 80]);
+    assert_eq!((flow.known(), flow.applications.counters().reading_now), (None, 0));
+    flow.say(0, 13, b"GET / HTTP/1.1\r\n");
+    assert_eq!(flow.known().unwrap().0, "http");
+    assert_eq!(flow.end().packets_unrecognised, 2);
+}
+
 #[test]
 fn a_gap_ends_a_direction_and_what_came_before_it_is_told() {
     let mut flow = Flow::tcp(80);
