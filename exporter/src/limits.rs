@@ -90,8 +90,8 @@ pub const MAX_WORKERS: usize = 64;
 /// Most threads that capture.
 pub const MAX_CAPTURES: usize = 256;
 
-/// Packets that a flow table remembers to know them again on another interface: 100 ms of a million a second.
-pub const PACKETS_REMEMBERED: usize = 1 << 17;
+/// Packets that a flow table remembers to know them again on another interface: 250 ms of a million a second.
+pub const PACKETS_REMEMBERED: usize = 1 << 18;
 
 /// Interfaces captured from in one run.
 pub const MAX_LIVE_INTERFACES: usize = 64;

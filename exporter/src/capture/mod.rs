@@ -53,6 +53,11 @@ impl<'a> Frames<'a> {
         self.places.is_empty()
     }
 
+    /// When the last of them was captured; 0 when there are none.
+    pub fn newest_ns(&self) -> i64 {
+        self.places.last().map_or(0, |place| place.time_ns)
+    }
+
     /// One of them.
     #[inline(always)]
     pub fn get(&self, at: usize) -> Option<Frame<'a>> {

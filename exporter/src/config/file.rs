@@ -182,7 +182,8 @@ mod tests {
                 "flow.toml:8: `mtu` belongs under [exporting]",
                 "flow.toml:7: log.quiet is true or false, not integer",
                 "flow.toml:2: unknown key `metering.idel_timeout`; did you mean `idle_timeout`?",
-                "flow.toml:3: unknown key `metering.zzz`; [metering] has idle_timeout, active_timeout, max_flows",
+                "flow.toml:3: unknown key `metering.zzz`; [metering] has idle_timeout, active_timeout, max_flows, \
+                 sample, tcp_performance, applications, tunnels",
             ]
         );
     }

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use flowgauge_templates::packet::LinkType;
 use pcap::{Active, Capture, Device, IfFlags, Linktype, Precision};
 
-use crate::capture::{CaptureError, Frame, SourceCounters};
+use crate::capture::{CaptureError, FramePlace, SourceCounters};
 use crate::limits;
 
 mod fanout;
@@ -72,15 +72,6 @@ pub struct LiveCapture {
     /// Octets taken from the ring since the last look, and the stamp at which that was.
     octets: u64,
     looked_ns: i64,
-}
-
-/// What the ring has next.
-enum Look<'a> {
-    Frame(Frame<'a>),
-    /// One from before [`LiveCapture::from_ns`].
-    TooOld,
-    Empty,
-    End,
 }
 
 /// Nanosecond stamps are there on Linux on every interface; other systems may refuse them.
@@ -175,33 +166,38 @@ impl LiveCapture {
         Ok(())
     }
 
-    #[inline]
-    fn look(&mut self) -> Result<Look<'_>, CaptureError> {
-        match self.capture.next_packet() {
-            Ok(packet) => {
-                let ts = packet.header.ts;
-                let time_ns = ts
-                    .tv_sec
-                    .saturating_mul(1_000_000_000)
-                    .saturating_add(ts.tv_usec * FRACTION_NS);
-                if time_ns < self.from_ns {
-                    return Ok(Look::TooOld);
-                }
-                self.frames += 1;
-                self.time_ns = time_ns;
-                self.octets += u64::from(packet.header.caplen) + RING_HEADER_OCTETS;
-                Ok(Look::Frame(Frame {
-                    time_ns,
-                    link_type: self.link_type,
-                    interface: self.interface,
-                    wire_length: packet.header.len,
-                    bytes: packet.data,
-                }))
+    /// Appends at most `count` frames that the ring has ready; returns how many were taken from it.
+    ///
+    /// They are copied once, side by side: the ring has its place back before they are metered, and those that come
+    /// with them can be looked at ahead.
+    fn take(&mut self, count: usize, bytes: &mut Vec<u8>, places: &mut Vec<FramePlace>) -> Result<usize, CaptureError> {
+        let (link_type, interface, from_ns) = (self.link_type, self.interface, self.from_ns);
+        let (octets, newest_ns) = (&mut self.octets, &mut self.time_ns);
+        let first = places.len();
+        let taken = self.capture.dispatch(Some(count), |packet| {
+            let ts = packet.header.ts;
+            let time_ns = ts
+                .tv_sec
+                .saturating_mul(1_000_000_000)
+                .saturating_add(ts.tv_usec * FRACTION_NS);
+            if time_ns < from_ns {
+                return;
             }
-            Err(pcap::Error::TimeoutExpired) => Ok(Look::Empty),
-            Err(pcap::Error::NoMorePackets) => Ok(Look::End),
-            Err(error) => Err(CaptureError(format!("{}: {}", self.name, said(&error)))),
-        }
+            *newest_ns = time_ns;
+            *octets += packet.data.len() as u64 + RING_HEADER_OCTETS;
+            places.push(FramePlace {
+                start: bytes.len(),
+                captured: packet.data.len(),
+                consumed: packet.data.len(),
+                wire_length: packet.header.len,
+                time_ns,
+                link_type,
+                interface,
+            });
+            bytes.extend_from_slice(packet.data);
+        });
+        self.frames += (places.len() - first) as u64;
+        taken.map_err(|error| CaptureError(format!("{}: {}", self.name, said(&error))))
     }
 
     /// How full the ring is, which libpcap does not say: as many octets as came while the frame taken last was waiting.

@@ -20,22 +20,19 @@ pub const WINDOW_NS: i64 = 250_000_000;
 /// Octets of payload that are compared.
 const PAYLOAD_OCTETS: usize = 16;
 
+/// Packets in one bucket; the oldest gives way. With eight, hardly one of 10 000 packets is forgotten while a seventh of
+/// those remembered wait for their copies.
+const BUCKET: usize = 8;
+
 /// The packets seen last.
 #[derive(Debug)]
 pub struct SeenTwice {
-    /// By digest; a newer packet takes the place of an older one.
-    seen: Vec<Seen>,
+    /// When each was seen, in buckets; 0 where there is none. Numbers, so that memory that was never used costs nothing.
+    times_ns: Vec<i64>,
+    /// The part of its digest that does not choose the bucket, and the interface that showed it first.
+    tags: Vec<u64>,
     seeds: [u64; 4],
     forgotten: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Seen {
-    time_ns: i64,
-    /// The part of the digest that is not the place.
-    rest: u32,
-    /// The interface that showed it first.
-    interface: u32,
 }
 
 impl SeenTwice {
@@ -47,7 +44,8 @@ impl SeenTwice {
             (state ^ (state >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) | 1
         });
         SeenTwice {
-            seen: vec![Seen::default(); PACKETS_REMEMBERED],
+            times_ns: vec![0; PACKETS_REMEMBERED],
+            tags: vec![0; PACKETS_REMEMBERED],
             seeds,
             forgotten: 0,
         }
@@ -57,23 +55,34 @@ impl SeenTwice {
     #[inline]
     pub fn is_copy(&mut self, time_ns: i64, interface: u32, network: &Network, headers: &Headers<'_>) -> bool {
         let digest = self.digest(network, headers);
-        let (place, rest) = (digest as usize % PACKETS_REMEMBERED, (digest >> 32) as u32);
-        let Some(seen) = self.seen.get_mut(place) else {
+        let start = digest as usize % (PACKETS_REMEMBERED / BUCKET) * BUCKET;
+        let rest = digest >> 32;
+        let (Some(times_ns), Some(tags)) = (
+            self.times_ns.get_mut(start..start + BUCKET),
+            self.tags.get_mut(start..start + BUCKET),
+        ) else {
             return false;
         };
-        let is_young = time_ns.abs_diff(seen.time_ns) <= WINDOW_NS as u64;
-        if seen.rest == rest && is_young && seen.time_ns != 0 {
-            if seen.interface != interface {
-                return true;
+        let mut oldest = (i64::MAX, 0);
+        for (at, (seen_ns, tag)) in times_ns.iter_mut().zip(tags.iter_mut()).enumerate() {
+            let is_young = *seen_ns != 0 && time_ns.abs_diff(*seen_ns) <= WINDOW_NS as u64;
+            if is_young && *tag >> 32 == rest {
+                if *tag as u32 != interface {
+                    return true;
+                }
+                *seen_ns = time_ns;
+                return false;
             }
-        } else if is_young && seen.interface != interface {
-            self.forgotten += 1;
+            if *seen_ns < oldest.0 {
+                oldest = (*seen_ns, at);
+            }
         }
-        *seen = Seen {
-            time_ns,
-            rest,
-            interface,
-        };
+        let (seen_ns, at) = oldest;
+        if let (Some(slot_ns), Some(tag)) = (times_ns.get_mut(at), tags.get_mut(at)) {
+            let is_young = seen_ns != 0 && time_ns.abs_diff(seen_ns) <= WINDOW_NS as u64;
+            self.forgotten += u64::from(is_young && *tag as u32 != interface);
+            (*slot_ns, *tag) = (time_ns, rest << 32 | u64::from(interface));
+        }
         false
     }
 

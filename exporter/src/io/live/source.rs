@@ -7,14 +7,17 @@ use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use super::fanout::FanoutGroup;
-use super::{ANY, LiveCapture, LiveConfig, Look, clock_ns};
-use crate::capture::{CaptureError, FrameSource, Load, Next, SourceCounters};
+use super::{ANY, LiveCapture, LiveConfig, clock_ns};
+use crate::capture::{CaptureError, FramePlace, FrameSource, Frames, Lent, Load, Next, SourceCounters};
 use crate::io::readable;
 use crate::limits;
 
 /// Frames taken from one ring before it is the next one's turn: copies of a packet on two interfaces are to be met
 /// while both are remembered.
-const FRAMES_IN_TURN: u32 = 4096;
+const FRAMES_IN_TURN: usize = 4096;
+
+/// Octets taken from a ring at a time, when frames are long.
+const OCTETS_AT_ONCE: usize = 512 * 1024;
 
 /// How often the kernel is asked what it dropped.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
@@ -25,9 +28,22 @@ pub struct LiveSource {
     captures: Vec<LiveCapture>,
     turns: Turns,
     quiet_ms: i32,
+    /// Frames taken from a ring, where they are in `bytes`, and how many of them were handed out.
+    bytes: Vec<u8>,
+    places: Vec<FramePlace>,
+    given: usize,
+    /// Frames taken at a time.
+    frames_at_once: usize,
     looked: Instant,
     waited: Duration,
     statistics_read: Instant,
+}
+
+/// What the rings had.
+enum Fill {
+    Frames,
+    Quiet,
+    End,
 }
 
 /// Whose turn it is.
@@ -40,7 +56,7 @@ struct Turns {
     ready: u64,
     /// Whose turn it is, and for how many frames.
     at: usize,
-    left: u32,
+    left: usize,
 }
 
 impl Turns {
@@ -109,9 +125,10 @@ pub fn open_workers(configs: &[LiveConfig], workers: usize) -> Result<Vec<LiveSo
         }
     }
     let quiet_ms = configs.iter().map(|config| config.quiet_ms).min().unwrap_or(100);
+    let snaplen = configs.iter().map(|config| config.snaplen).max().unwrap_or(limits::SNAPLEN);
     Ok(sources
         .into_iter()
-        .map(|captures| LiveSource::new(captures, quiet_ms))
+        .map(|captures| LiveSource::new(captures, quiet_ms, snaplen))
         .collect())
 }
 
@@ -130,7 +147,7 @@ fn cannot_spread(interface: &str, workers: usize, error: &std::io::Error) -> Cap
 }
 
 impl LiveSource {
-    fn new(captures: Vec<LiveCapture>, quiet_ms: u32) -> LiveSource {
+    fn new(captures: Vec<LiveCapture>, quiet_ms: u32, snaplen: u32) -> LiveSource {
         LiveSource {
             turns: Turns {
                 descriptors: captures.iter().map(|capture| capture.descriptor).collect(),
@@ -139,7 +156,11 @@ impl LiveSource {
                 at: 0,
                 left: FRAMES_IN_TURN,
             },
+            frames_at_once: (OCTETS_AT_ONCE / snaplen.max(1) as usize).clamp(1, limits::FRAMES_LENT),
             captures,
+            bytes: Vec::new(),
+            places: Vec::new(),
+            given: 0,
             quiet_ms: i32::try_from(quiet_ms).unwrap_or(i32::MAX),
             looked: Instant::now(),
             waited: Duration::ZERO,
@@ -152,7 +173,8 @@ impl LiveSource {
     /// # Errors
     /// As [`LiveCapture::open`].
     pub fn open(config: &LiveConfig) -> Result<LiveSource, CaptureError> {
-        Ok(LiveSource::new(vec![LiveCapture::open(config)?], config.quiet_ms))
+        let captures = vec![LiveCapture::open(config)?];
+        Ok(LiveSource::new(captures, config.quiet_ms, config.snaplen))
     }
 
     /// Whether one packet may be seen on several of its interfaces.
@@ -175,6 +197,44 @@ impl LiveSource {
         self.turns.ready != 0
     }
 
+    /// Takes frames from the ring whose turn it is, or the next one that has some, without a system call as long as
+    /// there are any. Quiet is said when all rings were found empty, before anything is waited for, so that other things
+    /// have their moment.
+    fn fill(&mut self) -> Result<Fill, CaptureError> {
+        self.bytes.clear();
+        self.places.clear();
+        self.given = 0;
+        loop {
+            if self.turns.open == 0 {
+                return Ok(Fill::End);
+            }
+            if self.turns.is_over() {
+                if self.turns.ready == 0 && !self.wait() {
+                    return Ok(Fill::Quiet);
+                }
+                self.turns.next();
+            }
+            let Some(capture) = self.captures.get_mut(self.turns.at) else {
+                return Ok(Fill::End);
+            };
+            let count = self.frames_at_once.min(self.turns.left);
+            match capture.take(count, &mut self.bytes, &mut self.places) {
+                Ok(0) => self.turns.pass(),
+                Ok(taken) => self.turns.left -= taken.min(count),
+                Err(error) => {
+                    self.turns.close();
+                    return Err(error);
+                }
+            }
+            if !self.places.is_empty() {
+                return Ok(Fill::Frames);
+            }
+            if self.turns.ready == 0 {
+                return Ok(Fill::Quiet);
+            }
+        }
+    }
+
     fn update_counters(&mut self) -> Result<(), CaptureError> {
         self.statistics_read = Instant::now();
         self.captures.iter_mut().try_for_each(LiveCapture::update_counters)
@@ -182,34 +242,30 @@ impl LiveSource {
 }
 
 impl FrameSource for LiveSource {
-    /// Frames as long as a ring has any, without a system call. [`Next::Quiet`] comes when a ring is found empty, too:
-    /// there is then a moment for other things, while packets wait in the ring.
-    #[inline]
     fn next_frame(&mut self) -> Result<Next<'_>, CaptureError> {
-        if self.turns.open == 0 {
-            return Ok(Next::End);
-        }
-        if self.turns.is_over() {
-            if self.turns.ready == 0 && !self.wait() {
-                return Ok(Next::Quiet);
-            }
-            self.turns.next();
-        }
-        self.turns.left -= 1;
-        let Some(capture) = self.captures.get_mut(self.turns.at) else {
-            return Ok(Next::End);
-        };
-        match capture.look() {
-            Ok(Look::Frame(frame)) => return Ok(Next::Frame(frame)),
-            Ok(Look::TooOld) => {}
-            Ok(Look::Empty) => self.turns.pass(),
-            Ok(Look::End) => self.turns.close(),
-            Err(error) => {
-                self.turns.close();
-                return Err(error);
+        if self.given == self.places.len() {
+            match self.fill()? {
+                Fill::Frames => {}
+                Fill::Quiet => return Ok(Next::Quiet),
+                Fill::End => return Ok(Next::End),
             }
         }
-        Ok(Next::Quiet)
+        self.given += 1;
+        let frame = Frames::new(&self.bytes, &self.places).get(self.given - 1);
+        Ok(frame.map_or(Next::Quiet, Next::Frame))
+    }
+
+    fn next_frames(&mut self) -> Result<Lent<'_>, CaptureError> {
+        if self.given == self.places.len() {
+            match self.fill()? {
+                Fill::Frames => {}
+                Fill::Quiet => return Ok(Lent::Quiet),
+                Fill::End => return Ok(Lent::End),
+            }
+        }
+        let places = self.places.get(self.given..).unwrap_or_default();
+        self.given = self.places.len();
+        Ok(Lent::Frames(Frames::new(&self.bytes, places)))
     }
 
     fn counters(&self) -> SourceCounters {
