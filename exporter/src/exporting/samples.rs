@@ -90,7 +90,7 @@ pub fn any_record() -> impl Strategy<Value = FlowRecord> {
         any::<[[u8; 16]; 2]>().prop_map(|pair| pair.map(IpAddr::from)),
     ];
     let protocol = prop_oneof![Just(1), Just(6), Just(17), Just(58), Just(132), any::<u8>()];
-    let key = (addresses, any::<[u16; 2]>(), protocol, any::<[u16; 2]>(), any::<u32>()).prop_map(
+    let key = (addresses, any::<[u16; 2]>(), protocol, any::<[u16; 2]>(), prop_oneof![Just(0), any::<u32>()]).prop_map(
         |([src, dst], [src_port, dst_port], protocol, vlan, interface)| FlowKey {
             src,
             dst,
@@ -132,8 +132,9 @@ pub fn any_record() -> impl Strategy<Value = FlowRecord> {
 }
 
 fn direction(least_packets: u64) -> impl Strategy<Value = Direction> {
-    let packets = prop_oneof![Just(least_packets), least_packets..=u64::MAX / 4];
-    (packets, 0..=u64::MAX / 4, any::<u16>(), any::<[u8; 3]>()).prop_map(
+    let packets = prop_oneof![Just(least_packets), least_packets..=5000, least_packets..=u64::MAX / 4];
+    let octets = prop_oneof![3 => 0..=u64::from(u32::MAX), 1 => 0..=u64::MAX / 4];
+    (packets, octets, any::<u16>(), any::<[u8; 3]>()).prop_map(
         |(packets, octets, tcp_flags, [tos, ttl_min, ttl_max])| Direction {
             packets,
             octets,

@@ -132,8 +132,8 @@ struct OpenMessage {
     records: u32,
 }
 
-/// How many buffers wait for use: what a sender hands back at once.
-const MAX_SPARE: usize = 64;
+/// Octets of buffers that wait for use: what a sender hands back at once.
+const MAX_SPARE_OCTETS: usize = 1 << 20;
 
 impl ExportingSession {
     /// A session in which nothing has been said yet.
@@ -372,7 +372,7 @@ impl ExportingSession {
 
     /// Gives a buffer back for use in a later Message.
     pub fn recycle(&mut self, buffer: Vec<u8>) {
-        if self.spare.len() < MAX_SPARE {
+        if (self.spare.len() + 1) * self.config.max_message_octets <= MAX_SPARE_OCTETS {
             self.spare.push(buffer);
         }
     }

@@ -11,9 +11,11 @@ super::group! { |v, r: &FlowRecord|
     value FLOW_END_MILLISECONDS[8]      if v.lacks(NANOSECONDS)                => milliseconds(r.end_ns);
     value FLOW_START_NANOSECONDS[8]     if v.has(NANOSECONDS)                  => nanoseconds(r.start_ns);
     value FLOW_END_NANOSECONDS[8]       if v.has(NANOSECONDS)                  => nanoseconds(r.end_ns);
-    value PACKET_DELTA_COUNT[8]         if true                                => r.forward.packets.to_be_bytes();
-    value OCTET_DELTA_COUNT[8]          if true                                => r.forward.octets.to_be_bytes();
-    value INGRESS_INTERFACE[4]          if true                                => r.key.interface.to_be_bytes();
+    value PACKET_DELTA_COUNT[4]         if v.lacks(WIDE)                       => narrow(r.forward.packets);
+    value OCTET_DELTA_COUNT[4]          if v.lacks(WIDE)                       => narrow(r.forward.octets);
+    value PACKET_DELTA_COUNT[8]         if v.has(WIDE)                         => r.forward.packets.to_be_bytes();
+    value OCTET_DELTA_COUNT[8]          if v.has(WIDE)                         => r.forward.octets.to_be_bytes();
+    value INGRESS_INTERFACE[4]          if v.has(INTERFACE)                    => r.key.interface.to_be_bytes();
     value TCP_CONTROL_BITS[2]           if v.has(TCP)                          => r.forward.tcp_flags.to_be_bytes();
     value ICMP_TYPE_CODE_IPV4[2]        if v.has(ICMP) && v.lacks(V6)          => icmp(r.icmp[0]);
     value ICMP_TYPE_CODE_IPV6[2]        if v.has(V6 | ICMP)                    => icmp(r.icmp[0]);
@@ -25,6 +27,12 @@ super::group! { |v, r: &FlowRecord|
     value DESTINATION_MAC_ADDRESS[6]    if v.has(MAC)                          => r.dst_mac;
     value TCP_HANDSHAKE_RTT_SERVER_MICROSECONDS[4] if v.has(SERVER_RTT)        => microseconds(r.handshake_rtt_us[0]);
     value TCP_HANDSHAKE_RTT_CLIENT_MICROSECONDS[4] if v.has(CLIENT_RTT)        => microseconds(r.handshake_rtt_us[1]);
+}
+
+/// A counter of a variant whose counters all fit.
+#[inline]
+pub(super) fn narrow(count: u64) -> [u8; 4] {
+    (count as u32).to_be_bytes()
 }
 
 #[inline]

@@ -6,6 +6,7 @@ use super::Parts;
 use crate::config::Times;
 use crate::exporting::selectors::Rate;
 use crate::metering::application::{Carrier, PROTOCOLS};
+use crate::metering::record::FlowRecord;
 use crate::metering::tcp::TcpDirection;
 
 /// A set of bits, and the application's protocol with its present fields: the key by which a template is found.
@@ -40,6 +41,10 @@ bits! {
     NANOSECONDS,
     /// Packets in the reverse direction.
     REVERSE,
+    /// Counters that do not fit into 32 bits.
+    WIDE,
+    /// The frame source names the interface.
+    INTERFACE,
     /// Type and code of the first reverse ICMP packet.
     REVERSE_ICMP,
     /// One VLAN tag.
@@ -127,6 +132,7 @@ const CORE: u64 = V6
     | ICMP
     | NANOSECONDS
     | REVERSE
+    | WIDE
     | REVERSE_ICMP
     | VLAN
     | INNER_VLAN
@@ -158,6 +164,8 @@ impl Variant {
             (record.icmp[0].is_some(), ICMP),
             (times == Times::Nanoseconds, NANOSECONDS),
             (reverse, REVERSE),
+            (widest(record) > u64::from(u32::MAX), WIDE),
+            (key.interface != 0, INTERFACE),
             (reverse && record.icmp[1].is_some(), REVERSE_ICMP),
             (key.vlan[0] != 0, VLAN),
             (key.vlan[1] != 0, INNER_VLAN),
@@ -223,6 +231,12 @@ impl Variant {
             },
         }
     }
+}
+
+/// At least as large as the largest counter, and below 2^32 with all of them.
+#[inline(always)]
+fn widest(record: &FlowRecord) -> u64 {
+    record.forward.packets | record.forward.octets | record.reverse.packets | record.reverse.octets
 }
 
 #[inline(always)]
