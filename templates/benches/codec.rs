@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowgauge_ie_registry::{ElementId, REVERSE_PEN, Registry};
 use flowgauge_templates::ipfix::{FieldSpecifier, RecordWriter};
 use flowgauge_templates::management::{
-    CollectingConfig, CollectingSession, Event, ExportingConfig, ExportingSession, TemplateId, TransportKind,
+    CollectingConfig, CollectingSession, Event, ExportingConfig, ExportingSession, TemplateId, TransportKind, Version,
 };
 use netgauze_parse_utils::reader::SliceReader;
 use netgauze_parse_utils::traits::ParseFromWithOneInput as _;
@@ -299,5 +299,120 @@ fn encode(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decode, encode);
+/// NetFlow 9 after RFC 3954: a template of 18 fields as routers send them, and a Message of 25 records.
+fn netflow9() -> (Vec<u8>, Vec<u8>) {
+    const FIELDS: [(u16, u16); 18] = [
+        (8, 4),
+        (12, 4),
+        (15, 4),
+        (10, 4),
+        (14, 4),
+        (2, 4),
+        (1, 4),
+        (22, 4),
+        (21, 4),
+        (7, 2),
+        (11, 2),
+        (6, 1),
+        (4, 1),
+        (5, 1),
+        (61, 1),
+        (16, 4),
+        (17, 4),
+        (48, 2),
+    ];
+    let header = |sequence: u32| {
+        let words = [1_000_000, 1_767_225_600, sequence, 1];
+        let words = words.iter().flat_map(|word: &u32| word.to_be_bytes());
+        [0, 9, 0, 25].into_iter().chain(words).collect::<Vec<u8>>()
+    };
+    let set = |id: u16, body: &[u8]| {
+        let length = (4 + body.len()) as u16;
+        [&id.to_be_bytes()[..], &length.to_be_bytes(), body].concat()
+    };
+    let mut template = [256u16.to_be_bytes(), (FIELDS.len() as u16).to_be_bytes()].concat();
+    for (id, length) in FIELDS {
+        template.extend([id.to_be_bytes(), length.to_be_bytes()].concat());
+    }
+    let octets: usize = FIELDS.iter().map(|(_, length)| usize::from(*length)).sum();
+    let records: Vec<u8> = (0..25 * octets).map(|at| at as u8 & 0x1f).collect();
+    (
+        [header(0), set(0, &template)].concat(),
+        [header(1), set(256, &records)].concat(),
+    )
+}
+
+/// NetFlow 5 after Cisco's table: 30 records.
+fn netflow5() -> Vec<u8> {
+    let mut bytes = vec![0, 5, 0, 30];
+    bytes.extend(
+        [1_000_000u32, 1_767_225_600, 0, 0, 0]
+            .iter()
+            .flat_map(|word| word.to_be_bytes()),
+    );
+    bytes.extend((0..30 * 48).map(|at| at as u8 & 0x1f));
+    bytes
+}
+
+/// The same datagrams of NetFlow by ours, every value read by its type, and by netflow_parser.
+fn decode_netflow(criterion: &mut Criterion) {
+    let (announcement, message) = netflow9();
+    for (name, version, announcement, message, records) in [
+        ("decode NetFlow 9", Version::Netflow9, Some(announcement), message, 25),
+        ("decode NetFlow 5", Version::Netflow5, None, netflow5(), 30),
+    ] {
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(Throughput::Elements(records));
+        let mut registry = Registry::new();
+        let mut session = CollectingSession::of_version(version, TransportKind::Udp, CollectingConfig::default());
+        let mut parser = netflow_parser::NetflowParser::builder()
+            .build()
+            .expect("its own defaults");
+        if let Some(announcement) = announcement {
+            session
+                .handle_message(NOW, &announcement, &mut registry, &mut |_| {})
+                .expect("a sound Message");
+            assert_eq!(parser.parse_bytes(&announcement).packets.len(), 1);
+        }
+        group.bench_function("flowgauge", |bencher| {
+            bencher.iter(|| {
+                session
+                    .handle_message(NOW, black_box(&message), &mut registry, &mut |event| {
+                        if let Event::Records { records, .. } = event {
+                            for record in records {
+                                for (_, octets) in record.raw() {
+                                    black_box(octets);
+                                }
+                            }
+                        }
+                    })
+                    .expect("a sound Message");
+            });
+        });
+        group.bench_function("flowgauge, typed values", |bencher| {
+            bencher.iter(|| {
+                let mut seen = 0;
+                session
+                    .handle_message(NOW, black_box(&message), &mut registry, &mut |event| {
+                        if let Event::Records { records, .. } = event {
+                            for record in records {
+                                seen += 1;
+                                record.fields().for_each(|(_, value)| {
+                                    black_box(value);
+                                });
+                            }
+                        }
+                    })
+                    .expect("a sound Message");
+                assert_eq!(seen, records);
+            });
+        });
+        group.bench_function("netflow_parser", |bencher| {
+            bencher.iter(|| black_box(parser.parse_bytes(black_box(&message)).packets.len()));
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, decode, decode_netflow, encode);
 criterion_main!(benches);

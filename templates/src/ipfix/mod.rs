@@ -13,7 +13,7 @@ pub use list::{BasicList, SubTemplateList, SubTemplateMultiList};
 pub use message::{Message, Set, Sets, message_length};
 pub use record::{DataRecord, RawFields, Records};
 pub use template::{Field, Template};
-pub use value::{Resolution, Value, decode_value};
+pub use value::{Resolution, Value, ValueReader, decode_value};
 pub use wire::{FieldSpecifier, TemplateRecord, TemplateRecords};
 pub use write::RecordWriter;
 

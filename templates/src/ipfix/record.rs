@@ -1,7 +1,7 @@
 //! Data Records cut out of a Set by a template's plan: borrowed, without allocation.
 
 use super::template::{Field, Layout, Template};
-use super::value::{Value, decode_value};
+use super::value::Value;
 use crate::bytes::split_variable;
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
 
@@ -173,17 +173,17 @@ impl<'t, 'a> DataRecord<'t, 'a> {
     #[must_use]
     pub fn value(&self, index: usize) -> Option<Value<'a>> {
         let field = self.template.fields().get(index)?;
-        self.get(index).map(|bytes| decode_value(field.data_type, bytes))
+        self.get(index).map(|bytes| field.reader.read(bytes))
     }
 
     /// Fields with their values, in the order of the template.
+    #[inline]
     pub fn fields(&self) -> impl Iterator<Item = (&'t Field, Value<'a>)> + use<'t, 'a> {
-        let fields = self.template.fields();
-        self.raw().filter_map(move |(index, bytes)| {
-            fields
-                .get(index)
-                .map(|field| (field, decode_value(field.data_type, bytes)))
-        })
+        let raw = self.raw();
+        let fields = self.template.fields().iter();
+        fields
+            .zip(raw)
+            .map(|(field, (_, bytes))| (field, field.reader.read(bytes)))
     }
 }
 

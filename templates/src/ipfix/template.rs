@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flowgauge_ie_registry::{DataType, Registry, Semantics};
 
 use super::record::Records;
+use super::value::ValueReader;
 use super::wire::{FieldSpecifier, TemplateRecord};
 
 /// One field of an accepted template.
@@ -14,6 +15,8 @@ pub struct Field {
     pub specifier: FieldSpecifier,
     /// The element's type; octets where no registry knows the element.
     pub data_type: DataType,
+    /// How its values are read.
+    pub reader: ValueReader,
     /// The element's semantics.
     pub semantics: Semantics,
     /// The element's name; `PEN.ID` where no registry knows the element.
@@ -144,6 +147,7 @@ fn compile_field(specifier: FieldSpecifier, registry: &Registry) -> Field {
         Some(element) => Field {
             specifier,
             data_type: element.data_type,
+            reader: ValueReader::of(element.data_type, specifier.length),
             semantics: element.semantics,
             name: Arc::from(element.name.as_ref()),
             known: true,
@@ -151,6 +155,7 @@ fn compile_field(specifier: FieldSpecifier, registry: &Registry) -> Field {
         None => Field {
             specifier,
             data_type: DataType::OctetArray,
+            reader: ValueReader::Any(DataType::OctetArray),
             semantics: Semantics::Default,
             name: Arc::from(specifier.element.to_string()),
             known: false,
