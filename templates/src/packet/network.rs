@@ -118,6 +118,17 @@ fn no_packet<'a>(is_empty: bool, announced: Announced, packet: &'a [u8], headers
     }
 }
 
+/// Whether this begins with an IPv4 header whose checksum is right (RFC 791 section 3.1).
+pub(super) fn has_right_checksum(packet: &[u8]) -> bool {
+    let octets = packet.first().map_or(0, |first| usize::from(first & 0x0f) * 4);
+    let header = packet.get(..octets).unwrap_or_default();
+    let sum = header
+        .chunks_exact(2)
+        .filter_map(|pair| pair.first_chunk::<2>())
+        .fold(0, |sum: u32, pair| sum + u32::from(u16::from_be_bytes(*pair)));
+    octets >= IPV4_HEADER_OCTETS && (sum & 0xffff) + (sum >> 16) == 0xffff
+}
+
 #[inline(always)]
 fn ipv4<'a>(packet: &'a [u8], wire: usize, headers: &mut Headers<'a>) {
     let Some(head) = packet.first_chunk::<IPV4_HEADER_OCTETS>() else {

@@ -13,14 +13,17 @@ pub(super) fn skip(frame: &[u8], octets: usize) -> Result<&[u8], Fault> {
 /// Address families differ by system; the byte order of LINKTYPE_NULL is the capturing host's. No family that means
 /// IP reads as another one when its octets are swapped.
 pub(super) fn loopback(frame: &[u8]) -> Above<'_> {
-    let (family, rest) = split::<4>(frame)?;
-    let family = match u32::from_be_bytes(*family) {
+    let (head, rest) = split::<4>(frame)?;
+    let family = match u32::from_be_bytes(*head) {
         small @ 0..=0xffff => small,
         large => large.swap_bytes(),
     };
-    match family {
-        2 => Ok((ether_type::IPV4, rest)),
-        10 | 24 | 28 | 30 => Ok((ether_type::IPV6, rest)),
+    match (family, head) {
+        (2, _) => Ok((ether_type::IPV4, rest)),
+        (10 | 24 | 28 | 30, _) => Ok((ether_type::IPV6, rest)),
+        // Some put an EtherType into the last two octets.
+        (_, [_, _, 0x08, 0x00]) => Ok((ether_type::IPV4, rest)),
+        (_, [_, _, 0x86, 0xdd]) => Ok((ether_type::IPV6, rest)),
         _ => Err(Fault::NotIp),
     }
 }

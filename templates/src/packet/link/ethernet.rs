@@ -48,8 +48,7 @@ pub(super) fn follow<'a>(mut kind: u16, mut rest: &'a [u8], link: &mut Link<'a>)
             // A forwarding tag and time to live, then the frame.
             ether_type::FABRIC_PATH => frame_within(split::<2>(rest)?.1, link)?,
             ether_type::VN_TAG | ether_type::HSR => be16(split::<4>(rest)?.1)?,
-            // Version, length, an option's type and length, a security group.
-            ether_type::CISCO_METADATA => be16(split::<6>(rest)?.1)?,
+            ether_type::CISCO_METADATA => metadata(rest)?,
             ether_type::MACSEC => security_tag(rest)?,
             ether_type::NSH => service_header(rest, link)?,
             0..=ether_type::LARGEST_LENGTH => llc::within_length(kind, rest)?,
@@ -70,6 +69,16 @@ fn tag<'a>(rest: &'a [u8], link: &mut Link<'a>) -> Above<'a> {
     }
     link.vlan_tags += 1;
     be16(rest)
+}
+
+/// Version 1, length, an option's length and type, a security group; the EtherType is behind, or before in GRE.
+fn metadata(rest: &[u8]) -> Above<'_> {
+    let (head, above) = split::<8>(rest)?;
+    let [first, second, .., high, low] = *head;
+    match first {
+        1 => Ok((u16::from_be_bytes([high, low]), above)),
+        _ => Ok((u16::from_be_bytes([first, second]), above)),
+    }
 }
 
 /// 802.1AE: control, short length, packet number and, when the control says so, 8 octets of channel. What is only

@@ -127,6 +127,8 @@ pub(super) enum Inner {
     Ppp,
     /// An IEEE 802.11 frame.
     Wireless,
+    /// An IEEE 802.11 frame whose control may be the wrong way round, as in CAPWAP of some vendors.
+    WirelessSwapped,
 }
 
 /// Reads the link header and hands out the bytes of the network layer.
@@ -183,6 +185,10 @@ pub(super) fn decode_inner<'a>(inner: Inner, bytes: &'a [u8], link: &mut Link<'a
         Inner::Wireless => {
             *link = Link::default();
             wireless::decode(bytes, false, link)?
+        }
+        Inner::WirelessSwapped => {
+            *link = Link::default();
+            wireless::maybe_swapped(bytes, link)?
         }
     };
     ethernet::follow(kind, rest, link)

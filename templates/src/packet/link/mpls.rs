@@ -5,6 +5,7 @@
 //! address may have anything, so a frame is believed only when it leads to an IP header or an ARP message.
 
 use super::super::limits::MAX_MPLS_LABELS;
+use super::super::network;
 use super::{Above, Fault, Link, be16, ether_type, ethernet, split};
 
 pub(super) fn decode<'a>(mut rest: &'a [u8], link: &mut Link<'a>) -> Above<'a> {
@@ -67,15 +68,9 @@ fn leads_on(frame: &[u8]) -> bool {
 
 /// Whether a packet that could be a frame as well is one beyond doubt: its checksum or its length is right.
 fn is_certain(version: u8, packet: &[u8]) -> bool {
-    let Some(first) = packet.first() else { return false };
     if version == 6 {
         let stated = packet.get(4..6).and_then(|length| length.first_chunk::<2>());
         return stated.is_some_and(|length| usize::from(u16::from_be_bytes(*length)) + 40 <= packet.len());
     }
-    let header = packet.get(..usize::from(first & 0x0f) * 4).unwrap_or_default();
-    let sum = header
-        .chunks_exact(2)
-        .filter_map(|pair| pair.first_chunk::<2>())
-        .fold(0, |sum: u32, pair| sum + u32::from(u16::from_be_bytes(*pair)));
-    header.len() >= 20 && (sum & 0xffff) + (sum >> 16) == 0xffff
+    network::has_right_checksum(packet)
 }

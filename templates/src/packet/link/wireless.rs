@@ -19,7 +19,28 @@ const AGGREGATE: u8 = 0x80;
 /// address, QoS and HT control; then LLC. `padded` says that the capture padded the header to 4 octets.
 pub(super) fn decode<'a>(frame: &'a [u8], padded: bool, link: &mut Link<'a>) -> Above<'a> {
     let (control, rest) = split::<2>(frame)?;
-    let [kind, flags] = *control;
+    data(*control, rest, Variant { padded, swapped: false }, link)
+}
+
+struct Variant {
+    /// The capture padded the header to 4 octets.
+    padded: bool,
+    /// The numbers of two octets are big-endian.
+    swapped: bool,
+}
+
+/// The octets of the control may be swapped: no flags of a data frame read as the version and type of one.
+pub(super) fn maybe_swapped<'a>(frame: &'a [u8], link: &mut Link<'a>) -> Above<'a> {
+    let (control, rest) = split::<2>(frame)?;
+    let [first, second] = *control;
+    let is_data = |kind: u8| kind & 0x0f == DATA << 2;
+    let swapped = !is_data(first) && is_data(second);
+    let control = if swapped { [second, first] } else { [first, second] };
+    let variant = Variant { padded: false, swapped };
+    data(control, rest, variant, link)
+}
+
+fn data<'a>([kind, flags]: [u8; 2], rest: &'a [u8], variant: Variant, link: &mut Link<'a>) -> Above<'a> {
     let subtype = kind >> 4;
     if kind & 0x03 != 0 || (kind >> 2) & 0x03 != DATA || subtype & NO_DATA != 0 || flags & PROTECTED != 0 {
         return Err(Fault::NotIp);
@@ -52,10 +73,12 @@ pub(super) fn decode<'a>(frame: &'a [u8], padded: bool, link: &mut Link<'a>) -> 
         }
     }
     // A later fragment of a frame begins in the middle of its payload.
-    if sequence[0] & 0x0f != 0 {
+    let [low, high] = *sequence;
+    let fragment = if variant.swapped { high } else { low } & 0x0f;
+    if fragment != 0 {
         return Err(Fault::NotIp);
     }
-    if padded && octets % 4 != 0 {
+    if variant.padded && octets % 4 != 0 {
         rest = split::<2>(rest)?.1;
     }
     llc::decode(rest)

@@ -33,11 +33,15 @@ pub enum TunnelKind {
     EtherIp = 13,
     /// LISP (RFC 9300). Identifier: instance.
     Lisp = 14,
+    /// Data of access points to their controller, CAPWAP (RFC 5415). No identifier.
+    Capwap = 15,
+    /// AYIYA (draft-massar-v6ops-ayiya). No identifier.
+    Ayiya = 16,
 }
 
 impl TunnelKind {
     /// Every kind, in the order of its number.
-    pub const ALL: [TunnelKind; 14] = [
+    pub const ALL: [TunnelKind; 16] = [
         TunnelKind::Vxlan,
         TunnelKind::Geneve,
         TunnelKind::Gre,
@@ -52,6 +56,8 @@ impl TunnelKind {
         TunnelKind::Srv6,
         TunnelKind::EtherIp,
         TunnelKind::Lisp,
+        TunnelKind::Capwap,
+        TunnelKind::Ayiya,
     ];
 
     /// The label of the number in the code list of tunnelKind.
@@ -71,6 +77,8 @@ impl TunnelKind {
             TunnelKind::Srv6 => "SRv6",
             TunnelKind::EtherIp => "EtherIP",
             TunnelKind::Lisp => "LISP",
+            TunnelKind::Capwap => "CAPWAP",
+            TunnelKind::Ayiya => "AYIYA",
         }
     }
 

@@ -3,7 +3,7 @@
 //! The rule: a wrap is opened when what it carries has a sound IP header. Otherwise the packet around stays what it is, a
 //! flow of its protocol or of its UDP ports. So a frame gives exactly one packet, whatever is on a well-known port, and
 //! ARP or a keepalive in a tunnel is traffic of the tunnel. Where nothing but four bits say that a packet follows (GTP-U,
-//! Teredo, L2TP, LISP), its length must fit into the datagram as well.
+//! Teredo, L2TP, LISP, AYIYA), its length must fit into the datagram, or its checksum be right where the sender cut it.
 //!
 //! The first fragment of a packet around is opened, as the packet inside states its own length; later fragments hold
 //! no headers and stay with the packet around.
@@ -61,7 +61,7 @@ struct Wrap<'a> {
     inner: Inner,
     /// What was captured of the packet or frame inside.
     bytes: &'a [u8],
-    /// The packet inside is believed only when the packet around has room for it.
+    /// The packet inside is believed only when the packet around has room for it, or its checksum is right.
     must_fit: bool,
     /// The sender says that it cut the packet inside.
     is_cut: bool,
@@ -138,10 +138,14 @@ fn open_one<'a>(headers: &mut Headers<'a>) -> bool {
     // What the packet around states for what is inside, captured or not.
     let around = headers.payload.len() - wrap.bytes.len();
     let octets = (headers.payload_octets as usize).saturating_sub(around);
+    let mut is_believed = true;
     match link::decode_inner(wrap.inner, wrap.bytes, &mut inner.link) {
         Ok((announced, packet)) => {
             let octets = octets.saturating_sub(wrap.bytes.len() - packet.len());
             network::decode(announced, packet, octets, &mut inner);
+            if wrap.must_fit && inner.fault == Some(Fault::IpLongerThanFrame) {
+                is_believed = network.fragment == Fragment::First || network::has_right_checksum(packet);
+            }
         }
         Err(fault) => inner.fault = Some(fault),
     }
@@ -149,8 +153,7 @@ fn open_one<'a>(headers: &mut Headers<'a>) -> bool {
     if is_part && inner.fault == Some(Fault::IpLongerThanFrame) {
         inner.fault = None;
     }
-    let misfits = wrap.must_fit && inner.fault == Some(Fault::IpLongerThanFrame);
-    if inner.network.is_none() || misfits {
+    if inner.network.is_none() || !is_believed {
         if network.protocol != protocol::UDP && inner.fault.is_some_and(is_damage) {
             note(headers, Fault::TunnelInner);
         }

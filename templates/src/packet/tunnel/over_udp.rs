@@ -1,7 +1,8 @@
 //! Tunnels in UDP, told by their port and believed only by what is in them: VXLAN, VXLAN-GPE, GENEVE, GTP-U, Teredo, L2TP,
-//! MPLS and LISP.
+//! MPLS, LISP, CAPWAP and AYIYA.
 //!
-//! RFC 7348, draft-ietf-nvo3-vxlan-gpe, RFC 8926, 3GPP TS 29.281, RFC 4380, RFC 2661, RFC 7510, RFC 9300.
+//! RFC 7348, draft-ietf-nvo3-vxlan-gpe, RFC 8926, 3GPP TS 29.281, RFC 4380, RFC 2661, RFC 7510, RFC 9300, RFC 5415,
+//! draft-massar-v6ops-ayiya.
 
 use super::super::limits::MAX_GTP_EXTENSION_HEADERS;
 use super::super::link::{Inner, ether_type};
@@ -13,6 +14,8 @@ const TEREDO: u16 = 3544;
 const LISP: u16 = 4341;
 const VXLAN: u16 = 4789;
 const VXLAN_GPE: u16 = 4790;
+const AYIYA: u16 = 5072;
+const CAPWAP: u16 = 5247;
 const GENEVE: u16 = 6081;
 const MPLS: u16 = 6635;
 /// What Linux used before there was an assignment.
@@ -24,16 +27,20 @@ pub(super) const fn is_port(ports: [u16; 2]) -> bool {
     let [src, dst] = ports;
     matches!(
         dst,
-        L2TP | GTP_U | TEREDO | LISP | VXLAN | VXLAN_GPE | GENEVE | MPLS | VXLAN_OF_LINUX
-    ) || matches!(src, L2TP | GTP_U | TEREDO)
+        L2TP | GTP_U | TEREDO | LISP | VXLAN | VXLAN_GPE | AYIYA | CAPWAP | GENEVE | MPLS | VXLAN_OF_LINUX
+    ) || answers(src)
+}
+
+/// Whether the other end of such a tunnel sends from this port to any.
+const fn answers(port: u16) -> bool {
+    matches!(port, L2TP | GTP_U | TEREDO | AYIYA | CAPWAP)
 }
 
 /// What the datagram wraps. Where both ports could be one of a tunnel, the destination decides.
 pub(super) fn wrap(ports: [u16; 2], payload: &[u8]) -> Option<Wrap<'_>> {
     let [src, dst] = ports;
     by_port(dst, payload).or_else(|| match src {
-        // These answer from their own port to any.
-        L2TP | GTP_U | TEREDO => by_port(src, payload),
+        _ if answers(src) => by_port(src, payload),
         _ => None,
     })
 }
@@ -47,6 +54,8 @@ fn by_port(port: u16, payload: &[u8]) -> Option<Wrap<'_>> {
         TEREDO => teredo(payload),
         L2TP => l2tp(payload),
         LISP => lisp(payload),
+        AYIYA => ayiya(payload),
+        CAPWAP => capwap(payload),
         MPLS => Some(Wrap::new(
             TunnelKind::Mpls,
             None,
@@ -181,4 +190,34 @@ fn lisp(payload: &[u8]) -> Option<Wrap<'_>> {
     let instance = u64::from(u32::from_be_bytes(*second) >> 8);
     let identifier = (flags & INSTANCE != 0).then_some(instance);
     Some(Wrap::guess(TunnelKind::Lisp, identifier, packet))
+}
+
+/// RFC 5415 section 4.3: preamble 0 (1 is DTLS), header length in words (5), radio (5), binding (5), flags T (the binding's own
+/// frames rather than Ethernet), F (a fragment).
+fn capwap(payload: &[u8]) -> Option<Wrap<'_>> {
+    const IEEE_802_11: u8 = 1;
+    const NATIVE: u8 = 0x01;
+    const FRAGMENT: u8 = 0x80;
+    let [0, length, binding, flags, ..] = payload else {
+        return None;
+    };
+    let frame = payload.get(usize::from(length >> 3) * 4..)?;
+    let inner = match (binding & NATIVE, binding >> 1 & 0x1f) {
+        (0, _) => Inner::Ethernet,
+        (_, IEEE_802_11) => Inner::WirelessSwapped,
+        _ => return None,
+    };
+    (flags & FRAGMENT == 0 && length >> 3 >= 2).then(|| Wrap::new(TunnelKind::Capwap, None, inner, frame))
+}
+
+/// Identity's length (4 bits, power of 2) and type, signature's length in words (4) and hash, authentication and operation
+/// (1 forwards a packet), next header, epoch; identity, signature.
+fn ayiya(payload: &[u8]) -> Option<Wrap<'_>> {
+    const IPV6: u8 = 41;
+    let ([identity, signature, operation, next, ..], rest) = payload.split_first_chunk::<8>()?;
+    if operation & 0x0f != 1 || *next != IPV6 {
+        return None;
+    }
+    let octets = (1 << (identity >> 4)) + usize::from(signature >> 4) * 4;
+    Some(Wrap::guess(TunnelKind::Ayiya, None, rest.get(octets..)?))
 }
