@@ -89,7 +89,7 @@ fn start_log(config: &LogConfig) {
 }
 
 fn check(path: &Path) -> ExitCode {
-    let result = file::load(path).and_then(|settings| Config::build(&settings).map(drop));
+    let result = file::load(path).and_then(|settings| Config::build(&settings));
     match result {
         Err(error) if !error.only_missing => wrong(&error),
         Err(error) => {
@@ -102,7 +102,13 @@ fn check(path: &Path) -> ExitCode {
                 .as_bytes(),
             )
         }
-        Ok(()) => print(format!("{}: all right\n", path.display()).as_bytes()),
+        Ok(config) => {
+            let mut text = format!("{}: all right\n", path.display());
+            for line in config.describe() {
+                text.push_str(&format!("  {line}\n"));
+            }
+            print(text.as_bytes())
+        }
     }
 }
 

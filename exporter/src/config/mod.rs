@@ -3,6 +3,7 @@
 //! Nothing is opened or resolved here, so that `check` can say all that is wrong without side effects.
 
 pub mod cli;
+mod describe;
 pub mod destination;
 pub mod duration;
 pub mod file;

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::namespaces::{number, totals};
+use super::namespaces::{number, totals, veth_pair};
+use super::traffic::conversations;
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/office.pcap")
@@ -102,4 +104,53 @@ fn adaptive_sampling_of_files_is_refused() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2));
     assert!(said.contains("--sample: adaptive is for live capture"), "{said}");
+}
+
+/// An exporter that is not let run most of the time cannot keep up: it samples, says so, and its records still add up.
+#[test]
+fn adaptive_sampling_adds_up_to_what_was_seen() {
+    let Some((left, right)) = veth_pair("adaptive sampling") else {
+        return;
+    };
+    let arguments = ["--interface", "vb", "--buffer", "256K", "--sample", "adaptive", "--idle-timeout", "1h"];
+    let exporter = right.exporter(&arguments);
+    let frames: Vec<Vec<u8>> = (0..10)
+        .flat_map(|turn| conversations(50).into_iter().map(move |one| one.frame(turn, false)))
+        .collect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let many = frames.iter().cycle().take(160_000);
+            left.send("va", 40_000, many.map(Vec::as_slice));
+        });
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(4) {
+            exporter.signal("STOP");
+            std::thread::sleep(Duration::from_millis(250));
+            exporter.signal("CONT");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let (records, said) = exporter.end();
+    assert!(said.contains("vb: meters 1 of "), "{said}");
+    let count = |before: &str| {
+        let line = said.lines().find(|line| line.contains(" packets seen, ")).unwrap();
+        let mut words = line.split(before).next().unwrap().split_whitespace();
+        words.next_back().unwrap().parse::<u64>().unwrap()
+    };
+    let (seen, metered, out) = (count(" packets seen"), count(" metered"), count(" sampled out"));
+    assert_eq!(seen, metered + out, "{said}");
+    assert!(out > 0 && count(" dropped by the kernel") > 0, "{said}");
+    // The Selector's number is the power of two.
+    let factor = |record: &Value| 1u64 << number(record, "selectorId");
+    let scaled: u64 = records
+        .iter()
+        .map(|record| factor(record) * totals(std::slice::from_ref(record)).0)
+        .sum();
+    let changes = said.lines().filter(|line| line.contains(": meters 1 of ")).count() as u64;
+    let largest = records.iter().map(factor).max().unwrap();
+    assert!(largest > 1, "{said}");
+    assert!(
+        scaled.abs_diff(seen) <= largest * (changes + 1),
+        "{scaled} for {seen}: {said}"
+    );
 }

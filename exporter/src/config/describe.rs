@@ -1,0 +1,125 @@
+//! What a configuration comes to, for people who check one: the effective values of what has defaults and interplay.
+
+use super::{Config, Source, duration};
+use crate::limits;
+use crate::metering::application::ProtocolSet;
+use crate::metering::sampling::{Algorithm, Sampling};
+
+impl Config {
+    /// Lines about capture and metering.
+    pub fn describe(&self) -> Vec<String> {
+        vec![self.describe_capture(), self.describe_metering()]
+    }
+
+    fn describe_capture(&self) -> String {
+        let capture = &self.capture;
+        match &capture.source {
+            Source::Files(files) => {
+                let files: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+                format!("reads {}", files.join(", "))
+            }
+            Source::Live(interfaces) => format!(
+                "captures from {}; {} worker{}, ring of {} KiB each, {} octets of a frame, then as user {}",
+                interfaces.join(", "),
+                capture.workers,
+                if capture.workers == 1 { "" } else { "s" },
+                capture.buffer / 1024,
+                capture.snaplen,
+                capture.user.as_deref().unwrap_or(crate::io::privileges::DEFAULT_USER),
+            ),
+        }
+    }
+
+    fn describe_metering(&self) -> String {
+        let metering = &self.metering;
+        let sampling = describe_sampling(metering.sampling);
+        let whole = metering
+            .sampling
+            .selectors()
+            .iter()
+            .any(|selector| selector.keeps_flows_whole());
+        let tcp = match (metering.tcp_performance, whole, metering.sampling) {
+            (false, ..) => "off",
+            (true, false, _) => "off, as packets are sampled",
+            (true, true, Sampling::Adaptive) => "on while all packets are metered",
+            (true, true, _) => "on",
+        };
+        let protocols = metering.applications.protocols;
+        let mut names: Vec<&str> = match protocols {
+            ProtocolSet::ALL => vec!["all"],
+            _ => ProtocolSet::names()
+                .filter(|name| ProtocolSet::place(name).is_some_and(|place| protocols.has(place)))
+                .collect(),
+        };
+        if metering.applications.arp {
+            names.push("arp");
+        }
+        if names.is_empty() {
+            names.push("none");
+        }
+        format!(
+            "meters {sampling}; idle timeout {}, active timeout {}, at most {} flows; TCP performance {tcp}; applications {}; \
+             tunnels {}",
+            duration::format(metering.idle_timeout),
+            duration::format(metering.active_timeout),
+            metering.max_flows.unwrap_or(limits::DEFAULT_MAX_FLOWS),
+            names.join(", "),
+            if metering.open_tunnels { "open" } else { "closed" },
+        )
+    }
+}
+
+fn describe_sampling(sampling: Sampling) -> String {
+    match sampling {
+        Sampling::Everything | Sampling::Fixed(Algorithm::Everything) => "all packets".to_owned(),
+        Sampling::Adaptive => "all packets, and fewer while the capture cannot keep up".to_owned(),
+        Sampling::Fixed(Algorithm::Systematic { interval, space }) => {
+            format!("{interval} of every {} packets", interval + space)
+        }
+        Sampling::Fixed(Algorithm::RandomOutOf { size, population }) => {
+            format!("{size} of every {population} packets, at random")
+        }
+        Sampling::Fixed(Algorithm::Probability(probability)) => format!("each packet with probability {probability}"),
+        Sampling::Fixed(Algorithm::Flows { interval }) => format!("1 of {interval} flows, with all their packets"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::keys::{Origin, Setting};
+    use super::*;
+
+    fn described(pairs: &[(&'static str, &str)]) -> Vec<String> {
+        let setting = |id: &str, value: &str| Setting {
+            values: vec![value.to_owned()],
+            origin: Origin::Flag(format!("--{id}")),
+        };
+        let settings = pairs.iter().map(|(id, value)| (*id, setting(id, value))).collect();
+        Config::build(&settings).unwrap().describe()
+    }
+
+    #[test]
+    fn defaults_and_what_follows_from_sampling_are_shown() {
+        assert_eq!(
+            described(&[("interface", "eth0"), ("to", "json:-"), ("workers", "2"), ("sample", "1/100")]),
+            [
+                "captures from eth0; 2 workers, ring of 4096 KiB each, 2048 octets of a frame, then as user nobody",
+                "meters 1 of every 100 packets; idle timeout 15s, active timeout 1m, at most 1048576 flows; \
+                 TCP performance off, as packets are sampled; applications all; tunnels open",
+            ]
+        );
+        let lines = described(&[
+            ("read", "a.pcap"),
+            ("to", "json:-"),
+            ("sample", "flow:1/8"),
+            ("applications", "http,arp"),
+            ("tunnels", "closed"),
+        ]);
+        assert_eq!(lines[0], "reads a.pcap");
+        assert!(
+            lines[1].contains("1 of 8 flows, with all their packets; ")
+                && lines[1].contains("TCP performance on; applications http, arp; tunnels closed"),
+            "{lines:?}"
+        );
+    }
+}
