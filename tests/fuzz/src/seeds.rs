@@ -11,9 +11,12 @@ use libfuzzer_sys as _;
 
 use flowgauge_exporter::capture::{Frame, FrameSource, Next};
 use flowgauge_exporter::io::pcap_file::PcapFiles;
+use flowgauge_templates::packet::{self, Transport};
 
 const FRAMES_OF_A_CAPTURE: usize = 12;
-const LONGEST_SEED: usize = 512;
+
+/// Name, maker of inputs, octets of an input at most.
+type Target = (&'static str, fn(&Frame<'_>) -> Option<Vec<u8>>, usize);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
@@ -22,9 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut captures = Vec::new();
     find(corpus, &mut captures)?;
-    // A target's function gives what it makes of a frame.
-    let targets: [(&str, fn(&Frame<'_>) -> Vec<u8>); 1] = [("packet", packet)];
-    for (target, _) in targets {
+    // Makers give nothing for a frame that their target has no use for.
+    let targets: [Target; 2] = [("packet", packet_of, 512), ("application", application_of, 1400)];
+    for (target, ..) in targets {
         std::fs::create_dir_all(output.join(target))?;
     }
     let mut written = 0usize;
@@ -33,10 +36,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             continue;
         };
         for _ in 0..FRAMES_OF_A_CAPTURE {
-            let Ok(Next::Frame(frame)) = source.next_frame() else { break };
-            for (target, make) in targets {
-                let mut seed = make(&frame);
-                seed.truncate(LONGEST_SEED);
+            let Ok(Next::Frame(frame)) = source.next_frame() else {
+                break;
+            };
+            for (target, make, longest) in targets {
+                let Some(mut seed) = make(&frame) else { continue };
+                seed.truncate(longest);
                 std::fs::write(output.join(target).join(format!("{written:06}")), seed)?;
             }
             written += 1;
@@ -55,17 +60,37 @@ fn find(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
         let name = path.to_string_lossy();
         if path.is_dir() {
             find(&path, found)?;
-        } else if [".pcap", ".pcapng", ".cap", ".dmp"].iter().any(|suffix| name.contains(suffix)) {
+        } else if [".pcap", ".pcapng", ".cap", ".dmp"]
+            .iter()
+            .any(|suffix| name.contains(suffix))
+        {
             found.push(path);
         }
     }
     Ok(())
 }
 
-fn packet(frame: &Frame<'_>) -> Vec<u8> {
+fn packet_of(frame: &Frame<'_>) -> Option<Vec<u8>> {
     let missing = frame.wire_length as usize - frame.bytes.len();
     let mut seed = frame.link_type.0.to_le_bytes().to_vec();
     seed.push(u8::try_from(missing).unwrap_or(u8::MAX));
     seed.extend(frame.bytes);
-    seed
+    Some(seed)
+}
+
+/// A conversation of one packet.
+fn application_of(frame: &Frame<'_>) -> Option<Vec<u8>> {
+    let headers = packet::parse(frame.link_type, frame.bytes, frame.wire_length);
+    let carrier = match headers.transport {
+        Transport::Tcp(_) => 0,
+        Transport::Udp { .. } => 1,
+        _ => return None,
+    };
+    let length = u16::try_from(headers.payload.len()).ok().filter(|length| *length > 0)?;
+    let mut seed = vec![carrier];
+    seed.extend(headers.ports.iter().flat_map(|port| port.to_be_bytes()));
+    seed.extend([8, 0]);
+    seed.extend(length.to_be_bytes());
+    seed.extend(headers.payload);
+    Some(seed)
 }
