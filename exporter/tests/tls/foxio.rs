@@ -65,7 +65,7 @@ fn compare(source: &str, goldens: impl Fn(&str) -> Option<Vec<Golden>>) {
     for capture in captures(&pcap) {
         let name = name(&capture, &pcap);
         let Some(goldens) = goldens(&name) else { continue };
-        let (flows, _) = read(&capture);
+        let flows = read(&capture).flows;
         let mut same = 0;
         for golden in &goldens {
             let ours: Vec<&Flow> = flows.iter().filter(|flow| flow.is_between(&golden.key)).collect();

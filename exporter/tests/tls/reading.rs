@@ -1,6 +1,6 @@
 //! Reads the applications of a capture: frames, headers, and a table of flows as plain as can be.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -56,8 +56,17 @@ struct Entry {
     first: [Option<u32>; 2],
 }
 
-/// Flows of a capture whose application is one of TLS, DTLS and QUIC.
-pub fn read(capture: &Path) -> (Vec<Flow>, ApplicationCounters) {
+/// A capture, read.
+pub struct Capture {
+    /// Flows whose application is one of TLS, DTLS and QUIC.
+    pub flows: Vec<Flow>,
+    /// All flows.
+    pub keys: HashSet<Key>,
+    pub counters: ApplicationCounters,
+}
+
+/// Reads a capture.
+pub fn read(capture: &Path) -> Capture {
     let mut applications = Applications::new(ApplicationConfig::default());
     let mut table: HashMap<Key, usize> = HashMap::new();
     let mut entries: Vec<Entry> = Vec::new();
@@ -140,7 +149,11 @@ pub fn read(capture: &Path) -> (Vec<Flow>, ApplicationCounters) {
     }
     let counters = applications.counters();
     assert_eq!((counters.reading_now, counters.known_now), (0, 0));
-    (flows, counters)
+    Capture {
+        flows,
+        keys: entries.iter().map(|entry| entry.key).collect(),
+        counters,
+    }
 }
 
 /// RFC 7011 section 7: a text has its length in front.

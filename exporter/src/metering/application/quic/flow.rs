@@ -234,7 +234,7 @@ fn read_hello(handshake: &[u8], sender: Sender, values: &mut Values) -> Option<P
     let body = octets.take(length).ok()?;
     let result = match (sender, kind) {
         (Sender::Client, tls::HANDSHAKE_CLIENT_HELLO) => client_hello::parse_body(body, false)
-            .and_then(|hello| tls::set_client_hello(values, &hello, Ja4Carrier::Quic, true)),
+            .and_then(|hello| tls::set_client_hello(values, &hello, Ja4Carrier::Quic)),
         (Sender::Server, tls::HANDSHAKE_SERVER_HELLO) => {
             server_hello::parse_body(body).and_then(|hello| tls::set_server_hello(values, &hello))
         }

@@ -1,6 +1,7 @@
 //! Reads a ClientHello (RFC 8446 section 4.1.2, RFC 5246 section 7.4.1.2, DTLS: RFC 6347 section 4.2.1).
 //!
-//! Nothing is copied: the fields are places in the message. A fault within one extension costs that extension only.
+//! Nothing is copied: the fields are places in the message. A fault within an extension costs that extension only, one
+//! between them costs those behind it.
 
 use super::octets::{Octets, numbers};
 use super::{HANDSHAKE_CLIENT_HELLO, extension, is_grease};
@@ -13,7 +14,7 @@ pub struct ClientHello<'a> {
     pub legacy_version: u16,
     /// Cipher suites, two octets each, GREASE among them.
     pub cipher_suites: &'a [u8],
-    /// Extensions as they are: type, length, data, one after the other; each of them is whole.
+    /// Extensions as they are: type, length, data, one after the other.
     pub extensions: &'a [u8],
     /// Whether there is a server_name extension at all (RFC 6066 section 3).
     pub has_server_name: bool,
@@ -25,14 +26,16 @@ pub struct ClientHello<'a> {
     pub supported_versions: &'a [u8],
     /// The algorithms of the signature_algorithms extension, two octets each.
     pub signature_algorithms: &'a [u8],
-    /// The first fault within an extension.
+    /// Whether the message is there and sound up to its end, as far as its extensions stand apart.
+    pub complete: bool,
+    /// The first fault behind the cipher suites.
     pub fault: Option<Fault>,
 }
 
 /// Reads a handshake message of TLS, its header of four octets included; octets behind it do not matter.
 ///
 /// # Errors
-/// Another message than a ClientHello, or one that does not hold together up to the end of its extensions.
+/// Another message than a ClientHello, or one that is not there up to its cipher suites.
 pub fn parse(message: &[u8]) -> Result<ClientHello<'_>, Fault> {
     let mut octets = Octets::new(message);
     if octets.u8()? != HANDSHAKE_CLIENT_HELLO {
@@ -53,7 +56,7 @@ pub fn parse_body(body: &[u8], dtls: bool) -> Result<ClientHello<'_>, Fault> {
 /// Reads the beginning of a message that was captured in part: what of its extensions is whole.
 ///
 /// # Errors
-/// As [`parse`], when not even the cipher suites are there.
+/// As [`parse`].
 pub fn parse_part(body: &[u8]) -> Result<ClientHello<'_>, Fault> {
     read(body, false, false)
 }
@@ -70,37 +73,44 @@ fn read(body: &[u8], dtls: bool, whole: bool) -> Result<ClientHello<'_>, Fault> 
     if cipher_suites.len() % 2 != 0 {
         return Err(Fault::Malformed);
     }
-    let compression = octets.vector8();
-    if whole {
-        compression?;
-    }
     let mut hello = ClientHello {
         legacy_version,
         cipher_suites,
         ..ClientHello::default()
     };
-    // RFC 5246: "The presence of extensions can be detected by determining whether there are bytes following".
-    if !octets.is_empty() {
-        hello.extensions = match whole {
-            true => Octets::only_vector16(octets.rest())?,
-            false => octets.rest().get(2..).unwrap_or_default(),
-        };
-    }
-    let mut extensions = Octets::new(hello.extensions);
-    while !extensions.is_empty() {
-        let (kind, data) = match extensions.u16().and_then(|kind| Ok((kind, extensions.vector16()?))) {
-            Ok(extension) => extension,
-            Err(fault) if whole => return Err(fault),
-            Err(_) => break,
-        };
-        if let Err(fault) = hello.take_extension(kind, data) {
-            hello.fault.get_or_insert(fault);
-        }
+    match hello.take_extensions(octets, whole) {
+        Ok(()) => hello.complete = whole,
+        Err(fault) if whole => hello.fault = Some(fault),
+        Err(_) => {}
     }
     Ok(hello)
 }
 
 impl<'a> ClientHello<'a> {
+    /// Takes what is behind the cipher suites.
+    fn take_extensions(&mut self, mut octets: Octets<'a>, whole: bool) -> Result<(), Fault> {
+        let _compression = octets.vector8()?;
+        // RFC 5246: "The presence of extensions can be detected by determining whether there are bytes following".
+        if octets.is_empty() {
+            return Ok(());
+        }
+        self.extensions = match whole {
+            true => Octets::only_vector16(octets.rest())?,
+            false => octets.rest().get(2..).unwrap_or_default(),
+        };
+        let mut extensions = Octets::new(self.extensions);
+        let mut first_fault = None;
+        while !extensions.is_empty() {
+            let kind = extensions.u16()?;
+            let data = extensions.vector16()?;
+            if let Err(fault) = self.take_extension(kind, data) {
+                first_fault.get_or_insert(fault);
+            }
+        }
+        self.fault = first_fault;
+        Ok(())
+    }
+
     fn take_extension(&mut self, kind: u16, data: &'a [u8]) -> Result<(), Fault> {
         match kind {
             extension::SERVER_NAME => {

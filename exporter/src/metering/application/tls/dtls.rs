@@ -128,7 +128,7 @@ fn take(input: &Input<'_>, conversation: &mut Conversation<'_>, fragment: &Fragm
 fn read_message(kind: u8, body: &[u8], values: &mut Values) -> Progress {
     let result = match kind {
         HANDSHAKE_CLIENT_HELLO => client_hello::parse_body(body, true)
-            .and_then(|hello| set_client_hello(values, &hello, Ja4Carrier::Dtls, true)),
+            .and_then(|hello| set_client_hello(values, &hello, Ja4Carrier::Dtls)),
         _ => server_hello::parse_body(body).and_then(|hello| set_server_hello(values, &hello)),
     };
     match result {

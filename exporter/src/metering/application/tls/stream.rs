@@ -75,9 +75,9 @@ impl Protocol for Tls {
 fn read_message(kind: u8, body: &[u8], whole: bool, values: &mut Values) -> Progress {
     let result = match kind {
         HANDSHAKE_CLIENT_HELLO if whole => client_hello::parse_body(body, false)
-            .and_then(|hello| set_client_hello(values, &hello, Ja4Carrier::Tls, true)),
+            .and_then(|hello| set_client_hello(values, &hello, Ja4Carrier::Tls)),
         HANDSHAKE_CLIENT_HELLO => client_hello::parse_part(body)
-            .and_then(|hello| set_client_hello(values, &hello, Ja4Carrier::Tls, false)),
+            .and_then(|hello| set_client_hello(values, &hello, Ja4Carrier::Tls)),
         HANDSHAKE_SERVER_HELLO if whole => {
             server_hello::parse_body(body).and_then(|hello| set_server_hello(values, &hello))
         }

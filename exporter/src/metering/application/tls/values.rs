@@ -21,20 +21,19 @@ pub const FIELDS: [Field; 6] = [
     Field::text(ids::TLS_CLIENT_FINGERPRINT_JA4, 36),
 ];
 
-/// Sets what a client offers. A hello that was captured in part (`whole` false) has no fingerprint.
+/// Sets what a client offers. A hello of which only a part is there has no fingerprint.
 pub fn set_client_hello(
     values: &mut Values,
     hello: &ClientHello<'_>,
     carrier: Carrier,
-    whole: bool,
 ) -> Result<(), Fault> {
     values.set_text(ids::TLS_SERVER_NAME, hello.server_name.unwrap_or_default());
     let mut list = [0; MAX_PROTOCOLS_OCTETS];
     values.set_text(ids::TLS_APPLICATION_PROTOCOL, protocol_list(hello, &mut list));
-    if whole || !hello.supported_versions.is_empty() {
+    if hello.complete || !hello.supported_versions.is_empty() {
         values.set_number(ids::TLS_VERSION, hello.highest_version().into());
     }
-    if whole {
+    if hello.complete {
         let fingerprint = ja4::fingerprint(hello, carrier)?;
         values.set_text(ids::TLS_CLIENT_FINGERPRINT_JA4, &fingerprint);
     }
