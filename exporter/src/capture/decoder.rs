@@ -2,7 +2,7 @@
 
 use super::pcap::PcapDecoder;
 use super::pcapng::PcapngDecoder;
-use super::step::{FormatFault, Step};
+use super::step::{FormatFault, FramePlace, Step};
 
 /// Steps through a capture file: give it the bytes from the reading position on, do what the [`Step`] says.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,17 @@ impl CaptureDecoder {
             Format::Pcap(decoder) => decoder.step(bytes),
             Format::Pcapng(decoder) => decoder.step(bytes),
             Format::Unknown => self.open(bytes),
+        }
+    }
+
+    /// Adds the places of frames, counted from the start of `bytes`, until `places` holds `most`; says how many octets
+    /// they take. What follows them is for [`CaptureDecoder::step`]. Other formats than pcap give none: their blocks are
+    /// stepped through.
+    #[inline]
+    pub fn frames(&self, bytes: &[u8], places: &mut Vec<FramePlace>, most: usize) -> usize {
+        match &self.format {
+            Format::Pcap(decoder) => decoder.frames(bytes, places, most),
+            _ => 0,
         }
     }
 

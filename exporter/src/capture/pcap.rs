@@ -110,4 +110,22 @@ impl PcapDecoder {
             interface: 0,
         }))
     }
+
+    /// Adds the places of whole frames, counted from the start of `bytes`, until `places` holds `most`; says how many
+    /// octets they take. What follows them is for [`PcapDecoder::step`].
+    #[inline]
+    pub fn frames(&self, bytes: &[u8], places: &mut Vec<FramePlace>, most: usize) -> usize {
+        let mut at = 0;
+        while places.len() < most {
+            let Some(Ok(Step::Frame(place))) = bytes.get(at..).map(|rest| self.step(rest)) else {
+                break;
+            };
+            places.push(FramePlace {
+                start: at + place.start,
+                ..place
+            });
+            at += place.consumed;
+        }
+        at
+    }
 }

@@ -248,6 +248,12 @@ impl OpenFile {
     /// [`OpenFile::next`], as frames lent must not move.
     #[inline]
     fn next_in_buffer(&mut self, buffer: &[u8], places: &mut Vec<FramePlace>) {
+        let bytes = buffer.get(self.at..self.end).unwrap_or_default();
+        let (before, base) = (places.len(), self.at);
+        self.advance(self.decoder.frames(bytes, places, limits::FRAMES_LENT));
+        for place in places.get_mut(before..).unwrap_or_default() {
+            place.start += base;
+        }
         while places.len() < limits::FRAMES_LENT {
             let bytes = buffer.get(self.at..self.end).unwrap_or_default();
             match self.decoder.step(bytes) {

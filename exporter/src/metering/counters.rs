@@ -37,6 +37,8 @@ pub struct MeterCounters {
     pub records: [u64; FlowEndReason::ALL.len()],
     /// Biflows that left early because the table was full.
     pub flows_evicted: u64,
+    /// Times that the plan of timeouts was cleaned of those that are meant no more.
+    pub wheel_sweeps: u64,
     /// Biflows in the table now.
     pub flows_active: u64,
 }

@@ -1,15 +1,15 @@
 //! What time and a full table do to flows: records of those whose timeout has passed, room for new ones.
 
-use super::flow::HotFlow;
+use flowgauge_templates::packet::protocol;
+
+use super::flow::Parts;
 use super::meter::Meter;
 use super::prefetch::prefetch;
 use super::record::FlowEndReason;
 use super::records::Place;
 use super::tcp::TrackerPlace;
+use super::wheel::{Planned, Visit};
 use crate::limits;
-
-/// Flows of a slot of the wheel that are fetched from memory together.
-const GROUP: usize = 16;
 
 /// What a flow's timeout says.
 enum Due {
@@ -54,51 +54,87 @@ impl Meter {
     fn expire(&mut self, now_tick: i64) {
         let now_ns = self.clock_ns.unwrap_or_default();
         self.lagging = false;
-        let mut due = [0; GROUP];
         loop {
-            let room = limits::MAX_PENDING_RECORDS.saturating_sub(self.pending.len());
-            if room == 0 {
+            if self.pending.len() >= limits::MAX_PENDING_RECORDS {
                 self.lagging = true;
                 return;
             }
-            let taken = self.wheel.take_due(now_tick, &mut due[..room.min(GROUP)]);
-            let due = due.get(..taken).unwrap_or_default();
-            if due.is_empty() {
-                return;
-            }
-            self.fetch(due);
-            for place in due {
-                self.visit(*place, now_ns);
+            let visit = match self.wheel.next() {
+                Some(visit) => visit,
+                None if self.wheel.load(now_tick) => {
+                    self.fetch();
+                    continue;
+                }
+                None => return,
+            };
+            if self.is_meant(visit) {
+                self.visit(visit.flow, now_ns);
             }
         }
     }
 
-    /// Asks for flows that are about to be visited; most of them have been out of the caches since their last packet.
-    fn fetch(&self, places: &[u32]) {
-        for place in places {
-            let (hot, cold) = (self.hot.address(*place), self.cold.address(*place));
+    /// Asks for what the coming visits need; most flows have been out of the caches since their last packet.
+    #[inline(always)]
+    fn fetch(&self) {
+        for planned in self.wheel.following() {
+            let (hot, cold) = (self.hot.address(planned.flow), self.cold.address(planned.flow));
             prefetch(hot);
             prefetch(hot.cast::<u8>().wrapping_add(64));
             prefetch(cold);
-            prefetch(cold.cast::<u8>().wrapping_add(64));
-        }
-        for place in places {
-            if let Some(flow) = self.hot.get(*place as usize) {
-                self.index.prefetch(flow.hash);
+            if self.config.tcp_performance {
+                prefetch(cold.cast::<u8>().wrapping_add(64));
             }
+            self.index.prefetch(planned.hash);
         }
+    }
+
+    /// Whether a visit is the one that its flow expects, and not one planned before a newer one, or for another flow that
+    /// had its place.
+    #[inline(always)]
+    fn is_meant(&self, visit: Visit) -> bool {
+        self.hot
+            .get(visit.flow as usize)
+            .is_some_and(|flow| flow.slot == visit.slot && flow.is_live())
     }
 
     #[inline(always)]
     fn visit(&mut self, place: u32, now_ns: i64) {
         match self.due(place, now_ns) {
-            Due::Later(deadline_ns) => self.wheel.insert(place, deadline_ns),
+            Due::Later(deadline_ns) => self.plan_visit(place, deadline_ns),
             Due::End(reason) => self.end(place, reason),
             Due::Cut(reason) => {
                 self.cut(place, reason);
                 let deadline_ns = self.idle_deadline_ns(place);
-                self.wheel.insert(place, deadline_ns);
+                self.plan_visit(place, deadline_ns);
             }
+        }
+    }
+
+    /// Plans the next look at a flow's timeout, in place of any planned before.
+    #[inline(always)]
+    pub(super) fn plan_visit(&mut self, place: u32, deadline_ns: i64) {
+        let flow = &mut self.hot[place as usize];
+        let planned = Planned {
+            flow: place,
+            hash: flow.hash,
+        };
+        flow.slot = self.wheel.insert(planned, deadline_ns);
+        if self.wheel.entries() > self.most_entries {
+            self.sweep();
+        }
+    }
+
+    /// Drops the visits that are meant no more, once there are more of them than flows.
+    #[cold]
+    fn sweep(&mut self) {
+        self.counters.wheel_sweeps += 1;
+        self.wheel.clear();
+        for (place, flow) in (0..).zip(self.hot.iter()).filter(|(_, flow)| flow.is_live()) {
+            let planned = Planned {
+                flow: place,
+                hash: flow.hash,
+            };
+            self.wheel.put(planned, flow.slot);
         }
     }
 
@@ -130,9 +166,13 @@ impl Meter {
     pub(super) fn evict(&mut self, now_ns: i64) {
         let mut oldest: Option<u32> = None;
         for _ in 0..limits::EVICTION_VISITS {
-            let Some((place, tick)) = self.wheel.take_soonest() else {
+            let Some((visit, tick)) = self.wheel.take_soonest() else {
                 break;
             };
+            if !self.is_meant(visit) {
+                continue;
+            }
+            let place = visit.flow;
             // Not moved on by packets since it was put there, so none is older.
             let settled = self.wheel.tick_of(self.idle_deadline_ns(place)) <= tick;
             let newest_ns = |place: u32| self.hot[place as usize].newest_ns();
@@ -145,7 +185,7 @@ impl Meter {
                     Due::Later(deadline_ns) => deadline_ns,
                     Due::Cut(_) | Due::End(_) => now_ns,
                 };
-                self.wheel.insert(other, deadline_ns);
+                self.plan_visit(other, deadline_ns);
             }
             if settled {
                 break;
@@ -159,70 +199,69 @@ impl Meter {
 
     /// Moves the visit of a connection that ended to where its linger time ends.
     pub(super) fn linger(&mut self, place: u32) {
-        self.wheel.remove(place);
         let deadline_ns = self.idle_deadline_ns(place);
-        self.wheel.insert(place, deadline_ns);
+        self.plan_visit(place, deadline_ns);
     }
 
     /// Makes the record of what a flow counted so far; the flow goes on.
+    #[inline(never)]
     pub(super) fn cut(&mut self, place: u32, reason: FlowEndReason) {
         self.make_record(place, reason, false);
+        self.hot[place as usize].begin_record(&mut self.cold[place as usize]);
     }
 
     /// Takes a flow out of the table, with a record if it counted anything since the last one.
+    #[inline(never)]
     pub(super) fn end(&mut self, place: u32, reason: FlowEndReason) {
         let ended = self.hot[place as usize].tcp.ended();
         self.make_record(place, if ended { FlowEndReason::EndOfFlow } else { reason }, true);
-        let flow = &mut self.hot[place as usize];
+        let (flow, cold) = (&mut self.hot[place as usize], &mut self.cold[place as usize]);
         flow.vacate();
+        let hash = flow.hash;
         if flow.tracker != TrackerPlace::NONE {
             self.trackers.free(&mut flow.tracker);
         }
         if flow.application.is_held() {
             self.applications.free(&mut flow.application);
         }
-        self.tunnels.free(&mut self.cold[place as usize].tunnel);
-        let hash = flow.hash;
+        self.tunnels.free(&mut cold.tunnel);
         self.index.remove(hash, place);
-        self.wheel.remove(place);
         self.vacant.push(place);
         self.counters.flows_active -= 1;
     }
 
     #[inline(always)]
     fn make_record(&mut self, place: u32, reason: FlowEndReason, ends: bool) {
-        let (flow, cold): (&mut HotFlow, _) = (&mut self.hot[place as usize], &mut self.cold[place as usize]);
+        let (flow, cold) = (&self.hot[place as usize], &mut self.cold[place as usize]);
         if !flow.has_packets() {
             return;
         }
-        let mut tcp = Place::NONE;
-        let mut handshake_rtt_us = [None; 2];
+        let mut parts = Parts::default();
         // Where packets are missing, what follows from one to the next means nothing.
         let is_whole = self.sampler.kept_flows_whole(u32::from(flow.selector));
-        if flow.key.protocol() == flowgauge_templates::packet::protocol::TCP && is_whole {
+        if flow.key.protocol() == protocol::TCP && is_whole {
             let connection = &mut cold.connection.0;
             let now_ns = self.clock_ns.unwrap_or_default();
             if self.config.tcp_performance
                 && let Some(part) = self.trackers.take(flow.tracker, connection, now_ns, ends)
             {
-                tcp = Place::push(&mut self.pending.tcp, part);
+                parts.tcp = Place::push(&mut self.pending.tcp, part);
             }
-            handshake_rtt_us = connection.take_rtt_us();
+            // Without an answer to the SYN nothing was measured, and the connection's cache line is best left alone.
+            if flow.saw_syn_ack() {
+                parts.handshake_rtt_us = connection.take_rtt_us();
+            }
         }
-        let mut application = Place::NONE;
         if flow.application.is_held() {
-            application = self.applications.take(&flow.application, &mut self.pending);
+            parts.application = self.applications.take(&flow.application, &mut self.pending);
         }
-        let tunnel = match self.tunnels.get(cold.tunnel) {
-            Some(tunnel) => Place::push(&mut self.pending.tunnels, *tunnel),
-            None => Place::NONE,
-        };
-        let mut record = flow.cut(cold, reason);
-        record.handshake_rtt_us = handshake_rtt_us;
-        record.tcp = tcp;
-        record.tunnel = tunnel;
-        record.application = application;
-        self.pending.flows.push(record);
+        if let Some(tunnel) = self.tunnels.get(cold.tunnel) {
+            parts.tunnel = Place::push(&mut self.pending.tunnels, *tunnel);
+        }
+        // Written where it stays: pushed, its 208 octets would be copied once more.
+        self.pending
+            .flows
+            .extend(std::iter::once_with(|| flow.record(cold, reason, parts)));
         self.counters.records[reason as usize - 1] += 1;
     }
 }

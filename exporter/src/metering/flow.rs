@@ -1,6 +1,6 @@
 //! A biflow in the table, in two halves: what every packet touches, and what only first packets and TCP turns touch.
 
-use flowgauge_templates::packet::{Headers, Network, Transport};
+use flowgauge_templates::packet::{Headers, Network, TcpFlags, Transport, protocol};
 
 use super::application::ApplicationPlace;
 use super::key::PackedKey;
@@ -8,13 +8,13 @@ use super::record::{Direction, FlowEndReason, FlowRecord};
 use super::records::Place;
 use super::tcp::{TcpConnection, TcpState, TrackerPlace};
 use super::tunnel::TunnelPlace;
+use super::wheel::NO_SLOT;
 
 /// Two cache lines. Index 0 of a pair is forward, 1 reverse.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(align(128))]
 pub(super) struct HotFlow {
     pub key: PackedKey,
-    pub packets: [u64; 2],
     pub octets: [u64; 2],
     pub last_ns: [i64; 2],
     /// Earliest packet of the record under way; [`NOT_STARTED`] between a record and the next packet.
@@ -22,6 +22,10 @@ pub(super) struct HotFlow {
     pub hash: u32,
     pub tracker: TrackerPlace,
     pub application: ApplicationPlace,
+    /// A record is made before one of them is full.
+    pub packets: [u32; 2],
+    /// Where in the wheel its visit is planned.
+    pub slot: u16,
     pub tcp_flags: [u16; 2],
     pub ttl_min: [u8; 2],
     pub ttl_max: [u8; 2],
@@ -58,7 +62,7 @@ pub(super) const NOT_STARTED: i64 = i64::MAX;
 /// One packet, or several of one datagram whose first fragment came late, as counters take them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counts {
-    pub packets: u64,
+    pub packets: u32,
     pub octets: u64,
     pub first_ns: i64,
     pub last_ns: i64,
@@ -67,19 +71,30 @@ pub(super) struct Counts {
     pub tos: u8,
 }
 
+/// What a record says beside what is counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Parts {
+    pub handshake_rtt_us: [Option<u32>; 2],
+    pub tcp: Place,
+    pub tunnel: Place,
+    pub application: Place,
+    pub fold: Place,
+}
+
 impl HotFlow {
-    /// A flow that waits for its first packet, which comes from the key's high end or not.
+    /// Makes it a flow that waits for its first packet, which comes from the key's high end or not.
     #[inline(always)]
-    pub fn new(key: PackedKey, hash: u32, from_high: bool, selector: u8) -> HotFlow {
-        HotFlow {
+    pub fn begin(&mut self, key: PackedKey, hash: u32, from_high: bool, selector: u8) {
+        *self = HotFlow {
             key,
-            packets: [0; 2],
             octets: [0; 2],
             last_ns: [i64::MIN; 2],
             start_ns: NOT_STARTED,
             hash,
             tracker: TrackerPlace::NONE,
             application: ApplicationPlace::default(),
+            packets: [0; 2],
+            slot: NO_SLOT,
             tcp_flags: [0; 2],
             ttl_min: [u8::MAX; 2],
             ttl_max: [0; 2],
@@ -87,7 +102,7 @@ impl HotFlow {
             selector,
             live: true,
             from_high,
-        }
+        };
     }
 
     /// Latest packet of both directions.
@@ -104,6 +119,15 @@ impl HotFlow {
     /// Gives the place free.
     pub fn vacate(&mut self) {
         self.live = false;
+    }
+
+    /// Whether a SYN-ACK may have been seen: false where there was a SYN and nothing with SYN and ACK behind it.
+    #[inline(always)]
+    pub fn saw_syn_ack(&self) -> bool {
+        let [forward, reverse] = self.tcp_flags;
+        let (syn, syn_ack) = (TcpFlags::SYN.0, TcpFlags::SYN.0 | TcpFlags::ACK.0);
+        let has_syn = (forward | reverse) & syn != 0;
+        !has_syn || forward & syn_ack == syn_ack || reverse & syn_ack == syn_ack
     }
 
     /// Whether packets were counted since the last record.
@@ -149,7 +173,7 @@ impl HotFlow {
             cold.tos[way] = counts.tos;
         }
         cold.first_ns[way] = cold.first_ns[way].min(counts.first_ns);
-        self.packets[way] += counts.packets;
+        self.packets[way] = self.packets[way].saturating_add(counts.packets);
         self.octets[way] += counts.octets;
         self.last_ns[way] = self.last_ns[way].max(counts.last_ns);
         self.start_ns = self.start_ns.min(counts.first_ns);
@@ -157,10 +181,10 @@ impl HotFlow {
         self.ttl_max[way] = self.ttl_max[way].max(counts.ttl_max);
     }
 
-    /// The record of what was counted since the last one; what is counted begins anew.
+    /// The record of what was counted since the last one.
     #[inline(always)]
-    pub fn cut(&mut self, cold: &mut ColdFlow, end_reason: FlowEndReason) -> FlowRecord {
-        let record = FlowRecord {
+    pub fn record(&self, cold: &ColdFlow, end_reason: FlowEndReason, parts: Parts) -> FlowRecord {
+        FlowRecord {
             key: self.key.oriented(self.from_high, cold.interface),
             start_ns: self.start_ns,
             end_ns: match self.packets {
@@ -173,21 +197,26 @@ impl HotFlow {
             end_reason,
             src_mac: cold.src_mac,
             dst_mac: cold.dst_mac,
-            icmp: std::mem::take(&mut cold.icmp),
-            handshake_rtt_us: [None; 2],
+            icmp: cold.icmp,
+            handshake_rtt_us: parts.handshake_rtt_us,
             selector: u32::from(self.selector),
-            tcp: Place::NONE,
-            tunnel: Place::NONE,
-            application: Place::NONE,
-            fold: Place::NONE,
-        };
+            tcp: parts.tcp,
+            tunnel: parts.tunnel,
+            application: parts.application,
+            fold: parts.fold,
+        }
+    }
+
+    /// What is counted begins anew, behind a record.
+    #[inline(always)]
+    pub fn begin_record(&mut self, cold: &mut ColdFlow) {
+        cold.icmp = [None; 2];
         self.packets = [0; 2];
         self.octets = [0; 2];
         self.start_ns = NOT_STARTED;
         self.tcp_flags = [0; 2];
         self.ttl_min = [u8::MAX; 2];
         self.ttl_max = [0; 2];
-        record
     }
 
     #[inline(always)]
@@ -196,7 +225,7 @@ impl HotFlow {
             return Direction::default();
         }
         Direction {
-            packets: self.packets[way],
+            packets: u64::from(self.packets[way]),
             octets: self.octets[way],
             tcp_flags: self.tcp_flags[way],
             first_ns: cold.first_ns[way],
@@ -209,14 +238,16 @@ impl HotFlow {
 }
 
 impl ColdFlow {
-    /// Keeps where a biflow's first packet was seen and its MAC addresses.
+    /// Begins a biflow: keeps where its first packet was seen and its MAC addresses.
     #[inline(always)]
-    pub fn of(headers: &Headers<'_>, interface: u32) -> ColdFlow {
-        ColdFlow {
-            interface,
-            src_mac: headers.link.src_mac.copied().unwrap_or_default(),
-            dst_mac: headers.link.dst_mac.copied().unwrap_or_default(),
-            ..ColdFlow::default()
+    pub fn begin(&mut self, headers: &Headers<'_>, interface: u32, protocol: u8) {
+        self.first_ns = [0; 2];
+        self.icmp = [None; 2];
+        self.interface = interface;
+        self.src_mac = headers.link.src_mac.copied().unwrap_or_default();
+        self.dst_mac = headers.link.dst_mac.copied().unwrap_or_default();
+        if protocol == protocol::TCP {
+            self.connection.0 = TcpConnection::default();
         }
     }
 }

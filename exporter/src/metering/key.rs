@@ -43,11 +43,17 @@ impl PackedKey {
         protocol: u8,
         [src_port, dst_port]: [u16; 2],
     ) -> (PackedKey, bool) {
-        let from_high = (network.src_bits, src_port) > (network.dst_bits, dst_port);
-        let (low, high, low_port, high_port) = if from_high {
-            (network.dst_bits, network.src_bits, dst_port, src_port)
+        let (low, high, low_port, high_port, from_high) = if network.version == IpVersion::V4 {
+            // An address and a port are one number of 48 bits.
+            let end = |bits: u128, port: u16| (bits as u64 & 0xffff_ffff) << 16 | u64::from(port);
+            let (src, dst) = (end(network.src_bits, src_port), end(network.dst_bits, dst_port));
+            let (low, high) = (src.min(dst), src.max(dst));
+            let address = |end: u64| MAPPED | u128::from(end >> 16);
+            (address(low), address(high), low as u16, high as u16, src > dst)
+        } else if (network.src_bits, src_port) > (network.dst_bits, dst_port) {
+            (network.dst_bits, network.src_bits, dst_port, src_port, true)
         } else {
-            (network.src_bits, network.dst_bits, src_port, dst_port)
+            (network.src_bits, network.dst_bits, src_port, dst_port, false)
         };
         let [outer, inner] = headers.link.vlan;
         let key = PackedKey {
@@ -110,6 +116,9 @@ impl PackedKey {
     }
 }
 
+/// IPv4 addresses as IPv6 writes them (RFC 4291 section 2.5.5.2).
+const MAPPED: u128 = 0xffff_0000_0000;
+
 /// What a tunnel adds to the key. GTP-U and others name one tunnel differently in each direction: then the kind alone.
 #[inline(always)]
 fn tunnel_bits(headers: &Headers<'_>) -> u64 {
@@ -147,9 +156,13 @@ impl KeyHasher {
     #[inline(always)]
     pub fn hash(&self, key: &PackedKey) -> u32 {
         let [a, b, c, d, e, f, last] = self.seeds;
+        let rest = fold(key.ports_vlan ^ e, key.context ^ f);
+        if key.context as u8 == IpVersion::V4 as u8 {
+            let addresses = (key.low as u64) << 32 | key.high as u64 & 0xffff_ffff;
+            return fold(addresses ^ a ^ rest, last) as u32;
+        }
         let low = fold(key.low as u64 ^ a, (key.low >> 64) as u64 ^ b);
         let high = fold(key.high as u64 ^ c, (key.high >> 64) as u64 ^ d);
-        let rest = fold(key.ports_vlan ^ e, key.context ^ f);
         fold(low ^ high.rotate_left(23) ^ rest, last) as u32
     }
 }

@@ -4,7 +4,7 @@
 //! passed. Places of ended flows are used again, the latest first, as it is still in the caches. What packets do to the
 //! table is in [`super::packets`], what time does in [`super::expiry`].
 
-use super::application::{ApplicationConfig, Applications, ProtocolSet};
+use super::application::{ApplicationConfig, ApplicationCounters, Applications, ProtocolSet};
 use super::counters::MeterCounters;
 use super::flow::{ColdFlow, HotFlow};
 use super::index::FlowIndex;
@@ -75,6 +75,8 @@ pub struct Meter {
     /// Places of ended flows, the latest last.
     pub(super) vacant: Vec<u32>,
     pub(super) wheel: TimerWheel,
+    /// Planned visits at most, those that are meant no more included.
+    pub(super) most_entries: usize,
     pub(super) tunnels: Tunnels,
     pub(super) trackers: TcpTrackers,
     pub(super) applications: Applications,
@@ -109,6 +111,7 @@ impl Meter {
             cold: Slab::new(config.max_flows),
             vacant: Vec::new(),
             wheel: TimerWheel::new(config.idle_timeout_ns),
+            most_entries: config.max_flows * 2 + limits::SPARE_VISITS,
             tunnels: Tunnels::default(),
             trackers: TcpTrackers::new(TcpConfig {
                 enabled: config.tcp_performance,
@@ -188,5 +191,10 @@ impl Meter {
     /// The account so far.
     pub fn counters(&self) -> &MeterCounters {
         &self.counters
+    }
+
+    /// The account of what was recognised in payload.
+    pub fn application_counters(&self) -> ApplicationCounters {
+        self.applications.counters()
     }
 }

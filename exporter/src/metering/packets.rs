@@ -18,6 +18,9 @@ use crate::capture::{Frame, Frames};
 /// Packets looked at together. 8 hide most of the waiting, 32 begin to push one another out of the first cache.
 const GROUP: usize = 16;
 
+/// A record ends at half of what its counters of packets hold, which takes longer than any sensible active timeout.
+const MOST_PACKETS: u32 = 1 << 31;
+
 /// A frame that was parsed and waits for its turn.
 #[derive(Clone, Copy, Debug, Default)]
 struct Ahead<'a> {
@@ -204,14 +207,7 @@ impl Meter {
         });
         let place = match found {
             Some(place) if !self.splits(place, now_ns, from_high, headers) => place,
-            _ => {
-                let mut cold = ColdFlow::of(headers, ahead.interface);
-                if let Some(tunnel) = &headers.tunnel {
-                    cold.tunnel = self.tunnels.add(TunnelRecord::of(tunnel));
-                }
-                let flow = HotFlow::new(*key, *hash, from_high, self.sampler.selector_id() as u8);
-                self.create(now_ns, flow, cold)
-            }
+            _ => self.create(ahead),
         };
         let (flow, cold) = (&mut self.hot[place as usize], &mut self.cold[place as usize]);
         let direction = usize::from(flow.from_high != from_high);
@@ -273,6 +269,21 @@ impl Meter {
     #[inline(always)]
     fn splits(&mut self, place: u32, now_ns: i64, from_high: bool, headers: &Headers<'_>) -> bool {
         let flow = &self.hot[place as usize];
+        // As unsigned numbers, times from before the flow are far too long too.
+        let within = |since_ns: i64, timeout_ns: i64| (now_ns.wrapping_sub(since_ns) as u64) < timeout_ns as u64;
+        let syn = matches!(&headers.transport, Transport::Tcp(tcp) if tcp.flags.any(packet::TcpFlags::SYN));
+        let has_room = (flow.packets[0] | flow.packets[1]) < MOST_PACKETS;
+        let joins = !syn
+            && has_room
+            && flow.selector == self.sampler.selector_id() as u8
+            && within(flow.newest_ns(), self.config.idle_timeout_ns)
+            && within(flow.start_ns, self.config.active_timeout_ns);
+        !joins && self.splits_by(place, now_ns, from_high, headers)
+    }
+
+    #[inline(never)]
+    fn splits_by(&mut self, place: u32, now_ns: i64, from_high: bool, headers: &Headers<'_>) -> bool {
+        let flow = &self.hot[place as usize];
         if let Transport::Tcp(tcp) = &headers.transport
             && self.reopens(place, tcp, usize::from(flow.from_high != from_high))
         {
@@ -289,6 +300,10 @@ impl Meter {
             self.change_selector(place);
         }
         let flow = &self.hot[place as usize];
+        if flow.packets[0] | flow.packets[1] >= MOST_PACKETS {
+            self.cut(place, FlowEndReason::ActiveTimeout);
+            return false;
+        }
         let age_ns = now_ns.saturating_sub(flow.start_ns);
         if age_ns >= self.config.active_timeout_ns {
             self.cut(place, FlowEndReason::ActiveTimeout);
@@ -312,7 +327,6 @@ impl Meter {
         }
     }
 
-    #[inline(always)]
     fn reopens(&self, place: u32, tcp: &Tcp<'_>, direction: usize) -> bool {
         tcp.flags.any(packet::TcpFlags::SYN) && {
             let state = self.hot[place as usize].tcp;
@@ -323,29 +337,29 @@ impl Meter {
         }
     }
 
-    /// Finds a place for a new flow, if need be by ending another one.
+    /// Begins a flow, if need be by ending another one.
     #[inline(always)]
-    fn create(&mut self, now_ns: i64, flow: HotFlow, cold: ColdFlow) -> u32 {
+    fn create(&mut self, ahead: &Ahead<'_>) -> u32 {
         if self.counters.flows_active as usize >= self.config.max_flows {
-            self.evict(now_ns);
+            self.evict(ahead.time_ns);
         }
-        let hash = flow.hash;
         let place = match self.vacant.pop() {
-            Some(place) => {
-                self.hot[place as usize] = flow;
-                self.cold[place as usize] = cold;
-                place
-            }
+            Some(place) => place,
             None => {
-                self.cold.push(cold);
-                self.hot.push(flow)
+                self.cold.push(ColdFlow::default());
+                self.hot.push(HotFlow::default())
             }
         };
-        self.index.insert(hash, place);
-        self.wheel.insert(
-            place,
-            now_ns.saturating_add(self.config.idle_timeout_ns.min(self.config.active_timeout_ns)),
-        );
+        let selector = self.sampler.selector_id() as u8;
+        self.hot[place as usize].begin(ahead.key, ahead.hash, ahead.from_high, selector);
+        let cold = &mut self.cold[place as usize];
+        cold.begin(&ahead.headers, ahead.interface, ahead.key.protocol());
+        if let Some(tunnel) = &ahead.headers.tunnel {
+            cold.tunnel = self.tunnels.add(TunnelRecord::of(tunnel));
+        }
+        self.index.insert(ahead.hash, place);
+        let first_visit_ns = self.config.idle_timeout_ns.min(self.config.active_timeout_ns);
+        self.plan_visit(place, ahead.time_ns.saturating_add(first_visit_ns));
         self.counters.flows_created += 1;
         self.counters.flows_active += 1;
         place
