@@ -63,7 +63,9 @@ bench: ## figures beside peers, for docs/reference/performance.md
 	cargo build --workspace --bins --release
 	tests/bench.sh
 
-fuzz: ## IPFIX Messages of others, mutated, for a minute; SECONDS=n for longer
-	cargo nextest run --release --workspace --run-ignored only fuzz
+FUZZ_SECONDS ?= 60
+fuzz: ## every target in tests/fuzz by coverage, and IPFIX Messages mutated, for a minute each; FUZZ_SECONDS=n
+	FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run
+	SECONDS=$(FUZZ_SECONDS) cargo nextest run --release -p flowgauge-templates --run-ignored only fuzz
 
 .PHONY: help setup demo build release ui test-ui lint fmt test test-rust bench fuzz
