@@ -84,6 +84,7 @@ pub struct DestinationAccounts {
     last_lost_ns: AtomicI64,
     messages: AtomicU64,
     octets: AtomicU64,
+    reduced: AtomicU64,
     send_errors: AtomicU64,
     connections: AtomicU64,
     failed: AtomicBool,
@@ -103,6 +104,7 @@ impl DestinationAccounts {
             last_lost_ns: AtomicI64::new(0),
             messages: AtomicU64::new(0),
             octets: AtomicU64::new(0),
+            reduced: AtomicU64::new(0),
             send_errors: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             failed: AtomicBool::new(false),
@@ -154,6 +156,11 @@ impl DestinationAccounts {
         self.last_lost_ns.store(now_ns, Relaxed);
     }
 
+    /// Records went out with fewer optional fields than they have, for lack of templates or of room in a Message.
+    pub fn add_reduced(&self, records: u64) {
+        self.reduced.fetch_add(records, Relaxed);
+    }
+
     /// A send that the system refused; over UDP that is usual while no collector listens.
     pub fn add_send_error(&self) {
         self.send_errors.fetch_add(1, Relaxed);
@@ -182,6 +189,7 @@ impl DestinationAccounts {
             last_lost_ns: self.last_lost_ns.load(Relaxed),
             messages: self.messages.load(Relaxed),
             octets: self.octets.load(Relaxed),
+            reduced: self.reduced.load(Relaxed),
             send_errors: self.send_errors.load(Relaxed),
             connections: self.connections.load(Relaxed),
             failed: self.failed.load(Relaxed),
@@ -212,6 +220,8 @@ pub struct AccountsSnapshot {
     pub messages: u64,
     /// Octets sent or written.
     pub octets: u64,
+    /// Records that went out with fewer optional fields than they have.
+    pub reduced: u64,
     /// Sends that the system refused.
     pub send_errors: u64,
     /// Connections established.
@@ -260,6 +270,9 @@ impl fmt::Display for AccountsSnapshot {
         if mark == ", " {
             f.write_str(")")?;
         }
+        if self.reduced > 0 {
+            write!(f, ", {} without their optional fields", self.reduced)?;
+        }
         if self.send_errors > 0 {
             write!(f, ", {} times refused", self.send_errors)?;
         }
@@ -286,6 +299,7 @@ mod tests {
         };
         accounts.add_lost(7, Loss::QueueFull, volume);
         accounts.move_to_lost(9, Loss::Unconfirmed, 10);
+        accounts.add_reduced(2);
         let now = accounts.snapshot();
         assert_eq!(now.exported, 50);
         assert_eq!(now.lost, [25, 10, 0, 0, 0]);
@@ -295,7 +309,7 @@ mod tests {
         assert_eq!(now.queued, now.exported + now.lost_total() + now.waiting());
         assert_eq!(
             now.to_string(),
-            "udp://h:1: 50 records exported in 1 messages, 5000 octets, 35 lost (queue_full 25, unconfirmed 10), 15 waiting"
+            "udp://h:1: 50 records exported in 1 messages, 5000 octets, 35 lost (queue_full 25, unconfirmed 10), 2 without their optional fields, 15 waiting"
         );
     }
 }

@@ -9,6 +9,7 @@ use flowgauge_templates::management::type_information::{TYPE_RECORD_FIELDS, TYPE
 use flowgauge_templates::management::{ExportingError, ExportingSession, TemplateId};
 
 use super::layout;
+use crate::metering::sampling::Selector;
 
 /// What the statistics records say; totals since the exporter started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,8 +35,14 @@ pub struct Statistics {
 /// The Metering Process's part of [`Statistics`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MeteringStatistics {
-    /// IP packets that were observed and are in no flow.
+    /// Frames that the Selector decided about.
+    pub observed_packets: u64,
+    /// Frames that it left out.
+    pub sampled_out_packets: u64,
+    /// IP packets that were observed and are in no flow, for any other reason.
     pub ignored_packets: u64,
+    /// Biflows that were observed, those that were folded into others too.
+    pub observed_flows: u64,
 }
 
 const fn field(element: ElementId, length: u16) -> FieldSpecifier {
@@ -49,10 +56,18 @@ const METERING_FIELDS: [FieldSpecifier; 5] = [
     field(ids::EXPORTED_FLOW_RECORD_TOTAL_COUNT, 8),
     field(ids::EXPORTED_OCTET_TOTAL_COUNT, 8),
 ];
-const METERING_RELIABILITY_FIELDS: [FieldSpecifier; 3] = [
+const METERING_RELIABILITY_FIELDS: [FieldSpecifier; 4] = [
     field(ids::OBSERVATION_DOMAIN_ID, 4),
     field(ids::METERING_PROCESS_ID, 4),
     field(ids::IGNORED_PACKET_TOTAL_COUNT, 8),
+    field(ids::OBSERVED_FLOW_TOTAL_COUNT, 8),
+];
+/// What a Selector saw and took (RFC 5476 section 6.5.3, RFC 5477 section 8.6).
+const SELECTION_FIELDS: [FieldSpecifier; 4] = [
+    field(ids::OBSERVATION_DOMAIN_ID, 4),
+    field(ids::SELECTOR_ID, 4),
+    field(ids::SELECTOR_ID_TOTAL_PKTS_OBSERVED, 8),
+    field(ids::SELECTOR_ID_TOTAL_PKTS_SELECTED, 8),
 ];
 const EXPORTING_RELIABILITY_FIELDS: [FieldSpecifier; 6] = [
     field(ids::EXPORTING_PROCESS_ID, 4),
@@ -121,13 +136,26 @@ pub(super) struct StatisticsOptions {
     domain: u32,
     metering: TemplateId,
     metering_reliability: TemplateId,
+    /// The Selector of packets, if there is exactly one, and the template of its report.
+    selection: Option<(u32, TemplateId)>,
     exporting_reliability: TemplateId,
     exporting_reliability_untimed: TemplateId,
 }
 
 impl StatisticsOptions {
     /// Takes up the templates; each is announced before its first record.
-    pub(super) fn new(session: &mut ExportingSession, domain: u32) -> Result<Self, ExportingError> {
+    pub(super) fn new(
+        session: &mut ExportingSession,
+        domain: u32,
+        selectors: &[Selector],
+    ) -> Result<Self, ExportingError> {
+        let selection = match selectors {
+            // Of flows, nobody knows how many those left out were; of several Selectors, not which packets each saw.
+            [selector] if selector.id != 0 && !selector.keeps_flows_whole() => {
+                Some((selector.id, session.add_options_template(2, &SELECTION_FIELDS)?))
+            }
+            _ => None,
+        };
         let untimed = EXPORTING_RELIABILITY_FIELDS
             .get(..EXPORTING_UNTIMED)
             .unwrap_or_default();
@@ -135,6 +163,7 @@ impl StatisticsOptions {
             domain,
             metering: session.add_options_template(2, &METERING_FIELDS)?,
             metering_reliability: session.add_options_template(2, &METERING_RELIABILITY_FIELDS)?,
+            selection,
             exporting_reliability: session.add_options_template(1, &EXPORTING_RELIABILITY_FIELDS)?,
             exporting_reliability_untimed: session.add_options_template(1, untimed)?,
         })
@@ -157,7 +186,17 @@ impl StatisticsOptions {
             w.u32(self.domain);
             w.u32(METERING_PROCESS);
             w.u64(statistics.metering.ignored_packets);
+            w.u64(statistics.metering.observed_flows);
         })?;
+        if let Some((selector, template)) = self.selection {
+            let observed = statistics.metering.observed_packets;
+            session.record(now_ns, template, |w| {
+                w.u32(self.domain);
+                w.u32(selector);
+                w.u64(observed);
+                w.u64(observed.saturating_sub(statistics.metering.sampled_out_packets));
+            })?;
+        }
         let timed = statistics.not_sent_flows > 0;
         let template = if timed {
             self.exporting_reliability

@@ -67,7 +67,11 @@ impl ExportingProcess {
         let selector_options = SelectorOptions::new(&mut session, &selectors)?;
         let mut statistics_session =
             (config.domain != 0).then(|| ExportingSession::new(ExportingConfig { domain: 0, ..config }));
-        let statistics = StatisticsOptions::new(statistics_session.as_mut().unwrap_or(&mut session), config.domain)?;
+        let statistics = StatisticsOptions::new(
+            statistics_session.as_mut().unwrap_or(&mut session),
+            config.domain,
+            &selectors,
+        )?;
         Ok(Self {
             session,
             options,
@@ -611,6 +615,41 @@ mod tests {
         process.handle_records(NOW, &records, 0);
         let heard = receiver.hear(&mut process);
         assert_eq!((heard.flows, process.take_refused(), process.take_reduced()), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_selector_of_packets_says_how_many_it_saw_and_took() {
+        let algorithm = crate::metering::sampling::Algorithm::Systematic { interval: 1, space: 9 };
+        let selectors = Arc::new([Selector { id: 1, algorithm }]);
+        let config = ExportingConfig::of(TransportKind::Udp, 5);
+        let mut process = ExportingProcess::new(config, Times::Milliseconds, selectors).unwrap();
+        let metering = super::super::MeteringStatistics {
+            observed_packets: 1000,
+            sampled_out_packets: 900,
+            ..Default::default()
+        };
+        process.handle_statistics(
+            NOW,
+            &Statistics {
+                metering,
+                ..Statistics::default()
+            },
+        );
+        let mut session = CollectingSession::new(TransportKind::Udp, CollectingConfig::default());
+        let mut said = Vec::new();
+        while let Some(message) = process.poll_message() {
+            let mut sink = |event: Event<'_, '_>| {
+                let Event::Records { template, records, .. } = event else { return };
+                // selectorIdTotalPktsObserved
+                if template.fields().iter().any(|field| field.specifier.element == ElementId::iana(318)) {
+                    said.extend(records.flat_map(|record| (0..4).map(|at| record.value(at)).map(|v| format!("{v:?}")).collect::<Vec<_>>()));
+                }
+            };
+            session
+                .handle_message(NOW, &message.bytes, &mut Registry::new(), &mut sink)
+                .unwrap();
+        }
+        assert_eq!(said, [5, 1, 1000, 100].map(|number: u64| format!("{:?}", Some(Value::Unsigned(number)))));
     }
 
     #[test]

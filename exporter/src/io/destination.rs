@@ -99,9 +99,7 @@ impl Context {
     pub fn statistics(&self, accounts: &DestinationAccounts) -> Statistics {
         let now = accounts.snapshot();
         Statistics {
-            metering: MeteringStatistics {
-                ignored_packets: self.metering.ignored_packets.load(Relaxed),
-            },
+            metering: self.metering.totals(),
             exported_messages: now.messages,
             exported_flows: now.exported,
             exported_octets: now.octets,
@@ -113,11 +111,41 @@ impl Context {
     }
 }
 
-/// Counters of the Metering Process that other threads read.
+/// Counters of the Metering Process that other threads read: those of all sources together.
 #[derive(Debug, Default)]
 pub struct SharedMetering {
-    /// IP packets that are in no flow.
-    pub ignored_packets: AtomicU64,
+    observed_packets: AtomicU64,
+    sampled_out_packets: AtomicU64,
+    ignored_packets: AtomicU64,
+    observed_flows: AtomicU64,
+}
+
+impl SharedMetering {
+    /// One source's counters are `now` what they were `before`.
+    pub fn update(&self, before: &MeteringStatistics, now: &MeteringStatistics) {
+        for (total, before, now) in [
+            (&self.observed_packets, before.observed_packets, now.observed_packets),
+            (
+                &self.sampled_out_packets,
+                before.sampled_out_packets,
+                now.sampled_out_packets,
+            ),
+            (&self.ignored_packets, before.ignored_packets, now.ignored_packets),
+            (&self.observed_flows, before.observed_flows, now.observed_flows),
+        ] {
+            total.fetch_add(now.saturating_sub(before), Relaxed);
+        }
+    }
+
+    /// The counters now.
+    pub fn totals(&self) -> MeteringStatistics {
+        MeteringStatistics {
+            observed_packets: self.observed_packets.load(Relaxed),
+            sampled_out_packets: self.sampled_out_packets.load(Relaxed),
+            ignored_packets: self.ignored_packets.load(Relaxed),
+            observed_flows: self.observed_flows.load(Relaxed),
+        }
+    }
 }
 
 /// A destination at work.

@@ -87,6 +87,7 @@ impl IpfixFile {
 impl Transport for IpfixFile {
     fn handle_batch(&mut self, batch: &Batch) -> Result<(), (Failure, usize)> {
         self.process.handle_records(now_ns(), batch, 0);
+        self.accounts.add_reduced(self.process.take_reduced());
         match self.write_ready() {
             Ok(written) if written == batch.len() => Ok(()),
             Ok(written) => Err((

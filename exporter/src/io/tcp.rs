@@ -196,6 +196,7 @@ impl Transport for Tcp {
                 self.say_statistics();
             }
             self.process.handle_records(now_ns(), batch, done);
+            self.accounts.add_reduced(self.process.take_reduced());
             match self.write_ready(&mut done, &mut progress) {
                 Ok(()) if done == batch.len() => return Ok(()),
                 Ok(()) => {

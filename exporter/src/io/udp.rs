@@ -197,6 +197,7 @@ impl Transport for Udp {
             self.say_statistics();
         }
         self.process.handle_records(now_ns(), batch, 0);
+        self.accounts.add_reduced(self.process.take_reduced());
         let refused = self.process.take_refused();
         let volume = Volume {
             flows: refused,

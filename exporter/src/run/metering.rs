@@ -1,6 +1,5 @@
 //! The loop of one source: frames into its flow table, records out of it in batches.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use flowgauge_templates::packet::Fault;
@@ -8,8 +7,10 @@ use flowgauge_templates::packet::Fault;
 use super::FanOut;
 use super::accounts::MeteringAccounts;
 use crate::capture::{CaptureError, Frame, FrameSource, Lent, Next};
+use crate::exporting::MeteringStatistics;
 use crate::exporting::limits::BATCH_RECORDS;
 use crate::io::destination::{SharedMetering, now_ns};
+use crate::io::log_limit::LogLimit;
 use crate::io::patience::Stop;
 use crate::io::queue::Batch;
 use crate::metering::{FlowEndReason, Meter, MeterConfig, MeterCounters};
@@ -40,7 +41,10 @@ pub(super) struct MeteringLoop<'r> {
     /// When the oldest record of the batch came, or the batch was last empty, by the clock of the source.
     batch_ns: i64,
     report_ns: Option<i64>,
-    ignored_packets: u64,
+    published: MeteringStatistics,
+    /// Frames that the kernel dropped so far, and how often that is said.
+    dropped: u64,
+    dropping: LogLimit,
     /// Whether any destination still takes records.
     has_receiver: bool,
     fan_out: &'r FanOut<'r>,
@@ -61,7 +65,9 @@ impl<'r> MeteringLoop<'r> {
             meter: Meter::new(config),
             batch_ns: 0,
             report_ns: None,
-            ignored_packets: 0,
+            published: MeteringStatistics::default(),
+            dropped: 0,
+            dropping: LogLimit::default(),
             has_receiver: true,
             fan_out,
             stop,
@@ -175,6 +181,15 @@ impl<'r> MeteringLoop<'r> {
                         load.dropped,
                     );
                 }
+                let new = load.dropped.saturating_sub(self.dropped);
+                self.dropped = load.dropped;
+                if new > 0 && self.dropping.permit(Instant::now()).is_some() {
+                    tracing::warn!(
+                        "{}: the kernel dropped {} packets so far; see --buffer, --workers and --sample adaptive",
+                        self.interface.as_deref().unwrap_or_default(),
+                        load.dropped,
+                    );
+                }
                 None
             }
             Err(error) => {
@@ -198,10 +213,11 @@ impl<'r> MeteringLoop<'r> {
             self.report_ns = Some(now_ns);
             let counters = self.meter.counters();
             tracing::info!(
-                "{}: {} packets seen, {} metered, {} flows active, {} records",
+                "{}: {} packets seen, {} metered, {} dropped by the kernel, {} flows active, {} records",
                 self.interface.as_deref().unwrap_or_default(),
                 counters.packets_seen,
                 counters.packets_metered,
+                self.dropped,
                 counters.flows_active,
                 counters.records_total(),
             );
@@ -210,11 +226,15 @@ impl<'r> MeteringLoop<'r> {
     }
 
     fn publish(&mut self) {
-        let ignored = ignored_packets(self.meter.counters());
-        self.shared
-            .ignored_packets
-            .fetch_add(ignored - self.ignored_packets, Relaxed);
-        self.ignored_packets = ignored;
+        let counters = self.meter.counters();
+        let now = MeteringStatistics {
+            observed_packets: counters.packets_seen,
+            sampled_out_packets: counters.sampled_out,
+            ignored_packets: ignored_packets(counters),
+            observed_flows: counters.flows_created,
+        };
+        self.shared.update(&self.published, &now);
+        self.published = now;
     }
 }
 
