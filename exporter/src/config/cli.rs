@@ -95,12 +95,7 @@ pub struct RunArgs {
     )]
     filter: Option<String>,
     /// Threads for each interface; the kernel spreads flows over them, both directions of one to the same [default: 1]
-    #[arg(
-        long,
-        value_name = "N",
-        env = "FLOWGAUGE_CAPTURE_WORKERS",
-        help_heading = "Capture"
-    )]
+    #[arg(long, value_name = "N", env = "FLOWGAUGE_CAPTURE_WORKERS", help_heading = "Capture")]
     workers: Option<String>,
     /// Size of the kernel's ring, for each worker of each interface: 512K, 64M, 1G [default: 4M]
     #[arg(
@@ -111,20 +106,10 @@ pub struct RunArgs {
     )]
     buffer: Option<String>,
     /// Octets of each frame that are looked at, live; counters are of the whole packet [default: 2048]
-    #[arg(
-        long,
-        value_name = "N",
-        env = "FLOWGAUGE_CAPTURE_SNAPLEN",
-        help_heading = "Capture"
-    )]
+    #[arg(long, value_name = "N", env = "FLOWGAUGE_CAPTURE_SNAPLEN", help_heading = "Capture")]
     snaplen: Option<String>,
     /// Started as root and capturing live, become this user once all is open; root stays root [default: nobody]
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "FLOWGAUGE_CAPTURE_USER",
-        help_heading = "Capture"
-    )]
+    #[arg(long, value_name = "NAME", env = "FLOWGAUGE_CAPTURE_USER", help_heading = "Capture")]
     user: Option<String>,
 
     /// End a flow after this long without a packet [default: 15s]
@@ -153,7 +138,12 @@ pub struct RunArgs {
     max_flows: Option<String>,
     /// Meter a part of the packets, 1/N, random:n/N or probability:P, or of the flows, flow:1/N; adaptive: all, unless that
     /// is too much [default: all]
-    #[arg(long, value_name = "HOW", env = "FLOWGAUGE_METERING_SAMPLE", help_heading = "Metering")]
+    #[arg(
+        long,
+        value_name = "HOW",
+        env = "FLOWGAUGE_METERING_SAMPLE",
+        help_heading = "Metering"
+    )]
     sample: Option<String>,
     /// Measure how TCP fares (round trips, retransmissions, ..): on or off [default: on]
     #[arg(

@@ -101,7 +101,12 @@ mod tests {
     #[test]
     fn defaults_and_what_follows_from_sampling_are_shown() {
         assert_eq!(
-            described(&[("interface", "eth0"), ("to", "json:-"), ("workers", "2"), ("sample", "1/100")]),
+            described(&[
+                ("interface", "eth0"),
+                ("to", "json:-"),
+                ("workers", "2"),
+                ("sample", "1/100")
+            ]),
             [
                 "captures from eth0; 2 workers, ring of 4096 KiB each, 2048 octets of a frame, then as user nobody",
                 "meters 1 of every 100 packets; idle timeout 15s, active timeout 1m, at most 1048576 flows; \

@@ -48,7 +48,10 @@ impl MeteringConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> MeteringConfig {
         let sampling = reader.one("sample", sampling).unwrap_or_default();
         if sampling == Sampling::Adaptive && reader.is_from_files() {
-            reader.refuse("sample", "adaptive is for live capture; files wait: use 1/N or flow:1/N");
+            reader.refuse(
+                "sample",
+                "adaptive is for live capture; files wait: use 1/N or flow:1/N",
+            );
         }
         let applications = reader.all("applications", applications).unwrap_or_default();
         MeteringConfig {
@@ -188,8 +191,21 @@ mod tests {
     #[test]
     fn what_is_no_sampling_is_told_what_is() {
         for text in [
-            "", "100", "1/0", "0/5", "3/2", "1/99999999", "flow:2/4", "flow:1", "random:", "probability:0",
-            "probability:nan", "probability:1.1", "sometimes", "hash:1/2", "1/-5",
+            "",
+            "100",
+            "1/0",
+            "0/5",
+            "3/2",
+            "1/99999999",
+            "flow:2/4",
+            "flow:1",
+            "random:",
+            "probability:0",
+            "probability:nan",
+            "probability:1.1",
+            "sometimes",
+            "hash:1/2",
+            "1/-5",
         ] {
             let error = sampling(text).unwrap_err();
             assert!(error.contains("write 1/N, random:n/N"), "{error}");

@@ -22,6 +22,7 @@ use keys::{Setting, Settings, nearest};
 pub use metering::{Applications, MeteringConfig};
 
 use crate::exporting::limits;
+use crate::io::live::ANY;
 
 /// Everything `run` needs to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,9 +177,7 @@ impl Config {
                 workers: reader
                     .one("workers", |text| number(text, 1, crate::limits::MAX_WORKERS))
                     .unwrap_or(1),
-                buffer: reader
-                    .one("buffer", size::ring)
-                    .unwrap_or(crate::limits::RING_OCTETS),
+                buffer: reader.one("buffer", size::ring).unwrap_or(crate::limits::RING_OCTETS),
                 snaplen: reader
                     .one("snaplen", |text| {
                         number(text, crate::limits::MIN_SNAPLEN, crate::limits::MAX_SNAPLEN)
@@ -319,7 +318,10 @@ impl Reader<'_> {
             }
         }
         match (interfaces.is_empty(), files.is_empty()) {
-            (false, true) => Some(Source::Live(interfaces)),
+            (false, true) => {
+                self.different_interfaces(&interfaces);
+                Some(Source::Live(interfaces))
+            }
             (true, false) => Some(Source::Files(files)),
             (true, true) => {
                 self.missing.push(
@@ -335,6 +337,20 @@ impl Reader<'_> {
                 );
                 None
             }
+        }
+    }
+
+    /// Packets of an interface that is captured twice would all count twice: only copies on others are known as such.
+    fn different_interfaces(&mut self, interfaces: &[String]) {
+        for (at, interface) in interfaces.iter().enumerate() {
+            if interfaces.iter().take(at).any(|earlier| earlier == interface) {
+                self.wrong.push(format!("interface {interface} is given twice"));
+            }
+        }
+        if interfaces.len() > 1 && interfaces.iter().any(|interface| interface == ANY) {
+            self.wrong.push(format!(
+                "interface {ANY} captures from all the others already: give it alone"
+            ));
         }
     }
 
@@ -466,6 +482,13 @@ mod tests {
 
     #[test]
     fn a_source_and_a_destination_only_once() {
+        assert_eq!(
+            lines(&[("interface", "lo eth0 lo any"), ("to", "json:-")]),
+            [
+                "interface lo is given twice",
+                "interface any captures from all the others already: give it alone"
+            ]
+        );
         assert!(lines(&[("read", "a"), ("interface", "lo"), ("to", "json:-")])[0].contains("exclude"));
         assert!(lines(&[("read", "a"), ("to", "file:x file:x")])[0].contains("twice"));
     }
@@ -481,10 +504,8 @@ mod tests {
         };
         assert_eq!(source(&[]), Source::Live(vec!["eth0".to_owned()]));
         assert_eq!(source(&[("read", "a.pcap")]), Source::Files(vec!["a.pcap".into()]));
-        assert_eq!(
-            source(&[("interface", "lo any")]),
-            Source::Live(vec!["lo".to_owned(), "any".to_owned()])
-        );
+        let two = Source::Live(vec!["lo".to_owned(), "eth1".to_owned()]);
+        assert_eq!(source(&[("interface", "lo eth1")]), two);
     }
 
     #[test]

@@ -36,7 +36,18 @@ mod tests {
 
     #[test]
     fn others_are_refused() {
-        for text in ["", "M", "1T", "-1M", "1.5M", "100", "2G", "99999999999999999999", "17179869184G", "4 M"] {
+        for text in [
+            "",
+            "M",
+            "1T",
+            "-1M",
+            "1.5M",
+            "100",
+            "2G",
+            "99999999999999999999",
+            "17179869184G",
+            "4 M",
+        ] {
             let error = ring(text).unwrap_err();
             assert!(error.contains(&format!("`{text}`")) && error.contains("64M"), "{error}");
         }

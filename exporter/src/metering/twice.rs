@@ -197,7 +197,9 @@ mod tests {
         let count = PACKETS_REMEMBERED as u32 + 10_000;
         let numbered = |n: u32| frame(None, 64, n as u16, 0, &n.to_be_bytes());
         let copies = |seen: &mut SeenTwice, interface| {
-            (0..count).filter(|n| is_copy(seen, 1 + i64::from(*n), interface, &numbered(*n))).count()
+            (0..count)
+                .filter(|n| is_copy(seen, 1 + i64::from(*n), interface, &numbered(*n)))
+                .count()
         };
         assert_eq!(copies(&mut seen, 3), 0);
         assert_eq!(seen.forgotten(), 0);

@@ -62,6 +62,7 @@ impl MeteringAccounts {
         append_list(&mut text, counters.not_metered_by_reason());
         for (count, what) in [
             (counters.copies, "seen on another interface before"),
+            (counters.copies_forgotten, "forgotten too early to know a copy"),
             (counters.sampled_out, "sampled out"),
             (self.source.filtered, "filtered out"),
             (self.source.dropped_by_kernel, "dropped by the kernel"),

@@ -74,8 +74,7 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
                 .enumerate()
                 .map(|(at, mut source)| {
                     let name = sources::name(&source, at, workers);
-                    let metering_loop =
-                        MeteringLoop::new(Some(name), meter_config.clone(), &fan_out, &stop, &metering);
+                    let metering_loop = MeteringLoop::new(Some(name), meter_config.clone(), &fan_out, &stop, &metering);
                     scope.spawn(move || {
                         let mut accounts = metering_loop.run(&mut source);
                         accounts.interfaces = source

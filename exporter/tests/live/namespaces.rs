@@ -89,7 +89,9 @@ impl Namespace {
             let inactive = pcap::Capture::from_device(interface).unwrap();
             let mut link = inactive.snaplen(64).open().unwrap();
             // What we send is not to be read again here.
-            link.filter("len < 0", true).or_else(|_| link.filter("less 0", true)).unwrap();
+            link.filter("len < 0", true)
+                .or_else(|_| link.filter("less 0", true))
+                .unwrap();
             let began = Instant::now();
             let mut sent = 0u32;
             for frame in frames {

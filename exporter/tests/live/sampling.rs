@@ -17,7 +17,16 @@ fn fixture() -> PathBuf {
 /// Records and account of one run over the fixture, each flow in one record.
 fn run(sample: &[&str]) -> (Vec<Value>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_flowgauge-exporter"))
-        .args(["run", "--idle-timeout", "1d", "--active-timeout", "1d", "--to", "json:-", "--read"])
+        .args([
+            "run",
+            "--idle-timeout",
+            "1d",
+            "--active-timeout",
+            "1d",
+            "--to",
+            "json:-",
+            "--read",
+        ])
         .arg(fixture())
         .args(sample)
         .output()
@@ -25,7 +34,10 @@ fn run(sample: &[&str]) -> (Vec<Value>, String) {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
     let text = String::from_utf8(output.stdout).unwrap();
-    (text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), said)
+    (
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+        said,
+    )
 }
 
 /// The record without what names the Selector.
@@ -52,7 +64,11 @@ fn systematic_sampling_takes_exactly_its_share_and_says_so() {
             )),
             "{said}"
         );
-        assert!(records.iter().all(|record| number(record, "selectorId") == 1), "{}", records[0]);
+        assert!(
+            records.iter().all(|record| number(record, "selectorId") == 1),
+            "{}",
+            records[0]
+        );
         // Times between packets mean nothing where packets are missing.
         let text = records.iter().map(Value::to_string).collect::<String>();
         assert!(!text.contains("tcpHandshakeRtt"));
@@ -65,7 +81,10 @@ fn random_sampling_takes_n_of_every_population() {
     let packets = totals(&all).0;
     let (records, _) = run(&["--sample", "random:3/10"]);
     let taken = totals(&records).0;
-    assert!((packets / 10 * 3..=packets / 10 * 3 + 3).contains(&taken), "{taken} of {packets}");
+    assert!(
+        (packets / 10 * 3..=packets / 10 * 3 + 3).contains(&taken),
+        "{taken} of {packets}"
+    );
     let (records, said) = run(&["--sample", "probability:0.25"]);
     let (taken, mean) = (totals(&records).0 as f64, packets as f64 / 4.0);
     assert!((taken - mean).abs() < 6.0 * (mean * 0.75).sqrt(), "{said}");
@@ -112,7 +131,16 @@ fn adaptive_sampling_adds_up_to_what_was_seen() {
     let Some((left, right)) = veth_pair("adaptive sampling") else {
         return;
     };
-    let arguments = ["--interface", "vb", "--buffer", "256K", "--sample", "adaptive", "--idle-timeout", "1h"];
+    let arguments = [
+        "--interface",
+        "vb",
+        "--buffer",
+        "256K",
+        "--sample",
+        "adaptive",
+        "--idle-timeout",
+        "1h",
+    ];
     let exporter = right.exporter(&arguments);
     let frames: Vec<Vec<u8>> = (0..10)
         .flat_map(|turn| conversations(50).into_iter().map(move |one| one.frame(turn, false)))

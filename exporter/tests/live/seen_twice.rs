@@ -31,7 +31,9 @@ fn check(records: &[serde_json::Value], said: &str, [forward, forward_octets, re
     );
     // Whole biflows: each conversation is one record, wherever its packets were seen.
     assert_eq!((records.len(), by_conversation(records).len()), (40, 40), "{said}");
-    let both_ways = by_conversation(records).values().all(|counts| counts[0] == 3 && counts[2] == 2);
+    let both_ways = by_conversation(records)
+        .values()
+        .all(|counts| counts[0] == 3 && counts[2] == 2);
     assert!(both_ways, "{said}");
 }
 
@@ -49,13 +51,19 @@ fn both_ends_of_a_veth_pair() {
         let truth = talk(&host, &host, ["va", "vb"]);
         let (records, said) = exporter.end();
         check(&records, &said, truth);
-        assert!(said.contains("200 seen on another interface before") || workers == "2", "{said}");
+        assert!(
+            said.contains("200 seen on another interface before") || workers == "2",
+            "{said}"
+        );
     }
     let exporter = host.exporter(&["--interface", "any", "--filter", "net 10.0.0.0/8"]);
     let truth = talk(&host, &host, ["va", "vb"]);
     let (records, said) = exporter.end();
     check(&records, &said, truth);
-    assert!(said.contains("any: 400 packets seen, 200 metered, 0 not metered"), "{said}");
+    assert!(
+        said.contains("any: 400 packets seen, 200 metered, 0 not metered"),
+        "{said}"
+    );
 }
 
 /// A bridge with two members; the exporter is told of the bridge and one member, or of all three.
@@ -94,7 +102,10 @@ fn both_sides_of_a_router() {
     let Some(right) = Namespace::make("both sides of a router") else {
         return;
     };
-    right.ip(&format!("link add name vc type veth peer name vd netns {}", router.name));
+    right.ip(&format!(
+        "link add name vc type veth peer name vd netns {}",
+        router.name
+    ));
     for (namespace, interface, address) in [
         (&left, "va", "192.0.2.1/25"),
         (&router, "vb", "192.0.2.2/25"),

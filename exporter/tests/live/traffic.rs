@@ -52,7 +52,22 @@ impl Conversation {
 
     /// The `turn`-th packet each way; on Ethernet, for a host that is not there, so that nobody answers.
     pub fn frame(self, turn: u32, reverse: bool) -> Vec<u8> {
-        let mut frame = vec![2, 0, 0, 0, 9, u8::from(reverse), 2, 0, 0, 0, 9, u8::from(!reverse), 8, 0];
+        let mut frame = vec![
+            2,
+            0,
+            0,
+            0,
+            9,
+            u8::from(reverse),
+            2,
+            0,
+            0,
+            0,
+            9,
+            u8::from(!reverse),
+            8,
+            0,
+        ];
         frame.extend(self.packet(turn, reverse));
         frame
     }
@@ -103,7 +118,9 @@ impl Conversation {
 
     /// What a record of `forward` packets one way and `reverse` the other has to say.
     pub fn truth(self, forward: u64, reverse: u64) -> (Key, Counts) {
-        let [client, server] = self.addresses().map(|address| std::net::Ipv4Addr::from(address).to_string());
+        let [client, server] = self
+            .addresses()
+            .map(|address| std::net::Ipv4Addr::from(address).to_string());
         let [src, dst] = self.ports().map(u64::from);
         let octets = |reverse| self.packet(0, reverse).len() as u64;
         (
@@ -114,7 +131,9 @@ impl Conversation {
 }
 
 fn checksum(header: &[u8]) -> u16 {
-    let words = header.chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+    let words = header
+        .chunks(2)
+        .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
     let sum: u32 = words.sum();
     !((sum & 0xffff) + (sum >> 16)) as u16
 }

@@ -37,7 +37,14 @@ fn everything_is_counted_at_speed_and_two_workers_make_the_same_records_as_one()
     };
     let one = right.exporter(&["--interface", "vb", "--buffer", "64M", "--idle-timeout", "1h"]);
     let two = right.exporter(&[
-        "--interface", "vb", "--buffer", "64M", "--idle-timeout", "1h", "--workers", "2",
+        "--interface",
+        "vb",
+        "--buffer",
+        "64M",
+        "--idle-timeout",
+        "1h",
+        "--workers",
+        "2",
     ]);
     let (frames, truth) = frames(100);
     let reached = left.send("va", RATE, frames.iter().map(Vec::as_slice));
@@ -50,7 +57,10 @@ fn everything_is_counted_at_speed_and_two_workers_make_the_same_records_as_one()
         assert!(!said.contains("dropped"), "{said}");
     }
     assert!(
-        one_said.contains(&format!("vb: {0} packets seen, {0} metered, 0 not metered", frames.len())),
+        one_said.contains(&format!(
+            "vb: {0} packets seen, {0} metered, 0 not metered",
+            frames.len()
+        )),
         "{one_said}"
     );
     assert_eq!(one.len(), 400);
@@ -91,7 +101,10 @@ fn a_quiet_interface_exports_on_time() {
     }
     let took = sent.elapsed();
     // The timeout, a block of the ring, a slot of the timer wheel, a batch.
-    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(5), "{took:?}");
+    assert!(
+        took > Duration::from_millis(900) && took < Duration::from_secs(5),
+        "{took:?}"
+    );
     let (records, said) = exporter.end();
     assert_eq!((records.len(), number(&records[0], "flowEndReason")), (1, 1), "{said}");
 }

@@ -125,7 +125,11 @@ pub fn open_workers(configs: &[LiveConfig], workers: usize) -> Result<Vec<LiveSo
         }
     }
     let quiet_ms = configs.iter().map(|config| config.quiet_ms).min().unwrap_or(100);
-    let snaplen = configs.iter().map(|config| config.snaplen).max().unwrap_or(limits::SNAPLEN);
+    let snaplen = configs
+        .iter()
+        .map(|config| config.snaplen)
+        .max()
+        .unwrap_or(limits::SNAPLEN);
     Ok(sources
         .into_iter()
         .map(|captures| LiveSource::new(captures, quiet_ms, snaplen))

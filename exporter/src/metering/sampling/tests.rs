@@ -80,7 +80,11 @@ fn selectors_say_by_what_to_multiply() {
     assert_eq!(factor(Algorithm::RandomOutOf { size: 2, population: 7 }), 3.5);
     assert_eq!(factor(Algorithm::Probability(0.25)), 4.0);
     assert_eq!(factor(Algorithm::Flows { interval: 8 }), 8.0);
-    let ids: Vec<u32> = Sampling::Adaptive.selectors().iter().map(|selector| selector.id).collect();
+    let ids: Vec<u32> = Sampling::Adaptive
+        .selectors()
+        .iter()
+        .map(|selector| selector.id)
+        .collect();
     assert_eq!(ids, (0..=ADAPTIVE_STEPS).collect::<Vec<_>>());
     for selector in Sampling::Adaptive.selectors() {
         assert_eq!(selector.factor(), f64::from(1 << selector.id));
