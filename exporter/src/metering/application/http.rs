@@ -8,6 +8,8 @@ use super::protocol::{About, Carrier, Conversation, Fault, Field, FirstOctets, I
 
 /// Octets of one line. RFC 9112 section 3 wants request lines of 8000 octets to be understood.
 const MAX_LINE_OCTETS: u16 = 8192;
+/// Octets of the longest method below.
+const MAX_METHOD_OCTETS: usize = 11;
 /// Header lines of one message.
 const MAX_LINES: u16 = 256;
 
@@ -85,19 +87,20 @@ impl Protocol for Http {
             Verdict::No => {}
             verdict => return verdict,
         }
-        let mut verdict = Verdict::No;
-        for method in METHODS {
-            match begins(input.octets, method) {
-                Verdict::Yes => match input.octets.get(method.len()..).unwrap_or_default() {
-                    [b' ', target, ..] if begins_target(method, *target) => return Verdict::Yes,
-                    [] | [b' '] => verdict = Verdict::More,
-                    _ => {}
-                },
-                Verdict::More => verdict = Verdict::More,
-                Verdict::No => {}
-            }
+        let head = input.octets.get(..=MAX_METHOD_OCTETS).unwrap_or(input.octets);
+        let Some(blank) = head.iter().position(|octet| *octet == b' ') else {
+            let may_go_on = head.len() <= MAX_METHOD_OCTETS && METHODS.iter().any(|method| method.starts_with(head));
+            return if may_go_on { Verdict::More } else { Verdict::No };
+        };
+        let method = head.get(..blank).unwrap_or_default();
+        if !METHODS.contains(&method) {
+            return Verdict::No;
         }
-        verdict
+        match input.octets.get(blank + 1) {
+            Some(target) if begins_target(method, *target) => Verdict::Yes,
+            Some(_) => Verdict::No,
+            None => Verdict::More,
+        }
     }
 
     fn read(&self, input: &Input<'_>, conversation: &mut Conversation<'_>) -> Progress {

@@ -93,3 +93,20 @@ fn switching_protocols_is_final() {
     assert_eq!(values_of(&mut flow)["httpStatusCode"], "101");
     assert!(!flow.place.wants(1));
 }
+
+/// The bound of methods is that of the longest: one octet more is none.
+#[test]
+fn a_method_is_recognised_as_soon_as_its_target_begins() {
+    for method in ["GET", "UNSUBSCRIBE", "M-SEARCH"] {
+        let mut flow = Flow::tcp(80);
+        for (at, octet) in format!("{method} ").bytes().enumerate() {
+            flow.say(0, at, &[octet]);
+            assert_eq!(flow.known(), None);
+        }
+        flow.say(0, method.len() + 1, b"/");
+        assert_eq!(flow.known().unwrap().0, "http", "{method}");
+    }
+    let mut flow = Flow::tcp(80);
+    flow.say(0, 0, b"UNSUBSCRIBER");
+    assert_eq!((flow.known(), flow.applications.counters().reading_now), (None, 0));
+}
