@@ -208,6 +208,68 @@ fn agrees_on_sound_frames() {
     }
 }
 
+/// What holds for any octets whatever.
+fn consistent(frame: &[u8], headers: &Headers<'_>) -> Result<(), TestCaseError> {
+    let (start, end) = (frame.as_ptr() as usize, frame.as_ptr() as usize + frame.len());
+    let payload = headers.payload.as_ptr() as usize;
+    prop_assert!(headers.payload.is_empty() || (payload >= start && payload + headers.payload.len() <= end));
+    prop_assert_eq!(
+        headers.network.is_none(),
+        headers.fault.is_some_and(Fault::costs_packet)
+    );
+    let Some(network) = headers.network else {
+        prop_assert_eq!(headers.tunnel, None);
+        return Ok(());
+    };
+    let header_octets = u32::from(network.header_octets);
+    prop_assert!(
+        header_octets + headers.payload_octets <= network.octets,
+        "{:?}",
+        headers
+    );
+    prop_assert!(
+        headers.payload.len() <= headers.payload_octets as usize,
+        "{:?}",
+        headers
+    );
+    prop_assert!(
+        headers
+            .tunnel
+            .is_none_or(|tunnel| usize::from(tunnel.depth) <= limits::MAX_TUNNELS)
+    );
+    Ok(())
+}
+
+/// Beginnings of what tunnels carry.
+fn heads() -> Vec<Vec<u8>> {
+    let frame = |kind: [u8; 2]| [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2][..], &kind].concat();
+    let packet = |protocol: u8| vec![0x45, 0, 0, 60, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    vec![
+        vec![0x08, 0, 0, 0, 0, 0, 7, 0],
+        vec![0x0c, 0, 0, 3, 0, 0, 7, 0],
+        vec![0x01, 0, 0x65, 0x58, 0, 0, 7, 0, 1, 2, 3, 4],
+        vec![0x30, 0xff, 0, 60, 0, 0, 0, 9],
+        vec![0x36, 0xff, 0, 60, 0, 0, 0, 9, 0, 0, 0, 0x85, 1, 0, 0, 0],
+        vec![0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        vec![0x02, 0x02, 0, 1, 0, 2, 0, 0, 0xff, 0x03, 0, 0x21],
+        vec![0, 0, 0x08, 0],
+        vec![0x30, 0, 0x65, 0x58, 0, 0, 0, 7, 0, 0, 0, 1],
+        vec![0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 0, 0, 1, 0, 0, 0, 0],
+        vec![0x30, 0x81, 0x88, 0x0b, 0, 60, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1],
+        vec![0x30, 0],
+        vec![0, 1, 0x11, 64],
+        frame([0x08, 0]),
+        frame([0x86, 0xdd]),
+        frame([0x81, 0]),
+        frame([0x88, 0xe7]),
+        frame([0x89, 0x4f]),
+        packet(4),
+        packet(17),
+        packet(47),
+        packet(41),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 
@@ -239,9 +301,34 @@ proptest! {
     /// Any octets over any link type: no panic, and what is handed out lies within the frame.
     #[test]
     fn never_panics(link_type in 0u16..300, frame in prop::collection::vec(any::<u8>(), 0..200), wire in any::<u32>()) {
-        let headers = parse(LinkType(link_type), &frame, wire);
-        prop_assert!(headers.payload.len() <= frame.len());
-        prop_assert_eq!(headers.network.is_none(), headers.fault.is_some_and(Fault::costs_packet));
+        consistent(&frame, &parse(LinkType(link_type), &frame, wire))?;
+    }
+
+    /// Octets on the ports and protocols of tunnels, with beginnings that get further.
+    #[test]
+    fn never_panics_in_tunnels(
+        port in prop::sample::select(vec![1701u16, 2152, 3544, 4341, 4789, 4790, 5072, 5247, 6081, 6635, 8472]),
+        protocol in prop::sample::select(vec![17u8, 17, 17, 17, 4, 41, 47, 97, 137, 143]),
+        heads in prop::collection::vec(prop::sample::select(heads()), 0..6),
+        rest in prop::collection::vec(prop_oneof![Just(0u8), Just(0x45), Just(0x60), any::<u8>()], 0..80),
+    ) {
+        let inside = [heads.concat(), rest].concat();
+        let above = match protocol {
+            17 => {
+                let length = (inside.len() + 8) as u16;
+                [&[0xc0, 0][..], &port.to_be_bytes(), &length.to_be_bytes(), &[0, 0], &inside].concat()
+            }
+            _ => inside,
+        };
+        let total = (above.len() + 20) as u16;
+        let mut packet = vec![0x45, 0, (total >> 8) as u8, total as u8, 0, 0, 0, 0, 64, protocol, 0, 0];
+        packet.extend([192, 0, 2, 1, 192, 0, 2, 2]);
+        packet.extend(above);
+        let mut headers = parse(LinkType::RAW, &packet, u32::from(total));
+        consistent(&packet, &headers)?;
+        prop_assert!(headers.network.is_some(), "a sound packet around stays whatever is inside");
+        headers.read_outer(LinkType::RAW, &packet, u32::from(total));
+        prop_assert_eq!(headers.network.map(|network| network.octets), Some(u32::from(total)));
     }
 
     /// Octets that begin like a packet get further.
@@ -253,7 +340,7 @@ proptest! {
     ) {
         let frame = [head, rest].concat();
         let headers = parse(link, &frame, frame.len() as u32);
-        prop_assert!(headers.payload.len() <= frame.len());
+        consistent(&frame, &headers)?;
         let again = parse(link, &frame, frame.len() as u32);
         prop_assert_eq!(headers.fault, again.fault);
     }

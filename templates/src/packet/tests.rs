@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::*;
 
 /// An IPv4 header without options, then the payload; the length is what it should be.
-fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
     let total = (20 + payload.len()) as u16;
     let mut packet = vec![
         0x45,
@@ -27,7 +27,7 @@ fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// An IPv6 header with traffic class 0x2e and flow label 0x12345, then the payload.
-fn ipv6(next_header: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn ipv6(next_header: u8, payload: &[u8]) -> Vec<u8> {
     let length = payload.len() as u16;
     let mut packet = vec![
         0x62,
@@ -45,7 +45,7 @@ fn ipv6(next_header: u8, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-fn udp(payload: &[u8]) -> Vec<u8> {
+pub(super) fn udp(payload: &[u8]) -> Vec<u8> {
     let length = (8 + payload.len()) as u16;
     let mut datagram = vec![0x30, 0x39, 0, 53, (length >> 8) as u8, length as u8, 0, 0];
     datagram.extend(payload);
@@ -53,7 +53,7 @@ fn udp(payload: &[u8]) -> Vec<u8> {
 }
 
 /// SYN with a maximum segment size option and two octets of payload.
-fn tcp() -> Vec<u8> {
+pub(super) fn tcp() -> Vec<u8> {
     let mut segment = vec![
         0xc0, 0, 0, 80, 1, 2, 3, 4, 5, 6, 7, 8, 0x60, 0x02, 0x20, 0x01, 0, 0, 0, 0,
     ];
@@ -61,7 +61,7 @@ fn tcp() -> Vec<u8> {
     segment
 }
 
-fn ethernet(types: &[u16], packet: &[u8]) -> Vec<u8> {
+pub(super) fn ethernet(types: &[u16], packet: &[u8]) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
     for half in types {
         frame.extend(half.to_be_bytes());
@@ -70,12 +70,12 @@ fn ethernet(types: &[u16], packet: &[u8]) -> Vec<u8> {
     frame
 }
 
-fn parsed(link_type: LinkType, frame: &[u8]) -> Headers<'_> {
+pub(super) fn parsed(link_type: LinkType, frame: &[u8]) -> Headers<'_> {
     parse(link_type, frame, frame.len() as u32)
 }
 
 /// Everything about the network and transport in one line.
-fn shown(headers: &Headers<'_>) -> String {
+pub(super) fn shown(headers: &Headers<'_>) -> String {
     let Some(network) = headers.network else {
         return format!("{:?}", headers.fault);
     };

@@ -11,6 +11,8 @@
 mod kind;
 mod over_ip;
 mod over_udp;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 
