@@ -1,4 +1,4 @@
-//! Reads the applications of a capture: frames, headers, and a table of flows as plain as can be.
+//! Meters a capture and gives what its TLS, DTLS and QUIC flows say.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -6,12 +6,9 @@ use std::path::Path;
 
 use flowgauge_exporter::capture::{FrameSource, Next};
 use flowgauge_exporter::io::pcap_file::PcapFiles;
-use flowgauge_exporter::metering::Records;
-use flowgauge_exporter::metering::application::{
-    ApplicationConfig, ApplicationCounters, ApplicationPlace, Applications, Carrier, Kind, PROTOCOLS, Payload, fields,
-};
+use flowgauge_exporter::metering::application::{Kind, PROTOCOLS, fields};
+use flowgauge_exporter::metering::{FlowEndReason, Meter, MeterConfig, Records};
 use flowgauge_ie_registry::{ElementId, ids};
-use flowgauge_templates::packet::{self, TcpFlags, Transport};
 
 /// Source, destination, their ports, protocol.
 pub type Key = (IpAddr, IpAddr, u16, u16, u8);
@@ -19,8 +16,9 @@ pub type Key = (IpAddr, IpAddr, u16, u16, u8);
 /// What is known of one flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flow {
-    /// As the first packet with payload has it.
+    /// As the first packet has it.
     pub key: Key,
+    pub start_ns: i64,
     /// Name of the protocol.
     pub protocol: &'static str,
     values: HashMap<ElementId, Vec<u8>>,
@@ -50,109 +48,67 @@ impl Flow {
     }
 }
 
-struct Entry {
-    key: Key,
-    place: ApplicationPlace,
-    first: [Option<u32>; 2],
-}
-
 /// A capture, read.
 pub struct Capture {
     /// Flows whose application is one of TLS, DTLS and QUIC.
     pub flows: Vec<Flow>,
     /// All flows.
     pub keys: HashSet<Key>,
-    pub counters: ApplicationCounters,
 }
 
-/// Reads a capture.
+const HOUR_NS: i64 = 3_600_000_000_000;
+
+/// Meters a capture, flows unsplit.
 pub fn read(capture: &Path) -> Capture {
-    let mut applications = Applications::new(ApplicationConfig::default());
-    let mut table: HashMap<Key, usize> = HashMap::new();
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut meter = Meter::new(MeterConfig {
+        idle_timeout_ns: HOUR_NS,
+        active_timeout_ns: HOUR_NS,
+        ..MeterConfig::default()
+    });
+    let mut read = Capture {
+        flows: Vec::new(),
+        keys: HashSet::new(),
+    };
     let mut source = PcapFiles::open(&[capture.to_path_buf()], None).unwrap();
     // A fault in a capture ends it; what precedes it counts.
     while let Ok(Next::Frame(frame)) = source.next_frame() {
-        let headers = packet::parse(frame.link_type, frame.bytes, frame.wire_length);
-        let Some(network) = headers.network else { continue };
-        let (carrier, tcp) = match headers.transport {
-            Transport::Tcp(tcp) => (Carrier::Tcp, Some(tcp)),
-            Transport::Udp { .. } => (Carrier::Udp, None),
-            _ => continue,
-        };
-        let [src_port, dst_port] = headers.ports;
-        let protocol = if tcp.is_some() { 6 } else { 17 };
-        let key = (network.src(), network.dst(), src_port, dst_port, protocol);
-        let turned = (network.dst(), network.src(), dst_port, src_port, protocol);
-        let (at, direction) = match (table.get(&key), table.get(&turned)) {
-            (Some(at), _) => (*at, 0),
-            (None, Some(at)) => (*at, 1),
-            (None, None) => {
-                table.insert(key, entries.len());
-                entries.push(Entry {
-                    key,
-                    place: ApplicationPlace::default(),
-                    first: [None; 2],
-                });
-                (entries.len() - 1, 0)
-            }
-        };
-        let syn = tcp.is_some_and(|tcp| tcp.flags.0 & TcpFlags::SYN.0 != 0);
-        let sequence = tcp.map(|tcp| tcp.sequence.wrapping_add(u32::from(syn)));
-        let is_new = syn && entries[at].first[direction].is_some_and(|first| Some(first) != sequence);
-        let (at, direction) = if is_new && tcp.is_some_and(|tcp| tcp.flags.0 & TcpFlags::ACK.0 == 0) {
-            table.remove(&entries[at].key);
-            table.insert(key, entries.len());
-            entries.push(Entry {
-                key,
-                place: ApplicationPlace::default(),
-                first: [None; 2],
-            });
-            (entries.len() - 1, 0)
-        } else {
-            (at, direction)
-        };
-        let entry = &mut entries[at];
-        if syn {
-            entry.first[direction] = sequence;
-        }
-        if entry.place.wants(direction) && headers.payload_octets > 0 {
-            let payload = Payload {
-                bytes: headers.payload,
-                octets: headers.payload_octets,
-                direction,
-                sequence,
-                first_sequence: entry.first[direction],
-                ports: headers.ports,
-                carrier,
-                now_ns: frame.time_ns,
-            };
-            applications.inspect(&mut entry.place, &payload);
+        meter.handle_frame(
+            frame.time_ns,
+            frame.link_type,
+            frame.bytes,
+            frame.wire_length,
+            frame.interface,
+        );
+        if meter.records_waiting() > 1000 {
+            collect(&meter.take_records(), &mut read);
         }
     }
-    let mut flows = Vec::new();
-    for entry in &mut entries {
-        let mut out = Records::default();
-        let _ = applications.take(&entry.place, &mut out);
-        applications.free(&mut entry.place);
-        if let Some(record) = out.applications.first() {
+    while !meter.finish(FlowEndReason::ForcedEnd) {
+        collect(&meter.take_records(), &mut read);
+    }
+    collect(&meter.take_records(), &mut read);
+    read.flows.sort_by_key(|flow| flow.start_ns);
+    let counters = meter.application_counters();
+    assert_eq!((counters.reading_now, counters.known_now), (0, 0));
+    read
+}
+
+fn collect(records: &Records, read: &mut Capture) {
+    for flow in &records.flows {
+        let key = &flow.key;
+        let key = (key.src, key.dst, key.src_port, key.dst_port, key.protocol);
+        read.keys.insert(key);
+        if let Some((record, octets)) = records.application(flow) {
             let protocol = PROTOCOLS[usize::from(record.protocol)].about().name;
             if matches!(protocol, "tls" | "dtls" | "quic") {
-                let values = decode(record.protocol, record.present, &out.octets);
-                flows.push(Flow {
-                    key: entry.key,
+                read.flows.push(Flow {
+                    key,
+                    start_ns: flow.start_ns,
                     protocol,
-                    values,
+                    values: decode(record.protocol, record.present, octets),
                 });
             }
         }
-    }
-    let counters = applications.counters();
-    assert_eq!((counters.reading_now, counters.known_now), (0, 0));
-    Capture {
-        flows,
-        keys: entries.iter().map(|entry| entry.key).collect(),
-        counters,
     }
 }
 

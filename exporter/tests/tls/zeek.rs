@@ -107,7 +107,7 @@ fn ssl_logs() {
     let reasons = [
         ("smtp.starttls", "it begins within another protocol"),
         ("xmpp", "it begins within another protocol"),
-        ("dtls-stun", "more packets of STUN precede it than are looked at"),
+        ("dtls-stun", "it is on a flow that began as STUN, and is known as that"),
     ];
     compare("ssl", &reasons, |row, flow| {
         let mut differences = Vec::new();

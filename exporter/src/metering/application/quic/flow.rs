@@ -1,4 +1,6 @@
 //! QUIC as an application protocol: which packets of a flow to open, with which keys, until both hellos are read.
+//!
+//! quicVersion is what the server's first Initial that opens says; until one does, what the first long header says.
 
 use flowgauge_ie_registry::ids;
 
@@ -55,6 +57,9 @@ impl Protocol for Quic {
             let Some(version) = Version::of(header.version) else {
                 return unreadable(&header, conversation.values);
             };
+            conversation
+                .values
+                .set_number(ids::QUIC_VERSION, header.version.into());
             let packet = match packet::take(&mut rest, &header, octets, version) {
                 Ok(packet) => packet,
                 Err(fault) => return Progress::Fault(fault),
@@ -186,10 +191,10 @@ fn read_initial(
     // A server may choose another version than the client began with (RFC 9368).
     if sender == Sender::Server {
         conversation.values.clear(ids::QUIC_VERSION);
+        conversation
+            .values
+            .set_number(ids::QUIC_VERSION, header.version.into());
     }
-    conversation
-        .values
-        .set_number(ids::QUIC_VERSION, header.version.into());
     match read_frames(frames, sender, conversation) {
         Ok(progress) => progress,
         Err(fault) => Progress::Fault(fault),
