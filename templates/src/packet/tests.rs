@@ -173,15 +173,232 @@ fn every_link_type_leads_to_the_same_packet() {
         assert_eq!(shown(&parsed(*link_type, frame)), *expected, "{link_type:?}");
     }
     let sll = with(&cooked_2(0x0800), &v4);
-    assert_eq!(
-        parsed(LinkType::LINUX_SLL2, &sll).link.src_mac,
-        Some(&[2, 0, 0, 0, 0, 9])
-    );
+    let link = parsed(LinkType::LINUX_SLL2, &sll).link;
+    assert_eq!((link.src_mac, link.interface), (Some(&[2, 0, 0, 0, 0, 9]), Some(3)));
     let snap = [&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0][..], &v4].concat();
     assert_eq!(
         shown(&parsed(LinkType::ETHERNET, &ethernet(&[snap.len() as u16], &snap))),
         UDP_V4
     );
+}
+
+#[test]
+fn rarer_links_lead_to_the_same_packet() {
+    let (v4, v6) = (ipv4(17, &udp(b"hello")), ipv6(17, &udp(b"hello")));
+    let snap = |packet: &[u8]| {
+        let kind: [u8; 2] = if packet[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] };
+        [&[0xaa, 0xaa, 3, 0, 0, 0][..], &kind, packet].concat()
+    };
+    let macs = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+    let mut routed = macs;
+    routed[6] |= 0x80;
+    let air =
+        |control: [u8; 2], more: &[u8]| [&control[..], &[0; 2], &macs, &[2, 0, 0, 0, 0, 3, 0x10, 0], more].concat();
+    let radiotap = |fields: &[u8], frame: &[u8]| [&[0, 0, fields.len() as u8 + 4, 0][..], fields, frame].concat();
+    let plain = air([0x08, 0x01], &snap(&v4));
+    let avs = [&[0x80, 0x21, 0x10, 1, 0, 0, 0, 64][..], &[0; 56], &plain].concat();
+    let cases: Vec<(LinkType, Vec<u8>, &str)> = vec![
+        (LinkType::SLIP, [&[0; 16], &v4[..]].concat(), UDP_V4),
+        (LinkType::FDDI, [&[0x57][..], &macs, &snap(&v6)].concat(), UDP_V6),
+        (
+            LinkType::TOKEN_RING,
+            [&[0x10, 0x40][..], &macs, &snap(&v4)].concat(),
+            UDP_V4,
+        ),
+        (
+            LinkType::TOKEN_RING,
+            [&[0x10, 0x40][..], &routed, &[0x06, 0x10, 1, 2, 3, 4], &snap(&v4)].concat(),
+            UDP_V4,
+        ),
+        (LinkType::ATM_LLC, snap(&v4), UDP_V4),
+        (
+            LinkType::ATM_LLC,
+            [
+                &[0xaa, 0xaa, 3, 0, 0x80, 0xc2, 0, 7, 0, 0][..],
+                &ethernet(&[0x0800], &v4),
+            ]
+            .concat(),
+            UDP_V4,
+        ),
+        (
+            LinkType::FRAME_RELAY,
+            [&[0x18, 0x41, 3, 0xcc][..], &v4].concat(),
+            UDP_V4,
+        ),
+        (LinkType::FRAME_RELAY, [&[0x18, 0x41, 8, 0][..], &v4].concat(), UDP_V4),
+        (
+            LinkType::FRAME_RELAY,
+            [&[0x18, 0x40, 0x40, 0x05, 3, 0, 0x80, 0, 0, 0, 0x86, 0xdd][..], &v6].concat(),
+            UDP_V6,
+        ),
+        (
+            LinkType::PPP,
+            [&[0xff, 3, 0x02, 0x81, 0, 1, 0x11, 64][..], &v4].concat(),
+            UDP_V4,
+        ),
+        (LinkType::NULL, [&[0x0f, 0, 8, 0][..], &v4].concat(), UDP_V4),
+        (LinkType::IPNET, [&[1; 24], &v6[..]].concat(), UDP_V6),
+        (
+            LinkType::IP_OVER_INFINIBAND,
+            [&[0; 40][..], &[8, 0, 0, 0], &v4].concat(),
+            UDP_V4,
+        ),
+        (
+            LinkType::NFLOG,
+            [
+                &[
+                    2, 0, 0, 42, 8, 0, 1, 0, 0, 0, 3, 0, 5, 0, 10, 0, 0, 0, 0, 0, 37, 0, 9, 0,
+                ][..],
+                &v4,
+            ]
+            .concat(),
+            UDP_V4,
+        ),
+        (
+            LinkType::NFLOG,
+            [&[10, 0, 0, 42, 0, 8, 0, 1, 0, 0, 3, 0, 0, 57, 0, 9][..], &v6].concat(),
+            UDP_V6,
+        ),
+        (LinkType::IEEE802_11, plain.clone(), UDP_V4),
+        (LinkType::IEEE802_11, air([0x08, 0x02], &snap(&v6)), UDP_V6),
+        // Four addresses, QoS, HT control.
+        (
+            LinkType::IEEE802_11,
+            air(
+                [0x88, 0x83],
+                &[&[2, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0][..], &snap(&v4)].concat(),
+            ),
+            UDP_V4,
+        ),
+        (LinkType::IEEE802_11_RADIOTAP, radiotap(&[0; 4], &plain), UDP_V4),
+        // Timestamp and flags, the latter saying that the header of 26 octets was padded; two more words of present bits.
+        (
+            LinkType::IEEE802_11_RADIOTAP,
+            radiotap(
+                &[3, 0, 0, 0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9, 0x20],
+                &air([0x88, 0x01], &[&[0; 4][..], &snap(&v4)].concat()),
+            ),
+            UDP_V4,
+        ),
+        (LinkType::IEEE802_11_AVS, avs.clone(), UDP_V4),
+        (LinkType::IEEE802_11_PRISM, avs, UDP_V4),
+        (LinkType::IEEE802_11_PRISM, [&[0; 144][..], &plain].concat(), UDP_V4),
+        (
+            LinkType::PPI,
+            [&[0, 0, 12, 0, 105, 0, 0, 0, 1, 2, 3, 4][..], &plain].concat(),
+            UDP_V4,
+        ),
+    ];
+    for (link_type, frame, expected) in &cases {
+        assert_eq!(
+            shown(&parsed(*link_type, frame)),
+            *expected,
+            "{link_type:?} {frame:02x?}"
+        );
+        for length in 0..frame.len() {
+            let cut = parse(*link_type, &frame[..length], frame.len() as u32);
+            assert_eq!(cut.network.is_none(), cut.fault.is_some_and(Fault::costs_packet));
+        }
+    }
+    let link = parsed(LinkType::IEEE802_11, &plain).link;
+    assert_eq!(
+        link.dst_mac,
+        Some(&[2, 0, 0, 0, 0, 3]),
+        "to the distribution system: the third address"
+    );
+    assert_eq!(link.src_mac, Some(&[2, 0, 0, 0, 0, 2]));
+    let nothing = [
+        (LinkType::PPI, vec![0, 0, 8, 0, 192, 0, 0, 0], Fault::UnknownLinkType),
+        // A beacon, a null function, an encrypted frame, an aggregate, a later fragment.
+        (LinkType::IEEE802_11, air([0x80, 0], &snap(&v4)), Fault::NotIp),
+        (LinkType::IEEE802_11, air([0x48, 1], &snap(&v4)), Fault::NotIp),
+        (LinkType::IEEE802_11, air([0x08, 0x41], &snap(&v4)), Fault::NotIp),
+        (
+            LinkType::IEEE802_11,
+            air([0x88, 0x01], &[&[0x80, 0][..], &snap(&v4)].concat()),
+            Fault::NotIp,
+        ),
+        (LinkType::FDDI, vec![0x41; 60], Fault::NotIp),
+        (LinkType::FRAME_RELAY, vec![0x18, 0x41, 3, 8], Fault::NotIp),
+        (LinkType::NFLOG, vec![2, 0, 0, 0, 3, 0, 9, 0], Fault::NotIp),
+        (
+            LinkType::NFLOG,
+            [&[2, 0, 0, 0][..], &[4, 0, 1, 0].repeat(40)].concat(),
+            Fault::NotIp,
+        ),
+    ];
+    for (link_type, frame, fault) in &nothing {
+        assert_eq!(
+            parsed(*link_type, frame).fault,
+            Some(*fault),
+            "{link_type:?} {frame:02x?}"
+        );
+    }
+}
+
+#[test]
+fn reads_frames_in_frames() {
+    let v4 = ipv4(17, &udp(b"hello"));
+    let inside = ethernet(&[0x8100, 33, 0x0800], &v4);
+    let read = |types: &[u16], parts: &[&[u8]]| {
+        let frame = ethernet(types, &parts.concat());
+        let headers = parsed(LinkType::ETHERNET, &frame);
+        assert_eq!(shown(&headers), UDP_V4, "{types:x?}");
+        assert_eq!(headers.tunnel, None, "nothing around it is a packet");
+        (headers.link.vlan, headers.link.mpls_labels)
+    };
+    assert_eq!(read(&[0x88a8, 7, 0x88e7], &[&[0, 0, 1, 2], &inside]), ([33, 0], 0));
+    assert_eq!(read(&[0x8903], &[&[0, 1], &inside]), ([33, 0], 0));
+    assert_eq!(read(&[0x8926], &[&[0, 1, 2, 3, 0x81, 0, 0, 9, 8, 0], &v4]), ([9, 0], 0));
+    assert_eq!(read(&[0x892f], &[&[0, 1, 2, 3, 8, 0], &v4]), ([0, 0], 0));
+    assert_eq!(read(&[0x8909], &[&[1, 1, 0, 1, 0, 2, 8, 0], &v4]), ([0, 0], 0));
+    assert_eq!(read(&[0x894f], &[&[0, 2, 1, 3, 0, 0, 1, 255], &inside]), ([33, 0], 0));
+    // 802.1AE, authenticated only: without and with the channel.
+    assert_eq!(read(&[0x88e5], &[&[0, 0, 0, 0, 0, 1, 8, 0], &v4]), ([0, 0], 0));
+    let channel = [0x20, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 8, 0];
+    assert_eq!(read(&[0x88e5], &[&channel, &v4]), ([0, 0], 0));
+    // Pseudowires (RFC 4448): with a control word, and without.
+    let labels = [0, 1, 0x10, 64, 0, 2, 0x21, 64];
+    assert_eq!(read(&[0x8847], &[&labels, &[0, 0, 0, 9], &inside]), ([33, 0], 2));
+    assert_eq!(read(&[0x8847], &[&labels, &inside]), ([33, 0], 2));
+    let mut like_ipv4 = inside.clone();
+    like_ipv4[0] = 0x45;
+    assert_eq!(read(&[0x8847], &[&labels, &like_ipv4]), ([33, 0], 2));
+
+    let nothing = |types: &[u16], rest: &[u8]| parsed(LinkType::ETHERNET, &ethernet(types, rest)).fault;
+    assert_eq!(nothing(&[0x88e5], &[0x0c; 60]), Some(Fault::NotIp), "encrypted");
+    let associated = [&labels[..], &[0x10, 0, 0, 1], &inside].concat();
+    assert_eq!(nothing(&[0x8847], &associated), Some(Fault::MplsPayload), "RFC 5586");
+    let endless = [&[0, 0, 1, 2][..], &[2; 12], &[0x88, 0xe7]].concat().repeat(30);
+    assert_eq!(nothing(&[0x88e7], &endless), Some(Fault::TagLimit));
+}
+
+#[test]
+fn reads_who_asks_for_whom() {
+    let message = [
+        0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, 9, 192, 0, 2, 1, 2, 0, 0, 0, 0, 8, 192, 0, 2, 77,
+    ];
+    let frame = ethernet(&[0x8100, 5, 0x0806], &message);
+    let headers = parsed(LinkType::ETHERNET, &frame);
+    assert_eq!((headers.fault, headers.link.vlan), (Some(Fault::Arp), [5, 0]));
+    let arp = headers.arp.unwrap();
+    assert_eq!((arp.operation, arp.sender_mac), (2, [2, 0, 0, 0, 0, 9]));
+    assert_eq!(
+        (arp.sender_ip.to_string(), arp.target_ip.to_string()),
+        ("192.0.2.1".into(), "192.0.2.77".into())
+    );
+    let mut of_other_hardware = message;
+    of_other_hardware[1] = 6;
+    for message in [&message[..27], &of_other_hardware, &[]] {
+        let frame = ethernet(&[0x0806], message);
+        let headers = parsed(LinkType::ETHERNET, &frame);
+        assert_eq!((headers.fault, headers.arp), (Some(Fault::Arp), None));
+    }
+    // What was read before is gone with the next frame.
+    let packet = ethernet(&[0x0800], &ipv4(17, &udp(b"hello")));
+    let mut reused = headers;
+    reused.read(LinkType::ETHERNET, &packet, packet.len() as u32);
+    assert_eq!((reused.arp, reused.fault), (None, None));
 }
 
 #[test]

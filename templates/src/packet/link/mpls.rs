@@ -33,7 +33,7 @@ fn below_bottom<'a>(rest: &'a [u8], link: &mut Link<'a>) -> Above<'a> {
         6 => Some(ether_type::IPV6),
         _ => None,
     };
-    match (packet, frame(rest, version)) {
+    match (packet, frame(rest)) {
         (Some(kind), Some(_)) if is_certain(version, rest) => Ok((kind, rest)),
         (_, Some(frame)) => ethernet::frame_within(frame, link),
         (Some(kind), None) => Ok((kind, rest)),
@@ -41,13 +41,18 @@ fn below_bottom<'a>(rest: &'a [u8], link: &mut Link<'a>) -> Above<'a> {
     }
 }
 
-/// The Ethernet frame at the start, or behind a control word.
-fn frame(rest: &[u8], first_bits: u8) -> Option<&[u8]> {
-    let behind_control_word = match first_bits {
-        0 => rest.get(4..).filter(|frame| leads_on(frame)),
+/// The Ethernet frame at the start, or behind a control word. In this order: a tagged frame with its first four octets taken
+/// for a control word still leads on, to the packet behind its tag.
+fn frame(rest: &[u8]) -> Option<&[u8]> {
+    let behind_control_word = match rest {
+        // RFC 4448 section 4.6: four bits 0 and twelve that "MUST be set to 0", then a sequence number.
+        [0, 0, _, _, frame @ ..] => Some(frame),
         _ => None,
     };
-    behind_control_word.or_else(|| Some(rest).filter(|frame| leads_on(frame)))
+    [Some(rest), behind_control_word]
+        .into_iter()
+        .flatten()
+        .find(|frame| leads_on(frame))
 }
 
 /// Whether these octets, read as an Ethernet frame with at most two tags, lead to an IP header or an ARP message.
