@@ -179,6 +179,7 @@ fn main() {
             export_ns: now_ns,
             clock: flowgauge_collector::normalize::ExporterClock::Unknown,
             sampling: None,
+            facts: flowgauge_collector::normalize::facts::Facts::default(),
             text: TextContext {
                 registry: Registry::builtin(),
                 scope: &(),

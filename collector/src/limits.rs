@@ -90,8 +90,16 @@ pub const SESSION_IDLE_S: i64 = 12 * 3_600;
 pub const ACCOUNTS: usize = 16_384;
 /// Accounts that `/metrics` names one by one.
 pub const ACCOUNTS_IN_METRICS: usize = 1_000;
-/// Interface names learned from options.
-pub const INTERFACE_NAMES: usize = 262_144;
+/// Names of interfaces, applications and VRFs learned from options, of all exporters together.
+pub const OPTIONS_NAMES: usize = 524_288;
+/// Of those, names of one Observation Domain of an exporter.
+pub const OPTIONS_NAMES_PER_DOMAIN: usize = 65_536;
+/// Observation Domains of exporters whose options data is kept.
+pub const OPTIONS_DOMAINS: usize = 16_384;
+/// Selectors, samplers and interfaces of one Observation Domain whose sampling is kept.
+pub const SELECTORS_PER_DOMAIN: usize = 4_096;
+/// Rates of one Selector: those it had before are for records of before.
+pub const RATES_PER_SELECTOR: usize = 16;
 /// Octets of the saved templates file.
 pub const SAVED_TEMPLATES_OCTETS: u64 = 256 << 20;
 

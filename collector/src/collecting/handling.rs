@@ -10,10 +10,10 @@ use flowgauge_templates::management::{DomainTemplates, Event, SequenceOutcome};
 use flowgauge_templates::text::TextContext;
 
 use super::ledger::Account;
-use super::options::InterfaceNames;
+use super::options::OptionsData;
 use super::session::Plans;
-use crate::normalize::columns::id;
 use crate::normalize::row::{Row, ip_to_u128};
+use crate::normalize::sampling::Rate;
 use crate::normalize::{ExporterClock, NormalizingCounters, Received};
 
 /// One Message on its way into rows.
@@ -22,7 +22,7 @@ pub(super) struct Handling<'h> {
     pub address: IpAddr,
     pub account: &'h mut Account,
     pub plans: &'h mut Plans,
-    pub names: &'h mut InterfaceNames,
+    pub options: &'h mut OptionsData,
     pub counters: &'h mut NormalizingCounters,
     pub rows: &'h mut Vec<Row>,
     /// The sequence number said something that the ledger must hear.
@@ -45,7 +45,7 @@ impl Handling<'_> {
                 ..
             } => {
                 if template.is_options() {
-                    self.options(header, template, records);
+                    self.learn(header, template, records);
                 } else {
                     self.flows(header, template, records, scope, registry);
                 }
@@ -77,33 +77,27 @@ impl Handling<'_> {
             received_ns: self.now_ns,
             export_ns: header.export_ns(),
             clock: header.uptime_ms.map_or(ExporterClock::Unknown, ExporterClock::AtExport),
-            sampling: None,
+            sampling: header
+                .sampling
+                .filter(|sampling| sampling.interval > 0)
+                .map(|sampling| Rate::one_in(sampling.interval.into())),
+            facts: self.options.facts(self.address, header.domain),
             text: TextContext { registry, scope },
         };
+        let unknown_before = self.counters.rates_unknown;
         for record in records.by_ref() {
             self.account.records += 1;
-            let mut row = plan.row(&record, &received, self.counters);
-            self.name_interfaces(&mut row, header.domain);
+            let row = plan.row(&record, &received, self.counters);
             self.rows.push(row);
             self.account.rows += 1;
         }
+        self.account.rates_unknown += self.counters.rates_unknown - unknown_before;
     }
 
-    fn name_interfaces(&self, row: &mut Row, domain: u32) {
-        for (index, name) in [(id::IN_IF, id::IN_IF_NAME), (id::OUT_IF, id::OUT_IF_NAME)] {
-            let known = row
-                .number(index)
-                .and_then(|index| self.names.name(self.address, domain, index));
-            if let Some(known) = known {
-                row.set_text(name, known);
-            }
-        }
-    }
-
-    fn options(&mut self, header: &MessageHeader, template: &Template, records: &mut Records<'_, '_>) {
-        if InterfaceNames::are_named_by(template) {
+    fn learn(&mut self, header: &MessageHeader, template: &Template, records: &mut Records<'_, '_>) {
+        if OptionsData::is_told_by(template) {
             for record in records.by_ref() {
-                self.names.learn(self.address, header.domain, &record);
+                self.options.learn(self.address, header, &record);
             }
         }
         self.account.options_records += records.finish() as u64;

@@ -97,6 +97,8 @@ pub struct Account {
     pub options_records: u64,
     /// Rows made of flow records.
     pub rows: u64,
+    /// Of those, rows whose sampling rate was not known when they came.
+    pub rates_unknown: u64,
     /// sFlow counter samples, which are no flows and are not stored.
     pub counter_samples: u64,
     /// sFlow samples of formats that are not read.
@@ -155,6 +157,7 @@ impl Account {
         self.records += other.records;
         self.options_records += other.options_records;
         self.rows += other.rows;
+        self.rates_unknown += other.rates_unknown;
         self.counter_samples += other.counter_samples;
         self.unknown_samples += other.unknown_samples;
         self.templates += other.templates;

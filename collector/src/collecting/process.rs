@@ -13,7 +13,7 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use super::handling::Handling;
 use super::ledger::{Account, AccountKey, Ledger, Totals};
-use super::options::InterfaceNames;
+use super::options::OptionsData;
 use super::session::{Session, SessionKey, SessionScope};
 use super::sflow::{self, SflowAgents, SflowHandling};
 use crate::io::input::{Protocol, protocol_of};
@@ -46,8 +46,8 @@ pub struct ProcessCounters {
     pub templates_loaded: u64,
     /// What normalising could not take as it was.
     pub normalizing: NormalizingCounters,
-    /// Interface names left out because there were too many.
-    pub interface_names_overflowed: u64,
+    /// Names and rates of options records left out because there were too many.
+    pub options_overflowed: u64,
 }
 
 /// A template in force, and whose it is.
@@ -72,7 +72,7 @@ pub struct CollectingProcess {
     registry: Registry,
     pub(super) sessions: HashMap<SessionScope, Session>,
     ledger: Ledger,
-    names: InterfaceNames,
+    options: OptionsData,
     agents: SflowAgents,
     counters: ProcessCounters,
 }
@@ -85,7 +85,7 @@ impl CollectingProcess {
             registry,
             sessions: HashMap::new(),
             ledger: Ledger::default(),
-            names: InterfaceNames::default(),
+            options: OptionsData::default(),
             agents: SflowAgents::default(),
             counters: ProcessCounters::default(),
         }
@@ -144,7 +144,7 @@ impl CollectingProcess {
             address,
             account: self.ledger.account(of, now_ns),
             agents: &mut self.agents,
-            names: &mut self.names,
+            options: &mut self.options,
             counters: &mut self.counters.normalizing,
             rows,
         };
@@ -199,7 +199,7 @@ impl CollectingProcess {
             address,
             account,
             plans,
-            names: &mut self.names,
+            options: &mut self.options,
             counters: &mut self.counters.normalizing,
             rows,
             judged: false,
@@ -277,7 +277,7 @@ impl CollectingProcess {
     /// What has been done beside.
     pub fn counters(&self) -> ProcessCounters {
         ProcessCounters {
-            interface_names_overflowed: self.names.overflowed,
+            options_overflowed: self.options.overflowed(),
             ..self.counters
         }
     }

@@ -288,8 +288,22 @@ columns! {
     DST_NET = plain("dst.net", Text, &[], "name of the user's network the destination is in");
     SRC_NAME = plain("src.name", Text, &[], "name of the source").indexed();
     DST_NAME = plain("dst.name", Text, &[], "name of the destination").indexed();
-    SAMPLING = plain("sampling", Number, &["samplingInterval", "samplerRandomInterval", "samplingPacketInterval"],
-        "counters were multiplied by this: one packet in so many was looked at");
+    IN_VRF = plain("in.vrf", Number, &["ingressVRFID"], "number of the VRF the packets came in by");
+    IN_VRF_NAME = plain("in.vrf.name", Text, &[], "name of the VRF the packets came in by");
+    OUT_VRF = plain("out.vrf", Number, &["egressVRFID"], "number of the VRF the packets went out by");
+    OUT_VRF_NAME = plain("out.vrf.name", Text, &[], "name of the VRF the packets went out by");
+    SAMPLING = plain("sampling", Number, &[
+        "samplingInterval", "samplerRandomInterval", "samplingPacketInterval", "samplingPacketSpace", "samplingSize",
+        "samplingPopulation", "samplingProbability", "samplingTimeInterval", "samplingTimeSpace", "samplingFlowInterval",
+        "samplingFlowSpacing", "hashOutputRangeMin", "hashOutputRangeMax", "hashSelectedRangeMin", "hashSelectedRangeMax",
+    ], "one packet in so many was looked at, to the nearest whole number; absent when nothing said");
+    RAW_OCTETS = plain("raw.octets", Number, &[], "octets as counted, where sampling multiplied them").unit("octets").sum();
+    RAW_PACKETS = plain("raw.packets", Number, &[], "packets as counted, where sampling multiplied them")
+        .unit("packets").sum();
+    RAW_REV_OCTETS = plain("raw.rev.octets", Number, &[], "octets from the destination as counted, where sampling multiplied them")
+        .unit("octets").sum();
+    RAW_REV_PACKETS = plain("raw.rev.packets", Number, &[], "packets from the destination as counted, where sampling multiplied them")
+        .unit("packets").sum();
 
     ICMP_TYPE = plain("icmp.type", Number, &["icmpTypeIPv4", "icmpTypeIPv6", "icmpTypeCodeIPv4", "icmpTypeCodeIPv6"], "ICMP type");
     ICMP_CODE = plain("icmp.code", Number, &["icmpCodeIPv4", "icmpCodeIPv6"], "ICMP code");

@@ -3,9 +3,10 @@
 use flowgauge_ie_registry::DataType;
 use flowgauge_templates::ipfix::value::{Value, decode_value, unsigned};
 
-use super::columns::id;
+use super::columns::{ColumnId, id};
 use super::plan::{ExporterClock, NormalizingCounters, Received, TimeSource};
 use super::row::{CellRef, Row};
+use super::sampling::{Found, Rate, RateFields};
 
 const NS_PER_MS: i64 = 1_000_000;
 const NS_PER_US: i64 = 1_000;
@@ -25,9 +26,32 @@ pub(super) struct Times {
     end_up_ns: Option<i64>,
     started_ns: Option<i64>,
     duration_ns: Option<i64>,
-    pub sampling: Option<u64>,
-    pub sampling_interval: Option<u64>,
-    pub sampling_space: Option<u64>,
+    pub rate: RateFields,
+    pub selector: Option<u64>,
+    pub application: Option<ApplicationId>,
+}
+
+/// The octets of an applicationId, which are few.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ApplicationId {
+    octets: [u8; 16],
+    length: u8,
+}
+
+impl ApplicationId {
+    /// `None` for more octets than any has (RFC 6759 section 4).
+    pub fn of(octets: &[u8]) -> Option<ApplicationId> {
+        let mut id = ApplicationId {
+            octets: [0; 16],
+            length: u8::try_from(octets.len()).ok()?,
+        };
+        id.octets.get_mut(..octets.len())?.copy_from_slice(octets);
+        Some(id)
+    }
+
+    fn octets(&self) -> &[u8] {
+        self.octets.get(..usize::from(self.length)).unwrap_or_default()
+    }
 }
 
 impl Times {
@@ -58,7 +82,7 @@ impl Times {
             ExporterClock::StartedAt(ns) => Some(ns),
             _ => None,
         };
-        if let Some(started) = self.started_ns.or(started) {
+        if let Some(started) = self.started_ns.or(started).or_else(|| told_started(received)) {
             return Some(started.saturating_add(since_start));
         }
         let ExporterClock::AtExport(uptime_ms) = received.clock else {
@@ -109,17 +133,34 @@ impl Times {
         }
     }
 
-    fn rate(&self, received: &Received<'_>) -> Option<u64> {
-        let by_packets = match (self.sampling_interval, self.sampling_space) {
-            // So many packets in a row are taken, then so many are left out (RFC 5477 section 8.2.1).
-            (Some(interval), Some(space)) if interval > 0 => Some(interval.saturating_add(space) / interval),
-            (Some(interval), None) => Some(interval),
-            _ => None,
-        };
-        self.sampling
-            .or(by_packets)
-            .or(received.sampling)
-            .filter(|rate| *rate > 0)
+    /// What the record says, else the header, else what was announced and in force when it was exported.
+    fn rate(&self, row: &Row, received: &Received<'_>) -> Found {
+        if let Some(rate) = self.rate.rate().or(received.sampling) {
+            return Found::Rate(rate);
+        }
+        let interface = row.number(id::IN_IF);
+        received.facts.rate(self.selector, interface, received.export_ns)
+    }
+
+    /// Names of what the record only numbers.
+    fn name(&self, row: &mut Row, received: &Received<'_>) {
+        let facts = received.facts;
+        if facts.own.is_none() && facts.common.is_none() {
+            return;
+        }
+        for (number, name) in [(id::IN_IF, id::IN_IF_NAME), (id::OUT_IF, id::OUT_IF_NAME)] {
+            if let Some(known) = row.number(number).and_then(|index| facts.interface(index)) {
+                set_absent(row, name, known);
+            }
+        }
+        for (number, name) in [(id::IN_VRF, id::IN_VRF_NAME), (id::OUT_VRF, id::OUT_VRF_NAME)] {
+            if let Some(known) = row.number(number).and_then(|vrf| facts.vrf(vrf)) {
+                set_absent(row, name, known);
+            }
+        }
+        if let Some(known) = self.application.and_then(|id| facts.application(id.octets())) {
+            set_absent(row, id::APP_NAME, known);
+        }
     }
 
     pub fn finish(&self, row: &mut Row, received: &Received<'_>, counters: &mut NormalizingCounters) {
@@ -151,23 +192,49 @@ impl Times {
         {
             row.push_number(id::IP_VERSION, if address >> 32 == V4_MAPPED >> 32 { 4 } else { 6 });
         }
-        if let Some(rate) = self.rate(received) {
-            scale(row, rate);
-            row.push_number(id::SAMPLING, rate);
-            counters.rows_scaled += u64::from(rate > 1);
+        match self.rate(row, received) {
+            Found::Rate(rate) => {
+                scale(row, rate);
+                counters.rows_scaled += u64::from(!rate.is_one());
+            }
+            Found::Unknown => counters.rates_unknown += 1,
+            Found::Undeclared => {}
         }
+        self.name(row, received);
         row.sort();
     }
 }
 
-/// What was counted stands for `rate` times as much. The counted number is the scaled one divided by `sampling`.
-fn scale(row: &mut Row, rate: u64) {
-    if rate <= 1 {
+/// The record's own name wins.
+fn set_absent(row: &mut Row, column: ColumnId, name: &str) {
+    if row.get(column).is_none() {
+        row.set_text(column, name);
+    }
+}
+
+/// Only NetFlow's header says the uptime; with IPFIX an options record may have told when the exporter started.
+fn told_started(received: &Received<'_>) -> Option<i64> {
+    match received.clock {
+        ExporterClock::AtExport(_) => None,
+        _ => received.facts.started_ns(),
+    }
+}
+
+/// What was counted stands for more: counters are multiplied by the exact rate, and what was counted stays beside them.
+pub fn scale(row: &mut Row, rate: Rate) {
+    row.set_number(id::SAMPLING, rate.rounded());
+    if rate.is_one() {
         return;
     }
-    for column in [id::OCTETS, id::PACKETS, id::REV_OCTETS, id::REV_PACKETS] {
+    for (column, raw) in [
+        (id::OCTETS, id::RAW_OCTETS),
+        (id::PACKETS, id::RAW_PACKETS),
+        (id::REV_OCTETS, id::RAW_REV_OCTETS),
+        (id::REV_PACKETS, id::RAW_REV_PACKETS),
+    ] {
         if let Some(counted) = row.number(column) {
-            row.set_number(column, counted.saturating_mul(rate));
+            row.set_number(column, rate.scale(counted));
+            row.set_number(raw, counted);
         }
     }
 }

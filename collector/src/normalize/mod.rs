@@ -2,11 +2,14 @@
 
 pub mod codes;
 pub mod columns;
+pub mod facts;
 mod finish;
 pub mod plan;
 pub mod row;
+pub mod sampling;
 
 #[cfg(test)]
 mod tests;
 
+pub use finish::scale;
 pub use plan::{ExporterClock, NormalizingCounters, NormalizingPlan, Received};

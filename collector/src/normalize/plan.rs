@@ -9,8 +9,10 @@ use flowgauge_templates::ipfix::value::{Value, decode_value, unsigned};
 use flowgauge_templates::text::{TextContext, hex_text, mac_text, time_text, value_json};
 
 use super::columns::{COLUMNS, ColumnId, ColumnKind, id};
-use super::finish::Times;
+use super::facts::Facts;
+use super::finish::{ApplicationId, Times};
 use super::row::{CellRef, Row, ip_to_u128, ipv4_to_u128};
+use super::sampling::{Rate, RateField};
 
 /// What is known about a record besides its fields.
 #[derive(Clone, Copy)]
@@ -25,8 +27,10 @@ pub struct Received<'c> {
     pub export_ns: i64,
     /// What times in milliseconds since the exporter started count from.
     pub clock: ExporterClock,
-    /// One packet in so many was looked at, if an options record told; the record's own word wins.
-    pub sampling: Option<u64>,
+    /// The rate, if the header told. The record's own word wins.
+    pub sampling: Option<Rate>,
+    /// What the exporter told about itself: rates, for records that do not say theirs, and names.
+    pub facts: Facts<'c>,
     /// Names and templates for structured data.
     pub text: TextContext<'c>,
 }
@@ -56,6 +60,9 @@ pub struct NormalizingCounters {
     pub times_reversed: u64,
     /// Rows whose counters were multiplied by a sampling rate.
     pub rows_scaled: u64,
+    /// Rows whose exporter samples, or names a Selector, at a rate that was not known then: counters are as counted, and
+    /// `sampling` is absent.
+    pub rates_unknown: u64,
     /// Values whose octets do not fit their element's type; they are kept as octets.
     pub values_mistyped: u64,
     /// Texts cut short, or other elements beyond what a row takes.
@@ -89,9 +96,11 @@ enum Step {
     /// Type and code in one number.
     IcmpTypeCode(ColumnId, ColumnId),
     Time(TimeSource),
-    Sampling,
-    SamplingInterval,
-    SamplingSpace,
+    Rate(RateField),
+    /// Names the Selector or sampler that chose the packets; kept, too.
+    Selector,
+    /// Names the application by number; kept, too.
+    Application,
     /// No column takes it.
     Other,
 }
@@ -207,8 +216,8 @@ fn candidate(field: &PlanField) -> Option<Candidate> {
     match field.name.as_ref() {
         "paddingOctets" => return named("padding", Step::Skip),
         "systemInitTimeMilliseconds" => return named("started", Step::Time(TimeSource::Started)),
-        "samplingPacketInterval" => return named("sampling interval", Step::SamplingInterval),
-        "samplingPacketSpace" => return named("sampling space", Step::SamplingSpace),
+        "selectorId" | "samplerId" => return named("selector", Step::Selector),
+        "applicationId" => return named("application", Step::Application),
         "icmpTypeCodeIPv4" | "icmpTypeCodeIPv6" => {
             return named("icmp", Step::IcmpTypeCode(id::ICMP_TYPE, id::ICMP_CODE));
         }
@@ -217,6 +226,9 @@ fn candidate(field: &PlanField) -> Option<Candidate> {
         }
         "tcpBlackholeKind" => return named("tcp.blackholed", Step::Kind(id::TCP_BLACKHOLED)),
         _ => {}
+    }
+    if let Some(rate) = RateField::of(&field.name) {
+        return named("sampling", Step::Rate(rate));
     }
     let (column, rank) = COLUMNS.iter().zip(0u16..).find_map(|(column, at)| {
         let rank = column.elements.iter().position(|name| *name == field.name.as_ref())?;
@@ -248,7 +260,6 @@ fn step(column: ColumnId, field: &PlanField) -> Option<Step> {
         }),
         ColumnKind::Duration if column == id::DURATION => Step::Time(TimeSource::Duration(unit_ns(name))),
         ColumnKind::Duration if data_type.is_unsigned() => Step::Duration(column, unit_ns(name)),
-        ColumnKind::Number if column == id::SAMPLING => Step::Sampling,
         ColumnKind::Number if data_type.is_unsigned() => Step::Number(column),
         ColumnKind::Ip if matches!(data_type, DataType::Ipv4Address | DataType::Ipv6Address) => Step::Ip(column),
         ColumnKind::Mac if data_type == DataType::MacAddress => Step::Mac(column),
@@ -329,9 +340,15 @@ impl PlanStep {
                 row.set_number(code, both & 0xff);
             }
             Step::Time(source) => times.take(source, self.field.data_type, octets)?,
-            Step::Sampling => times.sampling = Some(unsigned(octets)?),
-            Step::SamplingInterval => times.sampling_interval = Some(unsigned(octets)?),
-            Step::SamplingSpace => times.sampling_space = Some(unsigned(octets)?),
+            Step::Rate(field) => times.rate.take(field, octets)?,
+            Step::Selector => {
+                times.selector = Some(unsigned(octets)?);
+                self.keep(octets, row, received, counters)?;
+            }
+            Step::Application => {
+                times.application = ApplicationId::of(octets);
+                self.keep(octets, row, received, counters)?;
+            }
             Step::Other => self.keep(octets, row, received, counters)?,
         }
         Some(())

@@ -8,8 +8,10 @@ use flowgauge_templates::text::TextContext;
 use proptest::prelude::*;
 
 use super::columns::{COLUMNS, ColumnId, id};
+use super::facts::Facts;
 use super::plan::PlanField;
 use super::row::{CellRef, Row, ip_to_u128, ipv4_to_u128};
+use super::sampling::Rate;
 use super::{ExporterClock, NormalizingCounters, NormalizingPlan, Received};
 use crate::limits;
 
@@ -24,6 +26,7 @@ fn received() -> Received<'static> {
         export_ns: EXPORT,
         clock: ExporterClock::Unknown,
         sampling: None,
+        facts: Facts::default(),
         text: TextContext {
             registry: Registry::builtin(),
             scope: &(),
@@ -270,7 +273,7 @@ fn sampling_multiplies_and_stays_known() {
     };
     let none = received();
     let told = Received {
-        sampling: Some(50),
+        sampling: Some(Rate::one_in(50)),
         ..received()
     };
     assert_eq!(with(&[], &none), (Some(100), Some(3), None, 0));
@@ -294,7 +297,8 @@ fn sampling_multiplies_and_stays_known() {
     );
     assert_eq!(
         with(&[("samplingInterval", &[0])], &none),
-        (Some(100), Some(3), None, 0)
+        (Some(100), Some(3), Some(1), 0),
+        "0 is 1"
     );
     let (row, _) = row_with(&[("octetDeltaCount", &[0xff; 8]), ("samplingInterval", &[2])], &none);
     assert_eq!(row.number(id::OCTETS), Some(u64::MAX), "it stops at the largest number");

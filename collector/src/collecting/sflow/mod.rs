@@ -15,7 +15,7 @@ use flowgauge_templates::sflow::{Datagram, DiscardedPacket, FlowSample, Interfac
 use foldhash::{HashMap, HashMapExt as _};
 
 use super::ledger::Account;
-use super::options::InterfaceNames;
+use super::options::OptionsData;
 use crate::limits::SFLOW_AGENTS;
 use crate::normalize::NormalizingCounters;
 use crate::normalize::columns::id;
@@ -59,7 +59,7 @@ pub(super) struct SflowHandling<'h> {
     /// Numbers of datagrams.
     pub agents: &'h mut SflowAgents,
     /// Names of interfaces, which sFlow's port names add to.
-    pub names: &'h mut InterfaceNames,
+    pub options: &'h mut OptionsData,
     /// What normalising could not take as it was.
     pub counters: &'h mut NormalizingCounters,
     /// Rows are appended here.
@@ -124,7 +124,8 @@ impl SflowHandling<'_> {
             std::str::from_utf8(text).ok()
         });
         if let Some(name) = name.filter(|name| !name.is_empty()) {
-            self.names.set(self.address, datagram.sub_agent, index, name);
+            self.options
+                .set_interface(self.address, datagram.sub_agent, index, name);
         }
     }
 
@@ -161,7 +162,7 @@ impl SflowHandling<'_> {
         for (index, name) in [(id::IN_IF, id::IN_IF_NAME), (id::OUT_IF, id::OUT_IF_NAME)] {
             let known = row
                 .number(index)
-                .and_then(|index| self.names.name(self.address, datagram.sub_agent, index));
+                .and_then(|index| self.options.interface(self.address, datagram.sub_agent, index));
             if let Some(known) = known {
                 row.set_text(name, known);
             }

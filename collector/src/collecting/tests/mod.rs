@@ -1,5 +1,8 @@
 //! The process on Messages put together by hand: sessions, records, the ledger.
 
+mod netflow;
+mod sampling;
+
 use std::net::SocketAddr;
 
 use flowgauge_ie_registry::Registry;
