@@ -25,7 +25,10 @@ fn shared(folder: &str) -> Option<PathBuf> {
     );
     let folder = shared.join(folder);
     if !folder.is_dir() {
-        println!("skipped: nothing at {}: TLS and QUIC there are not compared", folder.display());
+        println!(
+            "skipped: nothing at {}: TLS and QUIC there are not compared",
+            folder.display()
+        );
         return None;
     }
     Some(folder)

@@ -28,7 +28,13 @@ fn snapshot(text: &str) -> Vec<Golden> {
             let port = |name: &str| fact(name).unwrap().parse::<u16>().unwrap();
             let protocol = if fact("transport").unwrap() == "tcp" { 6 } else { 17 };
             goldens.push(Golden {
-                key: (address("src"), address("dst"), port("src_port"), port("dst_port"), protocol),
+                key: (
+                    address("src"),
+                    address("dst"),
+                    port("src_port"),
+                    port("dst_port"),
+                    protocol,
+                ),
                 ja4,
                 server_name: fact("tls_server_name").unwrap_or_default(),
             });

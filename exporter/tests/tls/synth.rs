@@ -38,7 +38,12 @@ fn differences(app: &Value, flow: Option<&Flow>) -> Vec<String> {
         }
     }
     // Before TLS 1.3 the server's choice is seen, which is one of those that the truth has as offered.
-    let offered: Vec<&str> = app["tls_alpn"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let offered: Vec<&str> = app["tls_alpn"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let ours = flow.text(ids::TLS_APPLICATION_PROTOCOL);
     let fits = match version {
         Some("1.2") => offered.contains(&ours.as_str()),
@@ -86,7 +91,9 @@ fn agrees_with_truth(arguments: &[&str]) {
             // What the generator has for QUIC is sealed with no key at all, and yet begins as QUIC does.
             let fits = |flow: &&Flow| match flow.protocol {
                 "tls" => flow.key.3 == 443,
-                "quic" => biflow["kind"] == "quic" && flow.number(ids::QUIC_VERSION) == Some(1) && flow.ja4().is_empty(),
+                "quic" => {
+                    biflow["kind"] == "quic" && flow.number(ids::QUIC_VERSION) == Some(1) && flow.ja4().is_empty()
+                }
                 _ => false,
             };
             if let Some(flow) = found.filter(|flow| !fits(flow)) {
@@ -98,7 +105,10 @@ fn agrees_with_truth(arguments: &[&str]) {
         chosen += usize::from(app.get("tls_version").is_some());
         wrong.extend(differences(app, found).iter().map(|what| format!("{biflow}: {what}")));
     }
-    println!("{arguments:?}: {hellos} ClientHellos, {chosen} ServerHellos, {} records, {known} matched", flows.len());
+    println!(
+        "{arguments:?}: {hellos} ClientHellos, {chosen} ServerHellos, {} records, {known} matched",
+        flows.len()
+    );
     assert!(
         wrong.is_empty(),
         "{} wrong:\n{}",

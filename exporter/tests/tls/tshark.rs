@@ -29,7 +29,14 @@ const FIELDS: [&str; 10] = [
 ];
 
 const ADDRESSES: [&str; 8] = [
-    "ip.src", "ipv6.src", "ip.dst", "ipv6.dst", "tcp.srcport", "udp.srcport", "tcp.dstport", "udp.dstport",
+    "ip.src",
+    "ipv6.src",
+    "ip.dst",
+    "ipv6.dst",
+    "tcp.srcport",
+    "udp.srcport",
+    "tcp.dstport",
+    "udp.dstport",
 ];
 
 /// A frame's hello.
@@ -93,7 +100,10 @@ impl Hello {
         };
         let mut suites = without_grease("handshake.ciphersuite");
         let all_extensions = without_grease("handshake.extension.type");
-        let protocol = self.fields.get("handshake.extensions_alpn_str").and_then(|names| names.first());
+        let protocol = self
+            .fields
+            .get("handshake.extensions_alpn_str")
+            .and_then(|names| names.first());
         let ends = match protocol.map(|name| name.as_bytes()) {
             None | Some([]) => "00".to_owned(),
             Some([first @ last] | [first, .., last]) => {
@@ -112,7 +122,11 @@ impl Hello {
             count(&all_extensions)
         );
         suites.sort_unstable();
-        let mut extensions: Vec<u32> = all_extensions.iter().copied().filter(|kind| !matches!(kind, 0 | 16)).collect();
+        let mut extensions: Vec<u32> = all_extensions
+            .iter()
+            .copied()
+            .filter(|kind| !matches!(kind, 0 | 16))
+            .collect();
         extensions.sort_unstable();
         let mut text = hex(&extensions);
         let algorithms = self.signature_algorithms();
@@ -121,7 +135,10 @@ impl Hello {
         }
         let hash = |text: String, values: &[u32]| match values {
             [] => "000000000000".to_owned(),
-            _ => Sha256::digest(text)[..6].iter().map(|octet| format!("{octet:02x}")).collect(),
+            _ => Sha256::digest(text)[..6]
+                .iter()
+                .map(|octet| format!("{octet:02x}"))
+                .collect(),
         };
         format!("{readable}_{}_{}", hash(hex(&suites), &suites), hash(text, &extensions))
     }
@@ -136,7 +153,11 @@ impl Hello {
         for (kind, length) in lists.zip(lengths) {
             let end = at + length as usize / 2;
             if *kind == 13 {
-                return all[at..end].iter().copied().filter(|value| !is_grease(*value)).collect();
+                return all[at..end]
+                    .iter()
+                    .copied()
+                    .filter(|value| !is_grease(*value))
+                    .collect();
             }
             at = end;
         }
@@ -187,9 +208,17 @@ fn hellos(capture: &Path) -> Vec<Hello> {
         let is_dtls = columns[ADDRESSES.len()].is_empty();
         let start = ADDRESSES.len() + if is_dtls { FIELDS.len() } else { 0 };
         let values = columns[start..start + FIELDS.len()].iter();
-        let list = |column: &&str| column.split(',').filter(|value| !value.is_empty()).map(str::to_owned).collect();
+        let list = |column: &&str| {
+            column
+                .split(',')
+                .filter(|value| !value.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
         hellos.push(Hello {
-            keys: keys.map(|(src, dst)| (src, dst, src_port, dst_port, protocol)).collect(),
+            keys: keys
+                .map(|(src, dst)| (src, dst, src_port, dst_port, protocol))
+                .collect(),
             is_quic,
             is_dtls,
             fields: FIELDS.into_iter().zip(values.map(list)).collect(),
@@ -210,7 +239,10 @@ impl Table {
         // Of each flow the first hello of either kind; a frame with several is told apart by nobody.
         for (kind, numbers) in [(1, &mut self.clients), (2, &mut self.servers)] {
             let mut met: Vec<&[Key]> = Vec::new();
-            for hello in hellos.iter().filter(|hello| hello.numbers("handshake.type").contains(&kind)) {
+            for hello in hellos
+                .iter()
+                .filter(|hello| hello.numbers("handshake.type").contains(&kind))
+            {
                 if met.contains(&&*hello.keys) || !hello.is(kind) || hello.numbers("handshake.version").is_empty() {
                     continue;
                 }
@@ -221,9 +253,15 @@ impl Table {
                 met.push(&hello.keys);
                 let theirs = match kind {
                     1 => format!("{} {:?}", hello.ja4(), hello.server_name()),
-                    _ => format!("{:04x} {:04x}", hello.version(), hello.numbers("handshake.ciphersuite")[0]),
+                    _ => format!(
+                        "{:04x} {:04x}",
+                        hello.version(),
+                        hello.numbers("handshake.ciphersuite")[0]
+                    ),
                 };
-                let ours = flows.iter().filter(|flow| hello.keys.iter().any(|key| flow.is_between(key)));
+                let ours = flows
+                    .iter()
+                    .filter(|flow| hello.keys.iter().any(|key| flow.is_between(key)));
                 let ours: Vec<String> = ours
                     .map(|flow| match kind {
                         1 => format!("{} {:?}", flow.ja4(), flow.server_name()),
@@ -256,9 +294,15 @@ const REASONS: [(&str, &str); 8] = [
     ("http_connect", "it begins within HTTP"),
     ("443-opvn", "it is inside OpenVPN"),
     ("capwap", "it is inside CAPWAP"),
-    ("wireguard-ping-tcp-dsb", "it is inside WireGuard, whose keys are in the capture"),
+    (
+        "wireguard-ping-tcp-dsb",
+        "it is inside WireGuard, whose keys are in the capture",
+    ),
     ("stun", "it is on a flow that began as STUN, and is known as that"),
-    ("tls_invalid_reads", "the hello contradicts itself or is cut, so that it has no fingerprint"),
+    (
+        "tls_invalid_reads",
+        "the hello contradicts itself or is cut, so that it has no fingerprint",
+    ),
 ];
 
 /// Whether there are octets in a capture that can begin a hello: starting tshark for each of the others takes minutes.
@@ -315,14 +359,25 @@ fn compare(sets: &[&str]) {
         }
         whole.differences.extend(table.differences);
     }
-    println!("all: {:?} ClientHellos, {:?} ServerHellos", whole.clients, whole.servers);
+    println!(
+        "all: {:?} ClientHellos, {:?} ServerHellos",
+        whole.clients, whole.servers
+    );
     explain(whole.differences, &REASONS);
     assert!(whole.clients[1] > 0);
 }
 
 #[test]
 fn hellos_of_tls_captures() {
-    compare(&["ja4", "mercury", "wireshark", "arkime", "flowtest", "ipfixprobe", "suricata-verify"]);
+    compare(&[
+        "ja4",
+        "mercury",
+        "wireshark",
+        "arkime",
+        "flowtest",
+        "ipfixprobe",
+        "suricata-verify",
+    ]);
 }
 
 #[test]

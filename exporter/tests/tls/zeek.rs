@@ -17,7 +17,9 @@ fn log(path: &Path) -> Vec<HashMap<String, String>> {
     let row = |line: &str| {
         let values = fields.iter().zip(line.split('\t'));
         let known = values.filter(|(_, value)| !matches!(*value, "-" | "(empty)"));
-        known.map(|(field, value)| ((*field).to_owned(), value.to_owned())).collect()
+        known
+            .map(|(field, value)| ((*field).to_owned(), value.to_owned()))
+            .collect()
     };
     rows.map(row).collect()
 }
@@ -54,7 +56,9 @@ fn logs(corpus: &Path, kind: &str) -> BTreeMap<PathBuf, Vec<PathBuf>> {
     let mut logs: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
     for line in map.lines() {
         let columns: Vec<&str> = line.split('\t').collect();
-        let [capture, baseline, names] = columns[..] else { continue };
+        let [capture, baseline, names] = columns[..] else {
+            continue;
+        };
         for name in names.split(' ').filter(|name| name.starts_with(kind)) {
             let log = Path::new(baseline).join(name);
             logs.entry(log).or_default().push(corpus.join("Traces").join(capture));
@@ -97,7 +101,9 @@ fn compare(kind: &str, reasons: &[(&str, &str)], difference: impl Fn(&HashMap<St
 
 #[test]
 fn ssl_logs() {
-    let Some(registry) = shared("registry/dns-tls") else { return };
+    let Some(registry) = shared("registry/dns-tls") else {
+        return;
+    };
     let suites = std::fs::read_to_string(registry.join("tls.handshake.ciphersuite.tsv")).unwrap();
     let suites: HashMap<&str, u64> = suites
         .lines()
@@ -116,11 +122,18 @@ fn ssl_logs() {
                 differences.push(format!("{what} {ours:?}, not {theirs:?}"));
             }
         };
-        let number = |element| flow.number(element).map_or(String::new(), |number| format!("{number:04x}"));
+        let number = |element| {
+            flow.number(element)
+                .map_or(String::new(), |number| format!("{number:04x}"))
+        };
         let chosen = row.get("version").map(|name| format!("{:04x}", version(name)));
         compare("version", chosen, number(ids::TLS_VERSION));
         let suite = row.get("cipher").and_then(|name| suites.get(name.as_str()));
-        compare("suite", suite.map(|suite| format!("{suite:04x}")), number(ids::TLS_CIPHER_SUITE));
+        compare(
+            "suite",
+            suite.map(|suite| format!("{suite:04x}")),
+            number(ids::TLS_CIPHER_SUITE),
+        );
         compare("name", row.get("server_name").cloned(), flow.server_name());
         let protocol = row.get("next_protocol").cloned();
         compare("protocol", protocol, flow.text(ids::TLS_APPLICATION_PROTOCOL));

@@ -28,7 +28,15 @@ static ABOUT: About = About {
 const FIELDS: [Field; 7] = {
     let [name, server, protocols, version, cipher_suite, fingerprint] = tls::FIELDS;
     let quic_version = Field::fixed(ids::QUIC_VERSION, 4);
-    [name, server, protocols, version, cipher_suite, fingerprint, quic_version]
+    [
+        name,
+        server,
+        protocols,
+        version,
+        cipher_suite,
+        fingerprint,
+        quic_version,
+    ]
 };
 
 /// The protocol.
@@ -57,9 +65,7 @@ impl Protocol for Quic {
             let Some(version) = Version::of(header.version) else {
                 return unreadable(&header, conversation.values);
             };
-            conversation
-                .values
-                .set_number(ids::QUIC_VERSION, header.version.into());
+            conversation.values.set_number(ids::QUIC_VERSION, header.version.into());
             let packet = match packet::take(&mut rest, &header, octets, version) {
                 Ok(packet) => packet,
                 Err(fault) => return Progress::Fault(fault),
@@ -191,9 +197,7 @@ fn read_initial(
     // A server may choose another version than the client began with (RFC 9368).
     if sender == Sender::Server {
         conversation.values.clear(ids::QUIC_VERSION);
-        conversation
-            .values
-            .set_number(ids::QUIC_VERSION, header.version.into());
+        conversation.values.set_number(ids::QUIC_VERSION, header.version.into());
     }
     match read_frames(frames, sender, conversation) {
         Ok(progress) => progress,

@@ -22,7 +22,7 @@ pub enum Sender {
 
 /// What opens the Initial packets of one sender.
 pub struct InitialKeys {
-    sealing: Aes128Gcm,
+    pub(super) sealing: Aes128Gcm,
     iv: [u8; 12],
     header: Aes128,
 }
@@ -55,18 +55,29 @@ impl InitialKeys {
         block.first_chunk().copied().unwrap_or_default()
     }
 
+    /// RFC 9001 section 5.3: the packet number, exclusive or the IV.
+    pub fn nonce(&self, number: u64) -> [u8; 12] {
+        let mut nonce = self.iv;
+        for (place, octet) in nonce.iter_mut().skip(4).zip(number.to_be_bytes()) {
+            *place ^= octet;
+        }
+        nonce
+    }
+
     /// Opens `payload` in place, which ends in its authentication tag; gives what was in it.
     ///
     /// # Errors
     /// `Sealed` when the tag does not fit.
     pub fn open<'a>(&self, number: u64, header: &[u8], payload: &'a mut [u8]) -> Result<&'a [u8], Fault> {
-        let mut nonce = self.iv;
-        for (place, octet) in nonce.iter_mut().skip(4).zip(number.to_be_bytes()) {
-            *place ^= octet;
-        }
+        let nonce = self.nonce(number);
         let (text, tag) = payload.split_last_chunk_mut::<16>().ok_or(Fault::Malformed)?;
         self.sealing
-            .decrypt_inout_detached(&Nonce::from(nonce), header, InOutBuf::from(&mut *text), &Tag::from(*tag))
+            .decrypt_inout_detached(
+                &Nonce::from(nonce),
+                header,
+                InOutBuf::from(&mut *text),
+                &Tag::from(*tag),
+            )
             .map_err(|_| Fault::Sealed)?;
         Ok(text)
     }

@@ -79,9 +79,5 @@ pub fn take<'a>(
     };
     let (bytes, rest) = datagram.split_at_checked(end).ok_or(Fault::Cut)?;
     *datagram = rest;
-    Ok(Packet {
-        kind,
-        bytes,
-        number_at,
-    })
+    Ok(Packet { kind, bytes, number_at })
 }

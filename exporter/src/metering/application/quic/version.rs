@@ -63,8 +63,7 @@ impl Version {
     /// Whether a long header with that number begins QUIC: a version that can be opened, or Google's before TLS (Q046, Q050,
     /// T051), of which only the number is told.
     pub fn is_known(number: u32) -> bool {
-        Version::of(number).is_some()
-            || matches!(number.to_be_bytes(), [b'Q' | b'T', b'0', b'4' | b'5', b'0'..=b'9'])
+        Version::of(number).is_some() || matches!(number.to_be_bytes(), [b'Q' | b'T', b'0', b'4' | b'5', b'0'..=b'9'])
     }
 
     /// What the two type bits of a long header mean (RFC 9000 section 17.2, RFC 9369 section 3.2).

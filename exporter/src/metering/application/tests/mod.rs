@@ -1,6 +1,6 @@
 //! Conversations from `fixtures/application`, whole and in pieces; and what must hold for any octets at all.
 
-mod conversation;
+pub(super) mod conversation;
 mod hostile;
 mod http;
 mod pieces;

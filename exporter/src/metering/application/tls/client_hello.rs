@@ -148,7 +148,13 @@ impl<'a> ClientHello<'a> {
     pub fn highest_version(&self) -> u16 {
         numbers(self.supported_versions)
             .filter(|version| !is_grease(*version))
-            .reduce(|a, b| if a >> 8 == 0xfe && b >> 8 == 0xfe { a.min(b) } else { a.max(b) })
+            .reduce(|a, b| {
+                if a >> 8 == 0xfe && b >> 8 == 0xfe {
+                    a.min(b)
+                } else {
+                    a.max(b)
+                }
+            })
             .unwrap_or(self.legacy_version)
     }
 }

@@ -42,7 +42,23 @@ impl Protocol for Dtls {
     fn recognise(&self, input: &Input<'_>) -> Verdict {
         match *input.octets {
             // DTLS 1.0 and 1.2 (1.3 says 1.2 here), or what OpenSSL had before them; epoch 0; a message that begins.
-            [CONTENT_HANDSHAKE, 0xfe, 0xff | 0xfd, 0, 0, _, _, _, _, _, _, _, _, 1..=3, ..]
+            [
+                CONTENT_HANDSHAKE,
+                0xfe,
+                0xff | 0xfd,
+                0,
+                0,
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                _,
+                1..=3,
+                ..,
+            ]
             | [CONTENT_HANDSHAKE, 1, 0, 0, 0, _, _, _, _, _, _, _, _, 1..=3, ..] => Verdict::Yes,
             _ => Verdict::No,
         }
@@ -127,8 +143,9 @@ fn take(input: &Input<'_>, conversation: &mut Conversation<'_>, fragment: &Fragm
 
 fn read_message(kind: u8, body: &[u8], values: &mut Values) -> Progress {
     let result = match kind {
-        HANDSHAKE_CLIENT_HELLO => client_hello::parse_body(body, true)
-            .and_then(|hello| set_client_hello(values, &hello, Ja4Carrier::Dtls)),
+        HANDSHAKE_CLIENT_HELLO => {
+            client_hello::parse_body(body, true).and_then(|hello| set_client_hello(values, &hello, Ja4Carrier::Dtls))
+        }
         _ => server_hello::parse_body(body).and_then(|hello| set_server_hello(values, &hello)),
     };
     match result {

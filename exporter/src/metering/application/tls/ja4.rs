@@ -172,7 +172,8 @@ impl HexHasher {
     }
 
     fn flush(&mut self) {
-        self.sha.update(self.text.get(self.from..self.filled).unwrap_or_default());
+        self.sha
+            .update(self.text.get(self.from..self.filled).unwrap_or_default());
         (self.from, self.filled) = (0, 0);
     }
 

@@ -89,7 +89,11 @@ impl<'a> Octets<'a> {
     pub fn only_vector16(bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
         let mut octets = Octets(bytes);
         let inner = octets.vector16()?;
-        if octets.is_empty() { Ok(inner) } else { Err(Fault::Malformed) }
+        if octets.is_empty() {
+            Ok(inner)
+        } else {
+            Err(Fault::Malformed)
+        }
     }
 }
 

@@ -33,12 +33,14 @@ pub fn first_message<'a>(stream: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<F
     // A server that does not know the name it was asked for may say so, and go on (RFC 6066 section 3).
     let (stream, fragment) = loop {
         let stream = records.rest();
-        match next_fragment(&mut records)? {
-            None => return Ok(First::Part(None, &[])),
-            Some((CONTENT_HANDSHAKE, fragment, _)) => break (stream, fragment),
-            Some((CONTENT_ALERT, [ALERT_LEVEL_WARNING, _], _)) => {}
-            Some((CONTENT_ALERT, [ALERT_LEVEL_WARNING], false)) => return Ok(First::Part(None, &[])),
-            Some(_) => return Ok(First::Alert),
+        let Some(record) = next_record(&mut records)? else {
+            return Ok(First::Part(None, &[]));
+        };
+        match (record.content, record.fragment) {
+            (CONTENT_HANDSHAKE, fragment) => break (stream, fragment),
+            (CONTENT_ALERT, [ALERT_LEVEL_WARNING, _]) => {}
+            (CONTENT_ALERT, [] | [ALERT_LEVEL_WARNING]) if !record.whole => return Ok(First::Part(None, &[])),
+            _ => return Ok(First::Alert),
         }
     };
     let mut message = Octets::new(fragment);
@@ -63,10 +65,11 @@ fn joined<'a>(stream: &'a [u8], first: &'a [u8], scratch: &'a mut Vec<u8>) -> Re
     let mut count = 0;
     let mut needed = None;
     let mut records = Octets::new(stream);
-    while let Some((content, fragment, whole)) = next_fragment(&mut records)? {
-        if content != CONTENT_HANDSHAKE {
+    while let Some(record) = next_record(&mut records)? {
+        if record.content != CONTENT_HANDSHAKE {
             return Err(Fault::Malformed);
         }
+        let fragment = record.fragment;
         for (place, octet) in header.iter_mut().skip(count).zip(fragment) {
             *place = *octet;
         }
@@ -79,7 +82,7 @@ fn joined<'a>(stream: &'a [u8], first: &'a [u8], scratch: &'a mut Vec<u8>) -> Re
             }
             needed = Some(header.len() + length);
         }
-        if !whole || needed.is_some_and(|needed| count >= needed) {
+        if !record.whole || needed.is_some_and(|needed| count >= needed) {
             break;
         }
     }
@@ -89,8 +92,8 @@ fn joined<'a>(stream: &'a [u8], first: &'a [u8], scratch: &'a mut Vec<u8>) -> Re
     };
     scratch.clear();
     let mut records = Octets::new(stream);
-    while let Some((_, fragment, _)) = next_fragment(&mut records)? {
-        scratch.extend_from_slice(fragment);
+    while let Some(record) = next_record(&mut records)? {
+        scratch.extend_from_slice(record.fragment);
         if scratch.len() >= needed {
             break;
         }
@@ -99,8 +102,16 @@ fn joined<'a>(stream: &'a [u8], first: &'a [u8], scratch: &'a mut Vec<u8>) -> Re
     Ok(First::Message(kind, body))
 }
 
-/// The content type of the next record, what is there of its fragment, and whether that is all of it.
-fn next_fragment<'a>(records: &mut Octets<'a>) -> Result<Option<(u8, &'a [u8], bool)>, Fault> {
+struct Record<'a> {
+    content: u8,
+    /// What is there of its fragment.
+    fragment: &'a [u8],
+    /// Whether that is all of it.
+    whole: bool,
+}
+
+/// The next record; nothing when not even its header is there.
+fn next_record<'a>(records: &mut Octets<'a>) -> Result<Option<Record<'a>>, Fault> {
     let mut octets = *records;
     let Ok([content, major, _minor, high, low]) = octets.array::<5>() else {
         return Ok(None);
@@ -117,5 +128,9 @@ fn next_fragment<'a>(records: &mut Octets<'a>) -> Result<Option<(u8, &'a [u8], b
     let whole = rest.len() >= length;
     let fragment = octets.take(length.min(rest.len()))?;
     *records = octets;
-    Ok(Some((*content, fragment, whole)))
+    Ok(Some(Record {
+        content: *content,
+        fragment,
+        whole,
+    }))
 }

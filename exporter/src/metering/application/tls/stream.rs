@@ -33,7 +33,15 @@ impl Protocol for Tls {
 
     fn recognise(&self, input: &Input<'_>) -> Verdict {
         match *input.octets {
-            [CONTENT_HANDSHAKE, 3, 0..=4, _, _, HANDSHAKE_CLIENT_HELLO | HANDSHAKE_SERVER_HELLO, ..] => Verdict::Yes,
+            [
+                CONTENT_HANDSHAKE,
+                3,
+                0..=4,
+                _,
+                _,
+                HANDSHAKE_CLIENT_HELLO | HANDSHAKE_SERVER_HELLO,
+                ..,
+            ] => Verdict::Yes,
             [CONTENT_HANDSHAKE] | [CONTENT_HANDSHAKE, 3] | [CONTENT_HANDSHAKE, 3, 0..=4] => Verdict::More,
             [CONTENT_HANDSHAKE, 3, 0..=4, _] | [CONTENT_HANDSHAKE, 3, 0..=4, _, _] => Verdict::More,
             [0x80..=0xff, ..] => match ssl2_hello(input.octets) {
@@ -74,10 +82,12 @@ impl Protocol for Tls {
 
 fn read_message(kind: u8, body: &[u8], whole: bool, values: &mut Values) -> Progress {
     let result = match kind {
-        HANDSHAKE_CLIENT_HELLO if whole => client_hello::parse_body(body, false)
-            .and_then(|hello| set_client_hello(values, &hello, Ja4Carrier::Tls)),
-        HANDSHAKE_CLIENT_HELLO => client_hello::parse_part(body)
-            .and_then(|hello| set_client_hello(values, &hello, Ja4Carrier::Tls)),
+        HANDSHAKE_CLIENT_HELLO if whole => {
+            client_hello::parse_body(body, false).and_then(|hello| set_client_hello(values, &hello, Ja4Carrier::Tls))
+        }
+        HANDSHAKE_CLIENT_HELLO => {
+            client_hello::parse_part(body).and_then(|hello| set_client_hello(values, &hello, Ja4Carrier::Tls))
+        }
         HANDSHAKE_SERVER_HELLO if whole => {
             server_hello::parse_body(body).and_then(|hello| set_server_hello(values, &hello))
         }

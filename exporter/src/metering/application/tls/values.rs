@@ -22,11 +22,7 @@ pub const FIELDS: [Field; 6] = [
 ];
 
 /// Sets what a client offers. A hello of which only a part is there has no fingerprint.
-pub fn set_client_hello(
-    values: &mut Values,
-    hello: &ClientHello<'_>,
-    carrier: Carrier,
-) -> Result<(), Fault> {
+pub fn set_client_hello(values: &mut Values, hello: &ClientHello<'_>, carrier: Carrier) -> Result<(), Fault> {
     values.set_text(ids::TLS_SERVER_NAME, hello.server_name.unwrap_or_default());
     let mut list = [0; MAX_PROTOCOLS_OCTETS];
     values.set_text(ids::TLS_APPLICATION_PROTOCOL, protocol_list(hello, &mut list));
