@@ -1,6 +1,11 @@
 //! TCP performance: round-trip times of both sides, then what each direction's sender and path did. The second
 //! direction has reverse elements of our own (`id | 0x4000`).
 //!
+//! Flags, retransmissions, busy time and acknowledged octets are always there. What troubles few connections (losses,
+//! disorder, closed windows, repeated SYNs, ECN) comes all together or not at all: a variant for each would make
+//! thousands of templates, and zeros for all would make most records half as long again. Without these fields there was
+//! no such packet, and a SYN in tcpControlBits was the only one.
+//!
 //! Counts of packets fit into 32 bits within one record, so these unsigned64 elements go out in 4 octets.
 
 use flowgauge_templates::ipfix::RecordWriter;
@@ -57,34 +62,34 @@ mod forward {
 
     super::super::group! { |v, d: &TcpDirection|
         value TCP_MEASUREMENT_FLAGS[2]                                 if v.has(PERFORMANCE) => d.flags.0.to_be_bytes();
-        value TCP_SYN_PACKET_DELTA_COUNT[4]                            if v.has(PERFORMANCE) => d.syns.to_be_bytes();
+        value TCP_SYN_PACKET_DELTA_COUNT[4]                            if v.has(TROUBLE) => d.syns.to_be_bytes();
         value TCP_RETRANSMITTED_PACKET_DELTA_COUNT[4]                  if v.has(PERFORMANCE) => d.retransmitted_packets.to_be_bytes();
-        value TCP_RETRANSMITTED_OCTET_DELTA_COUNT[8]                   if v.has(PERFORMANCE) => d.retransmitted_octets.to_be_bytes();
-        value TCP_OUT_OF_ORDER_PACKET_DELTA_COUNT[4]                   if v.has(PERFORMANCE) => d.out_of_order_packets.to_be_bytes();
-        value TCP_DUPLICATE_ACK_DELTA_COUNT[4]                         if v.has(PERFORMANCE) => d.duplicate_acks.to_be_bytes();
-        value TCP_ZERO_WINDOW_DELTA_COUNT[4]                           if v.has(PERFORMANCE) => d.zero_windows.to_be_bytes();
+        value TCP_RETRANSMITTED_OCTET_DELTA_COUNT[8]                   if v.has(TROUBLE) => d.retransmitted_octets.to_be_bytes();
+        value TCP_OUT_OF_ORDER_PACKET_DELTA_COUNT[4]                   if v.has(TROUBLE) => d.out_of_order_packets.to_be_bytes();
+        value TCP_DUPLICATE_ACK_DELTA_COUNT[4]                         if v.has(TROUBLE) => d.duplicate_acks.to_be_bytes();
+        value TCP_ZERO_WINDOW_DELTA_COUNT[4]                           if v.has(TROUBLE) => d.zero_windows.to_be_bytes();
         value TCP_BUSY_MILLISECONDS[4]                                 if v.has(PERFORMANCE) => d.busy_ms.to_be_bytes();
         value TCP_ACKNOWLEDGED_OCTET_DELTA_COUNT[8]                    if v.has(PERFORMANCE) => d.acknowledged_octets.to_be_bytes();
-        value TCP_APPLICATION_LIMITED_MILLISECONDS[4]                  if v.has(PERFORMANCE) => d.application_limited_ms.to_be_bytes();
-        value TCP_LARGEST_FLIGHT_OCTETS[4]                             if v.has(PERFORMANCE) => d.largest_flight.to_be_bytes();
-        value TCP_FAST_RETRANSMISSION_DELTA_COUNT[4]                   if v.has(LOSSES) => d.fast_retransmissions.to_be_bytes();
-        value TCP_FAST_RETRANSMITTED_OCTET_DELTA_COUNT[8]              if v.has(LOSSES) => d.fast_octets.to_be_bytes();
-        value TCP_TIMEOUT_RETRANSMISSION_DELTA_COUNT[4]                if v.has(LOSSES) => d.timeout_retransmissions.to_be_bytes();
-        value TCP_TIMEOUT_RETRANSMITTED_OCTET_DELTA_COUNT[8]           if v.has(LOSSES) => d.timeout_octets.to_be_bytes();
-        value TCP_SPURIOUS_RETRANSMISSION_DELTA_COUNT[4]               if v.has(LOSSES) => d.spurious_retransmissions.to_be_bytes();
-        value TCP_SPURIOUS_RETRANSMITTED_OCTET_DELTA_COUNT[8]          if v.has(LOSSES) => d.spurious_octets.to_be_bytes();
-        value TCP_OUT_OF_ORDER_OCTET_DELTA_COUNT[8]                    if v.has(LOSSES) => d.out_of_order_octets.to_be_bytes();
-        value TCP_ZERO_WINDOW_PACKET_DELTA_COUNT[4]                    if v.has(WINDOWS) => d.zero_window_packets.to_be_bytes();
-        value TCP_ZERO_WINDOW_MILLISECONDS[4]                          if v.has(WINDOWS) => d.zero_window_ms.to_be_bytes();
-        value TCP_ZERO_WINDOW_LONGEST_MILLISECONDS[4]                  if v.has(WINDOWS) => d.zero_window_longest_ms.to_be_bytes();
-        value TCP_ZERO_WINDOW_PROBE_PACKET_DELTA_COUNT[4]              if v.has(WINDOWS) => d.zero_window_probes.to_be_bytes();
-        value TCP_KEEP_ALIVE_PACKET_DELTA_COUNT[4]                     if v.has(WINDOWS) => d.keep_alives.to_be_bytes();
-        value TCP_ECN_ECT_PACKET_DELTA_COUNT[4]                        if v.has(ECN) => d.ect_packets.to_be_bytes();
-        value TCP_ECN_CE_PACKET_DELTA_COUNT[4]                         if v.has(ECN) => d.ce_packets.to_be_bytes();
-        value TCP_ECN_ECE_PACKET_DELTA_COUNT[4]                        if v.has(ECN) => d.ece_packets.to_be_bytes();
-        value TCP_ECN_CWR_PACKET_DELTA_COUNT[4]                        if v.has(ECN) => d.cwr_packets.to_be_bytes();
+        value TCP_APPLICATION_LIMITED_MILLISECONDS[4]                  if v.has(THROUGHPUT) => d.application_limited_ms.to_be_bytes();
+        value TCP_LARGEST_FLIGHT_OCTETS[4]                             if v.has(THROUGHPUT) => d.largest_flight.to_be_bytes();
+        value TCP_FAST_RETRANSMISSION_DELTA_COUNT[4]                   if v.has(TROUBLE) => d.fast_retransmissions.to_be_bytes();
+        value TCP_FAST_RETRANSMITTED_OCTET_DELTA_COUNT[8]              if v.has(TROUBLE) => d.fast_octets.to_be_bytes();
+        value TCP_TIMEOUT_RETRANSMISSION_DELTA_COUNT[4]                if v.has(TROUBLE) => d.timeout_retransmissions.to_be_bytes();
+        value TCP_TIMEOUT_RETRANSMITTED_OCTET_DELTA_COUNT[8]           if v.has(TROUBLE) => d.timeout_octets.to_be_bytes();
+        value TCP_SPURIOUS_RETRANSMISSION_DELTA_COUNT[4]               if v.has(TROUBLE) => d.spurious_retransmissions.to_be_bytes();
+        value TCP_SPURIOUS_RETRANSMITTED_OCTET_DELTA_COUNT[8]          if v.has(TROUBLE) => d.spurious_octets.to_be_bytes();
+        value TCP_OUT_OF_ORDER_OCTET_DELTA_COUNT[8]                    if v.has(TROUBLE) => d.out_of_order_octets.to_be_bytes();
+        value TCP_ZERO_WINDOW_PACKET_DELTA_COUNT[4]                    if v.has(TROUBLE) => d.zero_window_packets.to_be_bytes();
+        value TCP_ZERO_WINDOW_MILLISECONDS[4]                          if v.has(TROUBLE) => d.zero_window_ms.to_be_bytes();
+        value TCP_ZERO_WINDOW_LONGEST_MILLISECONDS[4]                  if v.has(TROUBLE) => d.zero_window_longest_ms.to_be_bytes();
+        value TCP_ZERO_WINDOW_PROBE_PACKET_DELTA_COUNT[4]              if v.has(TROUBLE) => d.zero_window_probes.to_be_bytes();
+        value TCP_KEEP_ALIVE_PACKET_DELTA_COUNT[4]                     if v.has(TROUBLE) => d.keep_alives.to_be_bytes();
+        value TCP_ECN_ECT_PACKET_DELTA_COUNT[4]                        if v.has(TROUBLE) => d.ect_packets.to_be_bytes();
+        value TCP_ECN_CE_PACKET_DELTA_COUNT[4]                         if v.has(TROUBLE) => d.ce_packets.to_be_bytes();
+        value TCP_ECN_ECE_PACKET_DELTA_COUNT[4]                        if v.has(TROUBLE) => d.ece_packets.to_be_bytes();
+        value TCP_ECN_CWR_PACKET_DELTA_COUNT[4]                        if v.has(TROUBLE) => d.cwr_packets.to_be_bytes();
         value TCP_NON_IDLE_THROUGHPUT_BITS_PER_SECOND[8]               if v.has(THROUGHPUT) => d.non_idle_bps.unwrap_or_default().to_be_bytes();
-        value TCP_RTT_BASE_MICROSECONDS[4]                             if v.has(BASE_RTT) => d.base_rtt_us.unwrap_or_default().to_be_bytes();
+        value TCP_RTT_BASE_MICROSECONDS[4]                             if v.has(LOADED) => d.base_rtt_us.unwrap_or_default().to_be_bytes();
         value TCP_LOADED_RTT_SAMPLE_COUNT[4]                           if v.has(LOADED) => d.loaded_samples.to_be_bytes();
         value TCP_LOADED_RTT_P90_MICROSECONDS[4]                       if v.has(LOADED) => d.loaded_p90_us.to_be_bytes();
         value TCP_BUFFERBLOAT[1]                                       if v.has(BUFFERBLOAT) => [u8::from(d.bufferbloat == Some(true))];
@@ -105,34 +110,34 @@ mod reverse {
 
     super::super::group! { |v, d: &TcpDirection|
         value REVERSE_TCP_MEASUREMENT_FLAGS[2]                         if v.has(PERFORMANCE | REVERSE) => d.flags.0.to_be_bytes();
-        value REVERSE_TCP_SYN_PACKET_DELTA_COUNT[4]                    if v.has(PERFORMANCE | REVERSE) => d.syns.to_be_bytes();
+        value REVERSE_TCP_SYN_PACKET_DELTA_COUNT[4]                    if v.has(TROUBLE | REVERSE) => d.syns.to_be_bytes();
         value REVERSE_TCP_RETRANSMITTED_PACKET_DELTA_COUNT[4]          if v.has(PERFORMANCE | REVERSE) => d.retransmitted_packets.to_be_bytes();
-        value REVERSE_TCP_RETRANSMITTED_OCTET_DELTA_COUNT[8]           if v.has(PERFORMANCE | REVERSE) => d.retransmitted_octets.to_be_bytes();
-        value REVERSE_TCP_OUT_OF_ORDER_PACKET_DELTA_COUNT[4]           if v.has(PERFORMANCE | REVERSE) => d.out_of_order_packets.to_be_bytes();
-        value REVERSE_TCP_DUPLICATE_ACK_DELTA_COUNT[4]                 if v.has(PERFORMANCE | REVERSE) => d.duplicate_acks.to_be_bytes();
-        value REVERSE_TCP_ZERO_WINDOW_DELTA_COUNT[4]                   if v.has(PERFORMANCE | REVERSE) => d.zero_windows.to_be_bytes();
+        value REVERSE_TCP_RETRANSMITTED_OCTET_DELTA_COUNT[8]           if v.has(TROUBLE | REVERSE) => d.retransmitted_octets.to_be_bytes();
+        value REVERSE_TCP_OUT_OF_ORDER_PACKET_DELTA_COUNT[4]           if v.has(TROUBLE | REVERSE) => d.out_of_order_packets.to_be_bytes();
+        value REVERSE_TCP_DUPLICATE_ACK_DELTA_COUNT[4]                 if v.has(TROUBLE | REVERSE) => d.duplicate_acks.to_be_bytes();
+        value REVERSE_TCP_ZERO_WINDOW_DELTA_COUNT[4]                   if v.has(TROUBLE | REVERSE) => d.zero_windows.to_be_bytes();
         value REVERSE_TCP_BUSY_MILLISECONDS[4]                         if v.has(PERFORMANCE | REVERSE) => d.busy_ms.to_be_bytes();
         value REVERSE_TCP_ACKNOWLEDGED_OCTET_DELTA_COUNT[8]            if v.has(PERFORMANCE | REVERSE) => d.acknowledged_octets.to_be_bytes();
-        value REVERSE_TCP_APPLICATION_LIMITED_MILLISECONDS[4]          if v.has(PERFORMANCE | REVERSE) => d.application_limited_ms.to_be_bytes();
-        value REVERSE_TCP_LARGEST_FLIGHT_OCTETS[4]                     if v.has(PERFORMANCE | REVERSE) => d.largest_flight.to_be_bytes();
-        value REVERSE_TCP_FAST_RETRANSMISSION_DELTA_COUNT[4]           if v.has(LOSSES | REVERSE) => d.fast_retransmissions.to_be_bytes();
-        value REVERSE_TCP_FAST_RETRANSMITTED_OCTET_DELTA_COUNT[8]      if v.has(LOSSES | REVERSE) => d.fast_octets.to_be_bytes();
-        value REVERSE_TCP_TIMEOUT_RETRANSMISSION_DELTA_COUNT[4]        if v.has(LOSSES | REVERSE) => d.timeout_retransmissions.to_be_bytes();
-        value REVERSE_TCP_TIMEOUT_RETRANSMITTED_OCTET_DELTA_COUNT[8]   if v.has(LOSSES | REVERSE) => d.timeout_octets.to_be_bytes();
-        value REVERSE_TCP_SPURIOUS_RETRANSMISSION_DELTA_COUNT[4]       if v.has(LOSSES | REVERSE) => d.spurious_retransmissions.to_be_bytes();
-        value REVERSE_TCP_SPURIOUS_RETRANSMITTED_OCTET_DELTA_COUNT[8]  if v.has(LOSSES | REVERSE) => d.spurious_octets.to_be_bytes();
-        value REVERSE_TCP_OUT_OF_ORDER_OCTET_DELTA_COUNT[8]            if v.has(LOSSES | REVERSE) => d.out_of_order_octets.to_be_bytes();
-        value REVERSE_TCP_ZERO_WINDOW_PACKET_DELTA_COUNT[4]            if v.has(WINDOWS | REVERSE) => d.zero_window_packets.to_be_bytes();
-        value REVERSE_TCP_ZERO_WINDOW_MILLISECONDS[4]                  if v.has(WINDOWS | REVERSE) => d.zero_window_ms.to_be_bytes();
-        value REVERSE_TCP_ZERO_WINDOW_LONGEST_MILLISECONDS[4]          if v.has(WINDOWS | REVERSE) => d.zero_window_longest_ms.to_be_bytes();
-        value REVERSE_TCP_ZERO_WINDOW_PROBE_PACKET_DELTA_COUNT[4]      if v.has(WINDOWS | REVERSE) => d.zero_window_probes.to_be_bytes();
-        value REVERSE_TCP_KEEP_ALIVE_PACKET_DELTA_COUNT[4]             if v.has(WINDOWS | REVERSE) => d.keep_alives.to_be_bytes();
-        value REVERSE_TCP_ECN_ECT_PACKET_DELTA_COUNT[4]                if v.has(ECN | REVERSE) => d.ect_packets.to_be_bytes();
-        value REVERSE_TCP_ECN_CE_PACKET_DELTA_COUNT[4]                 if v.has(ECN | REVERSE) => d.ce_packets.to_be_bytes();
-        value REVERSE_TCP_ECN_ECE_PACKET_DELTA_COUNT[4]                if v.has(ECN | REVERSE) => d.ece_packets.to_be_bytes();
-        value REVERSE_TCP_ECN_CWR_PACKET_DELTA_COUNT[4]                if v.has(ECN | REVERSE) => d.cwr_packets.to_be_bytes();
+        value REVERSE_TCP_APPLICATION_LIMITED_MILLISECONDS[4]          if v.has(REVERSE_THROUGHPUT) => d.application_limited_ms.to_be_bytes();
+        value REVERSE_TCP_LARGEST_FLIGHT_OCTETS[4]                     if v.has(REVERSE_THROUGHPUT) => d.largest_flight.to_be_bytes();
+        value REVERSE_TCP_FAST_RETRANSMISSION_DELTA_COUNT[4]           if v.has(TROUBLE | REVERSE) => d.fast_retransmissions.to_be_bytes();
+        value REVERSE_TCP_FAST_RETRANSMITTED_OCTET_DELTA_COUNT[8]      if v.has(TROUBLE | REVERSE) => d.fast_octets.to_be_bytes();
+        value REVERSE_TCP_TIMEOUT_RETRANSMISSION_DELTA_COUNT[4]        if v.has(TROUBLE | REVERSE) => d.timeout_retransmissions.to_be_bytes();
+        value REVERSE_TCP_TIMEOUT_RETRANSMITTED_OCTET_DELTA_COUNT[8]   if v.has(TROUBLE | REVERSE) => d.timeout_octets.to_be_bytes();
+        value REVERSE_TCP_SPURIOUS_RETRANSMISSION_DELTA_COUNT[4]       if v.has(TROUBLE | REVERSE) => d.spurious_retransmissions.to_be_bytes();
+        value REVERSE_TCP_SPURIOUS_RETRANSMITTED_OCTET_DELTA_COUNT[8]  if v.has(TROUBLE | REVERSE) => d.spurious_octets.to_be_bytes();
+        value REVERSE_TCP_OUT_OF_ORDER_OCTET_DELTA_COUNT[8]            if v.has(TROUBLE | REVERSE) => d.out_of_order_octets.to_be_bytes();
+        value REVERSE_TCP_ZERO_WINDOW_PACKET_DELTA_COUNT[4]            if v.has(TROUBLE | REVERSE) => d.zero_window_packets.to_be_bytes();
+        value REVERSE_TCP_ZERO_WINDOW_MILLISECONDS[4]                  if v.has(TROUBLE | REVERSE) => d.zero_window_ms.to_be_bytes();
+        value REVERSE_TCP_ZERO_WINDOW_LONGEST_MILLISECONDS[4]          if v.has(TROUBLE | REVERSE) => d.zero_window_longest_ms.to_be_bytes();
+        value REVERSE_TCP_ZERO_WINDOW_PROBE_PACKET_DELTA_COUNT[4]      if v.has(TROUBLE | REVERSE) => d.zero_window_probes.to_be_bytes();
+        value REVERSE_TCP_KEEP_ALIVE_PACKET_DELTA_COUNT[4]             if v.has(TROUBLE | REVERSE) => d.keep_alives.to_be_bytes();
+        value REVERSE_TCP_ECN_ECT_PACKET_DELTA_COUNT[4]                if v.has(TROUBLE | REVERSE) => d.ect_packets.to_be_bytes();
+        value REVERSE_TCP_ECN_CE_PACKET_DELTA_COUNT[4]                 if v.has(TROUBLE | REVERSE) => d.ce_packets.to_be_bytes();
+        value REVERSE_TCP_ECN_ECE_PACKET_DELTA_COUNT[4]                if v.has(TROUBLE | REVERSE) => d.ece_packets.to_be_bytes();
+        value REVERSE_TCP_ECN_CWR_PACKET_DELTA_COUNT[4]                if v.has(TROUBLE | REVERSE) => d.cwr_packets.to_be_bytes();
         value REVERSE_TCP_NON_IDLE_THROUGHPUT_BITS_PER_SECOND[8]       if v.has(REVERSE_THROUGHPUT) => d.non_idle_bps.unwrap_or_default().to_be_bytes();
-        value REVERSE_TCP_RTT_BASE_MICROSECONDS[4]                     if v.has(REVERSE_BASE_RTT) => d.base_rtt_us.unwrap_or_default().to_be_bytes();
+        value REVERSE_TCP_RTT_BASE_MICROSECONDS[4]                     if v.has(REVERSE_LOADED) => d.base_rtt_us.unwrap_or_default().to_be_bytes();
         value REVERSE_TCP_LOADED_RTT_SAMPLE_COUNT[4]                   if v.has(REVERSE_LOADED) => d.loaded_samples.to_be_bytes();
         value REVERSE_TCP_LOADED_RTT_P90_MICROSECONDS[4]               if v.has(REVERSE_LOADED) => d.loaded_p90_us.to_be_bytes();
         value REVERSE_TCP_BUFFERBLOAT[1]                               if v.has(REVERSE_BUFFERBLOAT) => [u8::from(d.bufferbloat == Some(true))];

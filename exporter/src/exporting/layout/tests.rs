@@ -173,45 +173,60 @@ fn expected_tcp(parts: &Parts<'_>, reverse: bool) -> Expected {
     let directions = tcp.map(|tcp| tcp.directions).unwrap_or_default();
     let shown = if reverse { &directions[..] } else { &directions[..1] };
     let any = |there: fn(&TcpDirection) -> bool| tcp.is_some() && shown.iter().any(there);
-    let losses = any(|d| d.retransmitted_packets > 0 || d.out_of_order_packets > 0);
-    let windows =
-        any(|d| d.zero_windows > 0 || d.zero_window_packets > 0 || d.zero_window_probes > 0 || d.keep_alives > 0);
-    let ecn = any(|d| d.ect_packets > 0 || d.ce_packets > 0 || d.ece_packets > 0 || d.cwr_packets > 0);
+    let trouble = any(|d| {
+        [
+            d.syns.saturating_sub(1),
+            d.retransmitted_packets,
+            d.out_of_order_packets,
+            d.duplicate_acks,
+            d.zero_windows,
+            d.zero_window_packets,
+            d.zero_window_probes,
+            d.keep_alives,
+            d.ect_packets,
+            d.ce_packets,
+            d.ece_packets,
+            d.cwr_packets,
+        ]
+        .iter()
+        .any(|count| *count > 0)
+    });
     for (way, d) in directions.iter().enumerate() {
         let there = tcp.is_some() && (way == 0 || reverse);
         let blackhole = d.blackhole.is_some();
+        let loaded = d.loaded_samples > 0 && d.base_rtt_us.is_some();
         let of_direction: [(u16, bool, String); 39] = [
             (100, true, d.flags.0.to_string()),
-            (99, true, d.syns.to_string()),
+            (99, trouble, d.syns.to_string()),
             (80, true, d.retransmitted_packets.to_string()),
-            (81, true, d.retransmitted_octets.to_string()),
-            (85, true, d.out_of_order_packets.to_string()),
-            (86, true, d.duplicate_acks.to_string()),
-            (87, true, d.zero_windows.to_string()),
+            (81, trouble, d.retransmitted_octets.to_string()),
+            (85, trouble, d.out_of_order_packets.to_string()),
+            (86, trouble, d.duplicate_acks.to_string()),
+            (87, trouble, d.zero_windows.to_string()),
             (89, true, d.busy_ms.to_string()),
             (90, true, d.acknowledged_octets.to_string()),
-            (91, true, d.application_limited_ms.to_string()),
-            (165, true, d.largest_flight.to_string()),
-            (82, losses, d.fast_retransmissions.to_string()),
-            (160, losses, d.fast_octets.to_string()),
-            (83, losses, d.timeout_retransmissions.to_string()),
-            (161, losses, d.timeout_octets.to_string()),
-            (84, losses, d.spurious_retransmissions.to_string()),
-            (162, losses, d.spurious_octets.to_string()),
-            (163, losses, d.out_of_order_octets.to_string()),
-            (164, windows, d.zero_window_packets.to_string()),
-            (88, windows, d.zero_window_ms.to_string()),
-            (103, windows, d.zero_window_longest_ms.to_string()),
-            (102, windows, d.zero_window_probes.to_string()),
-            (101, windows, d.keep_alives.to_string()),
-            (109, ecn, d.ect_packets.to_string()),
-            (98, ecn, d.ce_packets.to_string()),
-            (110, ecn, d.ece_packets.to_string()),
-            (111, ecn, d.cwr_packets.to_string()),
+            (91, d.non_idle_bps.is_some(), d.application_limited_ms.to_string()),
+            (165, d.non_idle_bps.is_some(), d.largest_flight.to_string()),
+            (82, trouble, d.fast_retransmissions.to_string()),
+            (160, trouble, d.fast_octets.to_string()),
+            (83, trouble, d.timeout_retransmissions.to_string()),
+            (161, trouble, d.timeout_octets.to_string()),
+            (84, trouble, d.spurious_retransmissions.to_string()),
+            (162, trouble, d.spurious_octets.to_string()),
+            (163, trouble, d.out_of_order_octets.to_string()),
+            (164, trouble, d.zero_window_packets.to_string()),
+            (88, trouble, d.zero_window_ms.to_string()),
+            (103, trouble, d.zero_window_longest_ms.to_string()),
+            (102, trouble, d.zero_window_probes.to_string()),
+            (101, trouble, d.keep_alives.to_string()),
+            (109, trouble, d.ect_packets.to_string()),
+            (98, trouble, d.ce_packets.to_string()),
+            (110, trouble, d.ece_packets.to_string()),
+            (111, trouble, d.cwr_packets.to_string()),
             (92, d.non_idle_bps.is_some(), d.non_idle_bps.unwrap_or(0.0).to_string()),
-            (105, d.base_rtt_us.is_some(), d.base_rtt_us.unwrap_or(0).to_string()),
-            (104, d.loaded_samples > 0, d.loaded_samples.to_string()),
-            (166, d.loaded_samples > 0, d.loaded_p90_us.to_string()),
+            (105, loaded, d.base_rtt_us.unwrap_or(0).to_string()),
+            (104, loaded, d.loaded_samples.to_string()),
+            (166, loaded, d.loaded_p90_us.to_string()),
             (93, d.bufferbloat.is_some(), u8::from(d.bufferbloat.unwrap_or(false)).to_string()),
             (94, d.bufferbloat.is_some(), d.bufferbloat_ms.to_string()),
             (95, blackhole, d.blackhole.map_or(0, |kind| kind as u8).to_string()),

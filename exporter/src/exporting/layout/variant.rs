@@ -81,17 +81,11 @@ bits! {
     SERVER_SAMPLES,
     /// RTT samples towards the client.
     CLIENT_SAMPLES,
-    /// Retransmissions or disorder in either direction.
-    LOSSES,
-    /// A closed window, probes or keep-alives in either direction.
-    WINDOWS,
-    /// ECN in either direction.
-    ECN,
-    /// Throughput while busy.
+    /// Losses, disorder, closed windows, probes, repeated SYNs or ECN in either direction.
+    TROUBLE,
+    /// Throughput while busy, and what else there is to say of a sender with data.
     THROUGHPUT,
-    /// The least RTT of the connection.
-    BASE_RTT,
-    /// RTT samples under load.
+    /// RTT samples under load, and the least RTT to compare them with.
     LOADED,
     /// Whether there is bufferbloat.
     BUFFERBLOAT,
@@ -105,8 +99,6 @@ bits! {
     MTU_HIGH,
     /// As [`THROUGHPUT`], reverse.
     REVERSE_THROUGHPUT,
-    /// As [`BASE_RTT`], reverse.
-    REVERSE_BASE_RTT,
     /// As [`LOADED`], reverse.
     REVERSE_LOADED,
     /// As [`BUFFERBLOAT`], reverse.
@@ -279,18 +271,12 @@ fn performance(parts: &Parts<'_>, reverse: bool) -> u64 {
         (true, PERFORMANCE),
         (tcp.rtt[0].samples > 0, SERVER_SAMPLES),
         (tcp.rtt[1].samples > 0, CLIENT_SAMPLES),
-        (any(|d| d.retransmitted_packets | d.out_of_order_packets != 0), LOSSES),
-        (
-            any(|d| d.zero_windows | d.zero_window_packets | d.zero_window_probes | d.keep_alives != 0),
-            WINDOWS,
-        ),
-        (any(|d| d.ect_packets | d.ce_packets | d.ece_packets | d.cwr_packets != 0), ECN),
+        (any(is_troubled), TROUBLE),
     ];
     let one = |d: &TcpDirection| {
         set(&[
             (d.non_idle_bps.is_some(), THROUGHPUT),
-            (d.base_rtt_us.is_some(), BASE_RTT),
-            (d.loaded_samples != 0, LOADED),
+            (d.loaded_samples != 0 && d.base_rtt_us.is_some(), LOADED),
             (d.bufferbloat.is_some(), BUFFERBLOAT),
             (d.blackhole.is_some(), BLACKHOLE),
             (d.recovery_ms.is_some(), RECOVERY),
@@ -300,4 +286,11 @@ fn performance(parts: &Parts<'_>, reverse: bool) -> u64 {
     };
     let back = if reverse { one(back) } else { 0 };
     set(&both) | one(forward) | back << (Bit::REVERSE_THROUGHPUT as u32 - Bit::THROUGHPUT as u32)
+}
+
+fn is_troubled(d: &TcpDirection) -> bool {
+    let losses = d.retransmitted_packets | d.out_of_order_packets | d.duplicate_acks;
+    let windows = d.zero_windows | d.zero_window_packets | d.zero_window_probes | d.keep_alives;
+    let ecn = d.ect_packets | d.ce_packets | d.ece_packets | d.cwr_packets;
+    d.syns > 1 || losses | windows | ecn != 0
 }
