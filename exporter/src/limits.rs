@@ -15,6 +15,21 @@ pub const MAX_RECYCLED_RECORDS: usize = 16_384;
 /// Octets of application values likewise.
 pub const MAX_RECYCLED_OCTETS: usize = 1 << 20;
 
+/// Aggregated Flows of a flood, those of the rest of each protocol apart.
+pub const MAX_FOLDS: usize = 4096;
+
+/// A table for fewer flows than this never folds: it is full all the time.
+pub const LEAST_FOLDING_FLOWS: usize = 4096;
+
+/// Folded flows of which is remembered that their first packet was seen, so that the second gets them a place.
+pub const MAX_FOLDED_REMEMBERED: usize = 1 << 16;
+
+/// Fragmented datagrams that are remembered, so that later fragments join the flow of the first one.
+pub const MAX_DATAGRAMS: usize = 8192;
+
+/// How long they are remembered, ns: IPv4, IPv6.
+pub const FRAGMENT_LIFETIME_NS: [i64; 2] = [30_000_000_000, 60_000_000_000];
+
 /// Planned looks at timeouts that are kept beyond two for each of the most flows; more are swept.
 pub const SPARE_VISITS: usize = 4096;
 

@@ -17,6 +17,8 @@ pub struct MeterCounters {
     pub copies_forgotten: u64,
     /// Frames that sampling left out.
     pub sampled_out: u64,
+    /// ARP messages among them, which have no octets.
+    pub arp_metered: u64,
     /// IP octets of the packets metered.
     pub octets_metered: u64,
     /// Frames without an IP packet that could be counted, by [`Fault`] number.
@@ -25,6 +27,16 @@ pub struct MeterCounters {
     pub metered_with_fault: [u64; Fault::ALL.len()],
     /// Metered fragments other than the first, which hold no ports.
     pub later_fragments: u64,
+    /// Those of them that were counted in the flow of their first fragment when they came.
+    pub fragments_joined: u64,
+    /// Those that had come before their first fragment and were counted in its flow when it came.
+    pub fragments_joined_late: u64,
+    /// Those whose first fragment did not come in time: counted in a flow without ports.
+    pub fragments_timed_out: u64,
+    /// Those whose first fragment was still waited for when newer datagrams took the room: counted likewise.
+    pub fragments_displaced: u64,
+    /// Those that wait for their first fragment now. The five sum up to `later_fragments`.
+    pub fragments_waiting: u64,
     /// VLAN tags beyond the second of a frame, which are not part of the key.
     pub vlan_tags_skipped: u64,
     /// Frames older than one before them in the capture.
@@ -37,6 +49,18 @@ pub struct MeterCounters {
     pub records: [u64; FlowEndReason::ALL.len()],
     /// Biflows that left early because the table was full.
     pub flows_evicted: u64,
+    /// Packets that were counted in Aggregated Flows during a flood.
+    pub packets_folded: u64,
+    /// Flows that were folded into Aggregated Flows.
+    pub flows_folded: u64,
+    /// Folded flows that sent again and got a place in the table.
+    pub flows_unfolded: u64,
+    /// Aggregated Flows that were begun. Flow Records = flows created + parts cut off + these.
+    pub folds_created: u64,
+    /// Packets that were counted in the Aggregated Flow of their protocol because there was no room for one of their own.
+    pub packets_folded_together: u64,
+    /// Times that a flood began.
+    pub floods: u64,
     /// Times that the plan of timeouts was cleaned of those that are meant no more.
     pub wheel_sweeps: u64,
     /// Biflows in the table now.

@@ -54,6 +54,12 @@ impl Meter {
     fn expire(&mut self, now_tick: i64) {
         let now_ns = self.clock_ns.unwrap_or_default();
         self.lagging = false;
+        if self.fragments.is_due(now_ns) {
+            self.expire_fragments(now_ns);
+        }
+        if !self.flood.is_quiet() {
+            self.handle_flood(now_ns);
+        }
         loop {
             if self.pending.len() >= limits::MAX_PENDING_RECORDS {
                 self.lagging = true;
@@ -193,6 +199,10 @@ impl Meter {
         }
         if let Some(place) = oldest {
             self.counters.flows_evicted += 1;
+            let [forward, reverse] = self.hot[place as usize].packets;
+            if self.flood.handle_eviction(forward.max(reverse) <= 1) {
+                self.counters.floods += 1;
+            }
             self.end(place, FlowEndReason::LackOfResources);
         }
     }

@@ -130,6 +130,12 @@ impl HotFlow {
         !has_syn || forward & syn_ack == syn_ack || reverse & syn_ack == syn_ack
     }
 
+    /// Whether the counters of packets are less than half full; a record is made before they are more.
+    #[inline(always)]
+    pub fn has_room(&self) -> bool {
+        self.packets[0] | self.packets[1] < 1 << 31
+    }
+
     /// Whether packets were counted since the last record.
     #[inline(always)]
     pub fn has_packets(&self) -> bool {
@@ -240,12 +246,12 @@ impl HotFlow {
 impl ColdFlow {
     /// Begins a biflow: keeps where its first packet was seen and its MAC addresses.
     #[inline(always)]
-    pub fn begin(&mut self, headers: &Headers<'_>, interface: u32, protocol: u8) {
+    pub fn begin(&mut self, interface: u32, src_mac: [u8; 6], dst_mac: [u8; 6], protocol: u8) {
         self.first_ns = [0; 2];
         self.icmp = [None; 2];
         self.interface = interface;
-        self.src_mac = headers.link.src_mac.copied().unwrap_or_default();
-        self.dst_mac = headers.link.dst_mac.copied().unwrap_or_default();
+        self.src_mac = src_mac;
+        self.dst_mac = dst_mac;
         if protocol == protocol::TCP {
             self.connection.0 = TcpConnection::default();
         }

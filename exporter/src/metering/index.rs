@@ -29,6 +29,16 @@ impl FlowIndex {
         self.buckets.len() - 1
     }
 
+    /// Octets of an index that has grown to so many flows.
+    pub fn octets_for(flows: usize) -> usize {
+        (flows * 3).div_ceil(2).next_power_of_two().max(LEAST_BUCKETS) * size_of::<u64>()
+    }
+
+    /// Octets of memory.
+    pub fn octets(&self) -> usize {
+        self.buckets.capacity() * size_of::<u64>()
+    }
+
     /// Fetches the bucket of a hash ahead of its use.
     #[inline(always)]
     pub fn prefetch(&self, hash: u32) {

@@ -9,13 +9,13 @@ use super::record::FlowKey;
 /// A key whose two ends are in a fixed order: the smaller (address, port) is the low end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PackedKey {
-    low: u128,
-    high: u128,
+    pub(super) low: u128,
+    pub(super) high: u128,
     /// Low port, high port, outer VLAN id, inner VLAN id, from the most significant bits down.
-    ports_vlan: u64,
+    pub(super) ports_vlan: u64,
     /// Tunnel identifier (32 bits), whether there is one and tunnel kind (8), protocol (8), IP version (8), from the more
     /// significant bits down.
-    context: u64,
+    pub(super) context: u64,
 }
 
 impl PartialEq for PackedKey {
@@ -80,6 +80,15 @@ impl PackedKey {
             context: IpVersion::V4 as u64,
         };
         (key, src > dst)
+    }
+
+    /// IP version.
+    #[inline(always)]
+    pub fn version(&self) -> IpVersion {
+        match self.context as u8 == IpVersion::V4 as u8 {
+            true => IpVersion::V4,
+            false => IpVersion::V6,
+        }
     }
 
     /// IP protocol.
@@ -164,6 +173,18 @@ impl KeyHasher {
         let low = fold(key.low as u64 ^ a, (key.low >> 64) as u64 ^ b);
         let high = fold(key.high as u64 ^ c, (key.high >> 64) as u64 ^ d);
         fold(low ^ high.rotate_left(23) ^ rest, last) as u32
+    }
+}
+
+impl KeyHasher {
+    /// 64 bits of one address, all of them equally likely to be set.
+    #[inline]
+    pub fn hash_address(&self, bits: u128) -> u64 {
+        let [a, b, c, ..] = self.seeds;
+        fold(
+            fold(bits as u64 ^ a, (bits >> 64) as u64 ^ b) ^ c,
+            0x9e37_79b9_7f4a_7c15,
+        )
     }
 }
 

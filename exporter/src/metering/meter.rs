@@ -7,6 +7,8 @@
 use super::application::{ApplicationConfig, ApplicationCounters, Applications, ProtocolSet};
 use super::counters::MeterCounters;
 use super::flow::{ColdFlow, HotFlow};
+use super::folding::Flood;
+use super::fragments::Fragments;
 use super::index::FlowIndex;
 use super::key::KeyHasher;
 use super::record::FlowEndReason;
@@ -30,6 +32,8 @@ pub struct MeterConfig {
     pub tcp_linger_ns: i64,
     /// Biflows kept at most.
     pub max_flows: usize,
+    /// Whether new flows are folded into Aggregated Flows while a flood of single packets fills the table.
+    pub folding: bool,
     /// Whether TCP biflows are watched for how well their path carries them.
     pub tcp_performance: bool,
     /// What is looked for in payload.
@@ -53,6 +57,7 @@ impl Default for MeterConfig {
             active_timeout_ns: 60_000_000_000,
             tcp_linger_ns: 2_000_000_000,
             max_flows: limits::DEFAULT_MAX_FLOWS,
+            folding: true,
             tcp_performance: true,
             applications: ApplicationConfig::default(),
             open_tunnels: true,
@@ -61,6 +66,17 @@ impl Default for MeterConfig {
             one_packet_once: false,
             hash_seed: 0,
         }
+    }
+}
+
+impl MeterConfig {
+    /// Octets that the table takes when it is full, for what finds and keeps flows: 256 of a flow, an entry in the
+    /// plan of timeouts (64 octets for 7), and 8 octets a bucket of an index that is between a third and two thirds full.
+    /// What some flows have beside that (TCP performance, applications, tunnels) comes on top.
+    pub fn table_octets(&self) -> usize {
+        let flows = self.max_flows.clamp(1, limits::MAX_MAX_FLOWS);
+        let flow = size_of::<HotFlow>() + size_of::<ColdFlow>();
+        flows * flow + FlowIndex::octets_for(flows) + TimerWheel::octets_for(flows)
     }
 }
 
@@ -77,6 +93,8 @@ pub struct Meter {
     pub(super) wheel: TimerWheel,
     /// Planned visits at most, those that are meant no more included.
     pub(super) most_entries: usize,
+    pub(super) fragments: Fragments,
+    pub(super) flood: Flood,
     pub(super) tunnels: Tunnels,
     pub(super) trackers: TcpTrackers,
     pub(super) applications: Applications,
@@ -112,6 +130,8 @@ impl Meter {
             vacant: Vec::new(),
             wheel: TimerWheel::new(config.idle_timeout_ns),
             most_entries: config.max_flows * 2 + limits::SPARE_VISITS,
+            fragments: Fragments::new((config.max_flows / 64).clamp(64, limits::MAX_DATAGRAMS)),
+            flood: Flood::new(config.max_flows, config.folding),
             tunnels: Tunnels::default(),
             trackers: TcpTrackers::new(TcpConfig {
                 enabled: config.tcp_performance,
@@ -143,6 +163,7 @@ impl Meter {
     /// table is empty, false when [`Meter::take_records`] must be called and this called again.
     #[must_use]
     pub fn finish(&mut self, reason: FlowEndReason) -> bool {
+        self.finish_fragments();
         while self.counters.flows_active > 0 {
             if self.pending.len() >= limits::MAX_PENDING_RECORDS {
                 return false;
@@ -158,7 +179,7 @@ impl Meter {
             }
         }
         self.finish_at = 0;
-        true
+        self.finish_folds(reason)
     }
 
     /// Takes the Flow Records made so far, oldest first.
@@ -186,6 +207,18 @@ impl Meter {
     /// Decides which packets and flows are metered.
     pub fn sampler_mut(&mut self) -> &mut Sampler {
         &mut self.sampler
+    }
+
+    /// Octets of memory that the table takes now.
+    pub fn octets(&self) -> usize {
+        let flow = size_of::<HotFlow>() + size_of::<ColdFlow>();
+        self.hot.len() * flow
+            + self.vacant.capacity() * size_of::<u32>()
+            + self.index.octets()
+            + self.wheel.octets()
+            + self.fragments.octets()
+            + self.flood.octets()
+            + self.tunnels.octets()
     }
 
     /// The account so far.

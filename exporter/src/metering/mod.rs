@@ -7,6 +7,7 @@ pub mod application;
 pub mod counters;
 mod expiry;
 mod flow;
+mod fragments;
 pub mod folding;
 mod index;
 mod key;

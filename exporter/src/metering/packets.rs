@@ -3,10 +3,10 @@
 //! Frames come in groups. All of a group are parsed and their places in memory asked for before the first one is
 //! counted, so that waiting for memory overlaps; the order of what they do to the table stays that of the capture.
 
-use flowgauge_templates::packet::{self, Fragment, Headers, LinkType, Network, Tcp, Transport};
+use flowgauge_templates::packet::{self, Arp, Fragment, Headers, LinkType, Network, Tcp, Transport};
 
 use super::application::{Carrier, Payload};
-use super::flow::{ColdFlow, HotFlow};
+use super::flow::{ColdFlow, Counts, HotFlow};
 use super::key::PackedKey;
 use super::meter::Meter;
 use super::prefetch::prefetch;
@@ -18,18 +18,15 @@ use crate::capture::{Frame, Frames};
 /// Packets looked at together. 8 hide most of the waiting, 32 begin to push one another out of the first cache.
 const GROUP: usize = 16;
 
-/// A record ends at half of what its counters of packets hold, which takes longer than any sensible active timeout.
-const MOST_PACKETS: u32 = 1 << 31;
-
 /// A frame that was parsed and waits for its turn.
 #[derive(Clone, Copy, Debug, Default)]
-struct Ahead<'a> {
-    headers: Headers<'a>,
-    key: PackedKey,
-    time_ns: i64,
-    interface: u32,
-    hash: u32,
-    from_high: bool,
+pub(super) struct Ahead<'a> {
+    pub headers: Headers<'a>,
+    pub key: PackedKey,
+    pub time_ns: i64,
+    pub interface: u32,
+    pub hash: u32,
+    pub from_high: bool,
     outcome: Outcome,
 }
 
@@ -41,10 +38,19 @@ enum Outcome {
     NotMetered,
     /// Sampling left it out.
     SampledOut,
+    /// Sampling left its flow out.
+    FlowLeftOut,
     /// Its packet was seen on another interface before.
     Copy,
     /// It is of a flow.
     Metered,
+}
+
+impl Ahead<'_> {
+    /// Whether sampling left its flow out.
+    pub fn is_left_out(&self) -> bool {
+        self.outcome == Outcome::FlowLeftOut
+    }
 }
 
 impl Meter {
@@ -112,8 +118,12 @@ impl Meter {
             if self.seen.is_some() {
                 ahead.outcome = self.outcome_of_several_interfaces(ahead, network);
             }
-            if ahead.outcome == Outcome::Metered && !self.sampler.takes_flow(ahead.hash) {
-                ahead.outcome = Outcome::SampledOut;
+            // A later fragment's flow is known when its first fragment is.
+            if ahead.outcome == Outcome::Metered
+                && !self.sampler.takes_flow(ahead.hash)
+                && network.fragment != Fragment::Later
+            {
+                ahead.outcome = Outcome::FlowLeftOut;
             }
             self.index.prefetch(ahead.hash);
         }
@@ -165,24 +175,92 @@ impl Meter {
                 self.counters.copies += 1;
                 return;
             }
+            Outcome::FlowLeftOut => {
+                self.counters.sampled_out += 1;
+                self.remember_fragment(ahead);
+                return;
+            }
             Outcome::NotMetered | Outcome::Metered => {}
         }
         if headers.fault.is_some() || headers.link.vlan_tags > 2 {
             self.count_fault(headers);
         }
-        let Some(network) = &headers.network else { return };
+        let Some(network) = &headers.network else {
+            if self.config.arp
+                && let Some(arp) = &headers.arp
+            {
+                self.handle_arp(ahead, arp);
+            }
+            return;
+        };
+        if network.fragment == Fragment::Later {
+            if !self.handle_later_fragment(ahead, in_order, network) {
+                self.counters.sampled_out += 1;
+                return;
+            }
+            self.counters.later_fragments += 1;
+        } else {
+            let _ = self.meter(ahead, in_order, network);
+        }
         self.counters.packets_metered += 1;
         self.counters.octets_metered += u64::from(network.octets);
-        if network.fragment == Fragment::Later {
-            self.counters.later_fragments += 1;
+        if network.fragment == Fragment::First {
+            self.handle_first_fragment(ahead, network);
         }
-        self.meter(ahead, in_order, network);
+    }
+
+    /// Counts an ARP message in the flow of those who speak of one another.
+    #[cold]
+    fn handle_arp(&mut self, ahead: &Ahead<'_>, arp: &Arp) {
+        let mut message = *ahead;
+        (message.key, message.from_high) = PackedKey::of_arp(arp, &ahead.headers);
+        message.hash = self.hasher.hash(&message.key);
+        if !self.sampler.takes_flow(message.hash) {
+            self.counters.sampled_out += 1;
+            return;
+        }
+        self.counters.packets_metered += 1;
+        self.counters.arp_metered += 1;
+        let place = match self.find(&message.key, message.hash) {
+            Some(place) if !self.splits(place, ahead.time_ns, message.from_high, &ahead.headers) => place,
+            _ => self.create(&message),
+        };
+        let (flow, cold) = (&mut self.hot[place as usize], &mut self.cold[place as usize]);
+        let direction = usize::from(flow.from_high != message.from_high);
+        // No IP packet: no octets, and no time to live.
+        let counts = Counts {
+            packets: 1,
+            octets: 0,
+            first_ns: ahead.time_ns,
+            last_ns: ahead.time_ns,
+            ttl_min: 0,
+            ttl_max: 0,
+            tos: 0,
+        };
+        flow.count_late(cold, direction, &counts);
+        if self.inspects {
+            self.applications
+                .inspect_arp(&mut flow.application, arp, direction, ahead.time_ns);
+        }
+    }
+
+    /// Has a first fragment whose flow is left out take the others of its datagram with it.
+    #[cold]
+    fn remember_fragment(&mut self, ahead: &Ahead<'_>) {
+        if let Some(network) = &ahead.headers.network
+            && network.fragment == Fragment::First
+        {
+            self.handle_first_fragment(ahead, network);
+        }
     }
 
     #[cold]
     fn count_fault(&mut self, headers: &Headers<'_>) {
         self.counters.vlan_tags_skipped += u64::from(headers.link.vlan_tags.saturating_sub(2));
         let Some(fault) = headers.fault else { return };
+        if self.config.arp && headers.arp.is_some() {
+            return;
+        }
         let counts = match headers.network {
             Some(_) => &mut self.counters.metered_with_fault,
             None => &mut self.counters.not_metered,
@@ -190,8 +268,17 @@ impl Meter {
         counts[fault as usize] += 1;
     }
 
+    /// The place of the flow with a key.
     #[inline(always)]
-    fn meter(&mut self, ahead: &Ahead<'_>, in_order: bool, network: &Network) {
+    pub(super) fn find(&self, key: &PackedKey, hash: u32) -> Option<u32> {
+        self.index.find(hash, |place| {
+            self.hot.get(place as usize).is_some_and(|flow| flow.key == *key)
+        })
+    }
+
+    /// Counts a packet in its flow, and says where that is; none when it was folded.
+    #[inline(always)]
+    pub(super) fn meter(&mut self, ahead: &Ahead<'_>, in_order: bool, network: &Network) -> Option<u32> {
         let Ahead {
             headers,
             key,
@@ -201,13 +288,11 @@ impl Meter {
             ..
         } = ahead;
         let (now_ns, from_high) = (*now_ns, *from_high);
-        let hot = &self.hot;
-        let found = self.index.find(*hash, |place| {
-            hot.get(place as usize).is_some_and(|flow| flow.key == *key)
-        });
-        let place = match found {
+        let place = match self.find(key, *hash) {
             Some(place) if !self.splits(place, now_ns, from_high, headers) => place,
-            _ => self.create(ahead),
+            Some(_) => self.create(ahead),
+            None if self.flood.is_on() && self.folds(ahead, network) => return None,
+            None => self.create(ahead),
         };
         let (flow, cold) = (&mut self.hot[place as usize], &mut self.cold[place as usize]);
         let direction = usize::from(flow.from_high != from_high);
@@ -232,6 +317,7 @@ impl Meter {
         if ended {
             self.linger(place);
         }
+        Some(place)
     }
 
     /// Shows a packet's payload to what recognises applications.
@@ -272,9 +358,8 @@ impl Meter {
         // As unsigned numbers, times from before the flow are far too long too.
         let within = |since_ns: i64, timeout_ns: i64| (now_ns.wrapping_sub(since_ns) as u64) < timeout_ns as u64;
         let syn = matches!(&headers.transport, Transport::Tcp(tcp) if tcp.flags.any(packet::TcpFlags::SYN));
-        let has_room = (flow.packets[0] | flow.packets[1]) < MOST_PACKETS;
         let joins = !syn
-            && has_room
+            && flow.has_room()
             && flow.selector == self.sampler.selector_id() as u8
             && within(flow.newest_ns(), self.config.idle_timeout_ns)
             && within(flow.start_ns, self.config.active_timeout_ns);
@@ -300,7 +385,7 @@ impl Meter {
             self.change_selector(place);
         }
         let flow = &self.hot[place as usize];
-        if flow.packets[0] | flow.packets[1] >= MOST_PACKETS {
+        if !flow.has_room() {
             self.cut(place, FlowEndReason::ActiveTimeout);
             return false;
         }
@@ -337,11 +422,30 @@ impl Meter {
         }
     }
 
-    /// Begins a flow, if need be by ending another one.
+    /// Begins the flow of a packet.
     #[inline(always)]
     fn create(&mut self, ahead: &Ahead<'_>) -> u32 {
+        let place = self.begin_flow(ahead.time_ns, ahead.key, ahead.hash, ahead.from_high);
+        let cold = &mut self.cold[place as usize];
+        let link = &ahead.headers.link;
+        let (src_mac, dst_mac) = (link.src_mac.copied(), link.dst_mac.copied());
+        cold.begin(
+            link.interface.unwrap_or(ahead.interface),
+            src_mac.unwrap_or_default(),
+            dst_mac.unwrap_or_default(),
+            ahead.key.protocol(),
+        );
+        if let Some(tunnel) = &ahead.headers.tunnel {
+            cold.tunnel = self.tunnels.add(TunnelRecord::of(tunnel));
+        }
+        place
+    }
+
+    /// Begins a flow, if need be by ending another one.
+    #[inline(always)]
+    pub(super) fn begin_flow(&mut self, now_ns: i64, key: PackedKey, hash: u32, from_high: bool) -> u32 {
         if self.counters.flows_active as usize >= self.config.max_flows {
-            self.evict(ahead.time_ns);
+            self.evict(now_ns);
         }
         let place = match self.vacant.pop() {
             Some(place) => place,
@@ -350,16 +454,10 @@ impl Meter {
                 self.hot.push(HotFlow::default())
             }
         };
-        let selector = self.sampler.selector_id() as u8;
-        self.hot[place as usize].begin(ahead.key, ahead.hash, ahead.from_high, selector);
-        let cold = &mut self.cold[place as usize];
-        cold.begin(&ahead.headers, ahead.interface, ahead.key.protocol());
-        if let Some(tunnel) = &ahead.headers.tunnel {
-            cold.tunnel = self.tunnels.add(TunnelRecord::of(tunnel));
-        }
-        self.index.insert(ahead.hash, place);
+        self.hot[place as usize].begin(key, hash, from_high, self.sampler.selector_id() as u8);
+        self.index.insert(hash, place);
         let first_visit_ns = self.config.idle_timeout_ns.min(self.config.active_timeout_ns);
-        self.plan_visit(place, ahead.time_ns.saturating_add(first_visit_ns));
+        self.plan_visit(place, now_ns.saturating_add(first_visit_ns));
         self.counters.flows_created += 1;
         self.counters.flows_active += 1;
         place

@@ -7,6 +7,9 @@ use flowgauge_templates::packet::{Fault, LinkType};
 use super::*;
 use crate::limits;
 
+mod flood;
+mod fragments;
+
 const SECOND: i64 = 1_000_000_000;
 const MS: i64 = 1_000_000;
 const T0: i64 = 1_767_225_600 * SECOND;
@@ -544,4 +547,50 @@ fn ending_many_flows_stops_at_the_limit_until_records_are_taken() {
 fn a_hot_flow_is_two_cache_lines() {
     assert_eq!(size_of::<super::flow::HotFlow>(), 128);
     assert!(size_of::<super::flow::ColdFlow>() <= 128);
+}
+
+#[test]
+fn arp_gives_records_only_when_asked_to() {
+    // RFC 826: a request of A for B, and B's answer.
+    let message = |operation: u8, sender: [u8; 4], target: [u8; 4]| {
+        let hardware = [2, 0, 0, 0, 0, sender[3]];
+        [
+            &[0xff; 6][..],
+            &hardware,
+            &[0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, operation],
+            &hardware,
+            &sender,
+            &[0; 6],
+            &target,
+        ]
+        .concat()
+    };
+    let (a, b) = ([192, 0, 2, 9], [192, 0, 2, 1]);
+    for arp in [false, true] {
+        let mut meter = Meter::new(MeterConfig {
+            arp,
+            ..MeterConfig::default()
+        });
+        for (at, frame) in [message(1, a, b), message(2, b, a), message(1, a, b)]
+            .iter()
+            .enumerate()
+        {
+            meter.handle_frame(T0 + at as i64, LinkType::ETHERNET, frame, 60, 0);
+        }
+        assert!(meter.finish(FlowEndReason::ForcedEnd));
+        let counters = meter.counters().clone();
+        let (metered, not_metered) = if arp { (3, 0) } else { (0, 3) };
+        assert_eq!((counters.packets_metered, counters.arp_metered), (metered, metered));
+        assert_eq!(counters.not_metered[Fault::Arp as usize], not_metered);
+        assert_eq!((counters.packets_seen, counters.octets_metered), (3, 0));
+        let records = meter.take_records();
+        assert_eq!(records.len() as u64, metered / 3);
+        if let [record] = &records.flows[..] {
+            assert_eq!((record.key.src, record.key.dst), (a.into(), b.into()));
+            assert_eq!((record.key.protocol, record.key.src_port), (0, 0));
+            assert_eq!(counts(record), [(2, 0), (1, 0)]);
+            assert_eq!(times(record), (0, 2));
+            assert!(records.application(record).is_some());
+        }
+    }
 }

@@ -52,6 +52,11 @@ pub(super) struct Tunnels {
 }
 
 impl Tunnels {
+    /// Octets of memory.
+    pub fn octets(&self) -> usize {
+        self.records.capacity() * size_of::<TunnelRecord>() + self.vacant.capacity() * size_of::<u32>()
+    }
+
     /// Keeps a flow's tunnel.
     pub fn add(&mut self, record: TunnelRecord) -> TunnelPlace {
         if let Some(at) = self.vacant.pop()

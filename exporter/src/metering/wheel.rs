@@ -126,6 +126,11 @@ impl TimerWheel {
         self.entries
     }
 
+    /// Octets of the visits of so many flows, one planned for each.
+    pub fn octets_for(flows: usize) -> usize {
+        flows.div_ceil(CHUNK_FLOWS) * size_of::<Chunk>()
+    }
+
     /// Octets of the entries.
     pub fn octets(&self) -> usize {
         self.chunks.capacity() * size_of::<Chunk>()
