@@ -17,11 +17,15 @@ use flowgauge_templates::packet::{Fault, Headers, LinkType};
 
 /// A frame of a capture.
 pub struct Captured {
+    /// Where it is in the corpus.
     pub file: String,
     /// Its number in the file, from 1 on.
     pub number: usize,
+    /// How its first header reads.
     pub link_type: LinkType,
+    /// Octets on the wire.
     pub wire_length: u32,
+    /// What was captured.
     pub bytes: Vec<u8>,
 }
 

@@ -106,6 +106,39 @@ pub(super) fn decode<'a>(announced: Announced, packet: &'a [u8], wire: usize, he
     }
 }
 
+/// Why [`decode`] would find no packet here, or none; the same questions in the same order.
+pub(super) fn unsound(announced: Announced, packet: &[u8], wire: usize) -> Option<Fault> {
+    match (packet.first().map(|first| first >> 4), announced) {
+        (_, Announced::Arp) => Some(Fault::Arp),
+        (None, _) => Some(Fault::IpHeaderCut),
+        (Some(4), Announced::Ipv4 | Announced::Ip) => match packet.first_chunk::<IPV4_HEADER_OCTETS>() {
+            None => Some(Fault::IpHeaderCut),
+            Some(head) => ipv4_lengths(head, wire).is_none().then_some(Fault::IpHeaderLength),
+        },
+        (Some(6), Announced::Ipv6 | Announced::Ip) => (packet.len() < IPV6_HEADER_OCTETS).then_some(Fault::IpHeaderCut),
+        _ => Some(Fault::IpVersion),
+    }
+}
+
+/// Whether a sound packet states no more than these octets.
+pub(super) fn fits(packet: &[u8], octets: usize) -> bool {
+    match *packet {
+        [first, _, high, low, ..] if first >> 4 == 4 => usize::from(u16::from_be_bytes([high, low])) <= octets,
+        [_, _, _, _, high, low, ..] => usize::from(u16::from_be_bytes([high, low])) + IPV6_HEADER_OCTETS <= octets,
+        _ => false,
+    }
+}
+
+/// Octets of the header and of the packet. A card that cuts segments itself (TSO) fills in the length, so the host's own
+/// capture shows 0.
+#[inline(always)]
+fn ipv4_lengths(head: &[u8; IPV4_HEADER_OCTETS], wire: usize) -> Option<(usize, usize)> {
+    let header_octets = usize::from(head[0] & 0x0f) * 4;
+    let stated = usize::from(u16::from_be_bytes([head[2], head[3]]));
+    let octets = if stated == 0 { wire } else { stated };
+    (header_octets >= IPV4_HEADER_OCTETS && octets >= header_octets).then_some((header_octets, octets))
+}
+
 #[cold]
 fn no_packet<'a>(is_empty: bool, announced: Announced, packet: &'a [u8], headers: &mut Headers<'a>) {
     headers.fault = Some(match announced {
@@ -135,14 +168,10 @@ fn ipv4<'a>(packet: &'a [u8], wire: usize, headers: &mut Headers<'a>) {
         headers.fault = Some(Fault::IpHeaderCut);
         return;
     };
-    let header_octets = usize::from(head[0] & 0x0f) * 4;
-    let stated = usize::from(u16::from_be_bytes([head[2], head[3]]));
-    // A card that cuts segments itself (TSO) fills in the length, so the host's own capture shows 0.
-    let octets = if stated == 0 { wire } else { stated };
-    if header_octets < IPV4_HEADER_OCTETS || octets < header_octets {
+    let Some((header_octets, octets)) = ipv4_lengths(head, wire) else {
         headers.fault = Some(Fault::IpHeaderLength);
         return;
-    }
+    };
     let fragmentation = u16::from_be_bytes([head[6], head[7]]);
     let fragment = match fragmentation & 0x3fff {
         0 => Fragment::Whole,

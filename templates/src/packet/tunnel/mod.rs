@@ -125,7 +125,7 @@ fn wrap<'a>(headers: &Headers<'a>) -> Option<Wrap<'a>> {
 }
 
 /// False when nothing sound is inside, which is then as it was.
-fn open_one<'a>(headers: &mut Headers<'a>) -> bool {
+fn open_one(headers: &mut Headers<'_>) -> bool {
     let (Some(network), Some(wrap)) = (headers.network, wrap(headers)) else {
         return false;
     };
@@ -133,52 +133,51 @@ fn open_one<'a>(headers: &mut Headers<'a>) -> bool {
     if wrap.bytes.is_empty() {
         return false;
     }
-    let mut inner = Headers {
-        link: headers.link,
-        ..Headers::default()
-    };
     // What the packet around states for what is inside, captured or not.
-    let around = headers.payload.len() - wrap.bytes.len();
-    let octets = (headers.payload_octets as usize).saturating_sub(around);
-    let mut is_believed = true;
-    match link::decode_inner(wrap.inner, wrap.bytes, &mut inner.link) {
-        Ok((announced, packet)) => {
-            let octets = octets.saturating_sub(wrap.bytes.len() - packet.len());
-            network::decode(announced, packet, octets, &mut inner);
-            if wrap.must_fit && inner.fault == Some(Fault::IpLongerThanFrame) {
-                is_believed = network.fragment == Fragment::First || network::has_right_checksum(packet);
-            }
-        }
-        Err(fault) => inner.fault = Some(fault),
+    let before = headers.payload.len() - wrap.bytes.len();
+    let octets = (headers.payload_octets as usize).saturating_sub(before);
+    let mut link = headers.link;
+    let (announced, packet) = match link::decode_inner(wrap.inner, wrap.bytes, &mut link) {
+        Ok(found) => found,
+        Err(fault) => return stays(headers, &network, fault),
+    };
+    let octets = octets.saturating_sub(wrap.bytes.len() - packet.len());
+    if let Some(fault) = network::unsound(announced, packet, octets) {
+        return stays(headers, &network, fault);
     }
     let is_part = wrap.is_cut || network.fragment == Fragment::First;
-    if is_part && inner.fault == Some(Fault::IpLongerThanFrame) {
-        inner.fault = None;
-    }
-    if inner.network.is_none() || !is_believed {
-        if network.protocol != protocol::UDP && inner.fault.is_some_and(is_damage) {
-            note(headers, Fault::TunnelInner);
-        }
+    if wrap.must_fit && !is_part && !network::fits(packet, octets) && !network::has_right_checksum(packet) {
         return false;
     }
-    inner.fault = headers.fault.or(inner.fault);
-    inner.tunnel = Some(around_of(&network, &wrap, headers));
-    *headers = inner;
-    true
-}
-
-fn around_of(network: &Network, wrap: &Wrap<'_>, headers: &Headers<'_>) -> Tunnel {
-    let around = headers.tunnel;
-    Tunnel {
+    let tunnel = Tunnel {
         kind: wrap.kind,
         identifier: wrap.identifier,
         src_bits: network.src_bits,
         dst_bits: network.dst_bits,
-        outer_octets: around.map_or(network.octets, |around| around.outer_octets),
+        outer_octets: headers.tunnel.map_or(network.octets, |around| around.outer_octets),
         outer_vlan: headers.link.vlan,
         version: network.version,
-        depth: around.map_or(1, |around| around.depth + 1),
+        depth: headers.tunnel.map_or(1, |around| around.depth + 1),
+    };
+    let fault = headers.fault;
+    headers.clear();
+    headers.link = link;
+    headers.tunnel = Some(tunnel);
+    network::decode(announced, packet, octets, headers);
+    if is_part && headers.fault == Some(Fault::IpLongerThanFrame) {
+        headers.fault = None;
     }
+    headers.fault = fault.or(headers.fault);
+    true
+}
+
+/// What is inside is no packet: the packet around stays, with a fault where something is broken.
+#[cold]
+fn stays(headers: &mut Headers<'_>, network: &Network, fault: Fault) -> bool {
+    if network.protocol != protocol::UDP && is_damage(fault) {
+        note(headers, Fault::TunnelInner);
+    }
+    false
 }
 
 /// Faults of something broken, rather than of something that is no IP packet.
