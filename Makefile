@@ -63,9 +63,12 @@ bench: ## figures beside peers, for docs/reference/performance.md
 	cargo build --workspace --bins --release
 	tests/bench.sh
 
+agreement: build ## biflows beside what other flow meters expect of the same captures, for docs/reference/agreement.md
+	python3 -B tests/agreement --write docs/reference/agreement.md
+
 FUZZ_SECONDS ?= 60
 fuzz: ## every target in tests/fuzz by coverage, and IPFIX Messages mutated, for a minute each; FUZZ_SECONDS=n
 	FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run
 	SECONDS=$(FUZZ_SECONDS) cargo nextest run --release -p flowgauge-templates --run-ignored only fuzz
 
-.PHONY: help setup demo build release ui test-ui lint fmt test test-rust bench fuzz
+.PHONY: help setup demo build release ui test-ui lint fmt test test-rust bench agreement fuzz

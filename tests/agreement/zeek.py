@@ -79,14 +79,13 @@ def compare_conn(ours: dict, all_rows: list, trace: str, table: Table) -> None:
         if not found or not {"orig_ip_bytes", "orig_pkts"} <= set(of_it[0]):
             continue
         forward = source(of_it[0]["id.orig_h"], of_it[0]["id.orig_p"], flow[4])
-        if flow[4] not in (1, 6, 17, 58):
-            forward = found[0].source if found[0].source[0] == forward[0] else (forward[0], 0)
         sums = [0, 0, 0, 0]
         for row in of_it:
             counts = [int(row[name]) if row[name] != "-" else 0 for name in ("orig_pkts", "orig_ip_bytes", "resp_pkts", "resp_ip_bytes")]
             same = source(row["id.orig_h"], row["id.orig_p"], flow[4]) == forward
             sums = [a + b for a, b in zip(sums, counts if same else counts[2:] + counts[:2])]
-        for name, value, our in zip(("packets", "octets", "packets back", "octets back"), sums, total(found, forward)):
+        ours_of_it = total(found, next((flow_.source for flow_ in found if flow_.source[0] == forward[0]), forward))
+        for name, value, our in zip(("packets", "octets", "packets back", "octets back"), sums, ours_of_it):
             table.compare(trace, name, where_of(of_it[0]), value, our)
 
 

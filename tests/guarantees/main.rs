@@ -3,6 +3,7 @@
 
 mod support;
 
+mod agreement;
 mod elements_named_in_band;
 mod exported_equals_captured;
 mod house;
