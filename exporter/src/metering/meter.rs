@@ -191,6 +191,7 @@ impl Meter {
     /// Takes back the lists of records that are dealt with, so that the next ones need no new memory.
     pub fn recycle(&mut self, mut records: Records) {
         if records.flows.capacity() <= limits::MAX_RECYCLED_RECORDS
+            && records.dns.capacity() <= limits::MAX_RECYCLED_RECORDS
             && records.octets.capacity() <= limits::MAX_RECYCLED_OCTETS
         {
             records.clear();
@@ -201,7 +202,7 @@ impl Meter {
     /// How many [`Meter::take_records`] would give; cheap enough to ask after every frame.
     #[inline]
     pub fn records_waiting(&self) -> usize {
-        self.pending.flows.len()
+        self.pending.len()
     }
 
     /// Decides which packets and flows are metered.

@@ -5,6 +5,7 @@
 
 pub mod application;
 pub mod counters;
+pub mod dns;
 mod expiry;
 mod flow;
 mod fragments;
@@ -26,6 +27,7 @@ pub mod twice;
 mod wheel;
 
 pub use counters::MeterCounters;
+pub use dns::{DnsStatus, DnsTransaction};
 pub use meter::{Meter, MeterConfig};
 pub use folding::FoldRecord;
 pub use record::{Direction, FlowEndReason, FlowKey, FlowRecord};

@@ -1,6 +1,7 @@
 //! Flow Records on their way out, with what only some of them have.
 
 use super::application::ApplicationRecord;
+use super::dns::{DnsAnswers, DnsTransaction};
 use super::folding::FoldRecord;
 use super::record::FlowRecord;
 use super::tcp::TcpPerformance;
@@ -52,10 +53,14 @@ pub struct Records {
     pub tunnels: Vec<TunnelRecord>,
     /// Parts of [`FlowRecord::application`].
     pub applications: Vec<ApplicationRecord>,
-    /// Values of `applications`.
+    /// Values of `applications`, names of `dns` and what `dns_answers` holds.
     pub octets: Vec<u8>,
     /// Parts of [`FlowRecord::fold`].
     pub folds: Vec<FoldRecord>,
+    /// DNS transactions, oldest first. Each is a record of its own, beside the Flow Records.
+    pub dns: Vec<DnsTransaction>,
+    /// Parts of [`DnsTransaction::answer_lists`].
+    pub dns_answers: Vec<DnsAnswers>,
 }
 
 impl Records {
@@ -67,16 +72,18 @@ impl Records {
         self.applications.clear();
         self.octets.clear();
         self.folds.clear();
+        self.dns.clear();
+        self.dns_answers.clear();
     }
 
-    /// Flow Records.
+    /// Flow Records and DNS transactions.
     pub fn len(&self) -> usize {
-        self.flows.len()
+        self.flows.len() + self.dns.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.flows.is_empty()
+        self.flows.is_empty() && self.dns.is_empty()
     }
 
     /// TCP performance of one of `flows`.
