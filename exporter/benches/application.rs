@@ -7,6 +7,7 @@ use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowgauge_exporter::metering::Records;
+use flowgauge_exporter::metering::application::tls::{client_hello, ja4};
 use flowgauge_exporter::metering::application::{ApplicationConfig, ApplicationPlace, Applications, Carrier, Payload};
 
 fn payload(bytes: &[u8], carrier: Carrier, ports: [u16; 2], direction: usize) -> Payload<'_> {
@@ -112,5 +113,35 @@ fn conversations(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, unknown, conversations);
+/// What a hello costs: its fields, its fingerprint, and an Initial packet of QUIC around it.
+fn hellos(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("hello");
+    let record = messages("tls").swap_remove(0).1;
+    let message = record.get(5..).expect("a record header");
+    group.bench_function("ClientHello, fields", |bencher| {
+        bencher.iter(|| client_hello::parse(black_box(message)));
+    });
+    let hello = client_hello::parse(message).expect("a ClientHello");
+    group.bench_function("ClientHello, JA4", |bencher| {
+        bencher.iter(|| ja4::fingerprint(black_box(&hello), ja4::Carrier::Tls));
+    });
+    let mut applications = Applications::new(ApplicationConfig::default());
+    for (name, carrier) in [("tls", Carrier::Tcp), ("quic", Carrier::Udp)] {
+        let octets = messages(name).swap_remove(0).1;
+        let payload = payload(&octets, carrier, [40000, 443], 0);
+        group.bench_function(
+            format!("first packet of {name}, recognised, read and kept"),
+            |bencher| {
+                bencher.iter(|| {
+                    let mut place = ApplicationPlace::default();
+                    applications.inspect(&mut place, black_box(&payload));
+                    applications.free(&mut place);
+                });
+            },
+        );
+    }
+    group.finish();
+}
+
+criterion_group!(benches, unknown, conversations, hellos);
 criterion_main!(benches);

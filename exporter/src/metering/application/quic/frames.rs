@@ -27,12 +27,10 @@ impl<'a> CryptoFrames<'a> {
     /// A frame that is cut, or one that has no place in an Initial packet.
     pub fn next(&mut self) -> Result<Option<Crypto<'a>>, Fault> {
         loop {
-            // PADDING is most of a client's packets.
-            let rest = self.0.rest();
-            let Some(at) = rest.iter().position(|octet| *octet != 0) else {
+            self.0 = Octets::new(behind_padding(self.0.rest()));
+            if self.0.is_empty() {
                 return Ok(None);
-            };
-            self.0 = Octets::new(rest.get(at..).unwrap_or_default());
+            }
             match self.0.u8()? {
                 0x01 => {}
                 kind @ (0x02 | 0x03) => self.skip_ack(kind == 0x03)?,
@@ -67,4 +65,13 @@ impl<'a> CryptoFrames<'a> {
         }
         Ok(())
     }
+}
+
+/// What is behind PADDING frames, which are most of a client's packets: looked at sixteen at a time.
+fn behind_padding(frames: &[u8]) -> &[u8] {
+    let (sixteens, _) = frames.as_chunks::<16>();
+    let zeros = sixteens.iter().take_while(|octets| u128::from_ne_bytes(**octets) == 0).count();
+    let rest = frames.get(16 * zeros..).unwrap_or_default();
+    let zeros = rest.iter().take_while(|octet| **octet == 0).count();
+    rest.get(zeros..).unwrap_or_default()
 }

@@ -30,12 +30,14 @@ pub struct InitialKeys {
 impl InitialKeys {
     /// The keys that follow from the client's first Destination Connection ID.
     pub fn derive(version: &Version, connection_id: &[u8], sender: Sender) -> InitialKeys {
-        let (initial, _) = Hkdf::<Sha256>::extract(Some(&version.salt), connection_id);
+        let initial = Hkdf::<Sha256>::new(Some(&version.salt), connection_id);
         let label: &[u8] = match sender {
             Sender::Client => b"client in",
             Sender::Server => b"server in",
         };
         let secret: [u8; 32] = expand_label(&initial, label);
+        // 32 octets are enough for SHA-256, so this does not fail.
+        let secret = Hkdf::<Sha256>::from_prk(&secret).unwrap_or(initial);
         let labels: [&[u8]; 3] = match version.is_v2 {
             false => [b"quic key", b"quic iv", b"quic hp"],
             true => [b"quicv2 key", b"quicv2 iv", b"quicv2 hp"],
@@ -84,13 +86,11 @@ impl InitialKeys {
 }
 
 /// HKDF-Expand-Label without context (RFC 8446 section 7.1).
-fn expand_label<const N: usize>(secret: &[u8], label: &[u8]) -> [u8; N] {
+fn expand_label<const N: usize>(secret: &Hkdf<Sha256>, label: &[u8]) -> [u8; N] {
     let mut output = [0; N];
     let length = (N as u16).to_be_bytes();
     let label_length = [(6 + label.len()) as u8];
-    if let Ok(hkdf) = Hkdf::<Sha256>::from_prk(secret) {
-        // Fails for more than 255 hashes of output only.
-        let _ = hkdf.expand_multi_info(&[&length, &label_length, b"tls13 ", label, &[0]], &mut output);
-    }
+    // Fails for more than 255 hashes of output only.
+    let _ = secret.expand_multi_info(&[&length, &label_length, b"tls13 ", label, &[0]], &mut output);
     output
 }

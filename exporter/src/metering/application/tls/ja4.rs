@@ -119,11 +119,9 @@ fn is_grease_name(name: &[u8]) -> bool {
     matches!(*name, [high, low] if is_grease(u16::from_be_bytes([high, low])))
 }
 
+#[inline]
 fn hex_digit(half: u8) -> u8 {
-    match half {
-        0..=9 => b'0' + half,
-        _ => b'a' - 10 + half,
-    }
+    b"0123456789abcdef"[usize::from(half & 15)]
 }
 
 /// The first six octets of SHA-256 over the values in hex with commas between; `second`, when there is any, follows
