@@ -75,6 +75,17 @@ pub enum SequenceUnit {
     Messages,
 }
 
+impl SequenceUnit {
+    /// The name in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Records => "records",
+            Self::Messages => "messages",
+        }
+    }
+}
+
 /// Sampling as version 5 says it in its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderSampling {

@@ -34,6 +34,10 @@ pub const REORDER_WINDOW: u32 = 65_536;
 /// Milliseconds by which an exporter's start may seem to move because Messages are late; beyond, it began anew.
 pub const UPTIME_TOLERANCE_MS: u32 = 30_000;
 
+/// Messages in a row that must be right under another reading of an exporter's sequence numbers, and wrong under the
+/// protocol's, before that reading is believed.
+pub const HABIT_MESSAGES: u32 = 3;
+
 /// Octets of a Message: the 16-bit length of its header.
 pub const MAX_MESSAGE_OCTETS: usize = 65_535;
 

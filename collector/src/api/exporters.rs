@@ -15,9 +15,11 @@ use crate::query::time::format_time;
 pub async fn exporters(State(api): State<Api>, parameters: Parameters) -> Result<Json<Value>, Problem> {
     parameters.only(&[])?;
     let process = api.shared.process();
-    let mut templates: HashMap<(std::net::IpAddr, u32), u64> = HashMap::new();
+    let mut templates: HashMap<(std::net::IpAddr, crate::io::input::Protocol, u32), u64> = HashMap::new();
     for of in process.templates() {
-        *templates.entry((of.session.peer.ip(), of.domain)).or_default() += 1;
+        *templates
+            .entry((of.session.peer.ip(), of.protocol, of.domain))
+            .or_default() += 1;
     }
     let mut accounts: Vec<_> = process.ledger().iter().collect();
     accounts.sort_by_key(|(key, _)| **key);
@@ -34,7 +36,8 @@ pub async fn exporters(State(api): State<Api>, parameters: Parameters) -> Result
                 "octets": account.octets,
                 "records": account.records,
                 "options_records": account.options_records,
-                "templates": templates.get(&(key.address, key.domain)).copied().unwrap_or(0),
+                "templates": templates.get(&(key.address, key.protocol, key.domain)).copied().unwrap_or(0),
+                "rates_unknown": account.rates_unknown,
                 "sequence_lost": account.sequence.lost,
                 "sequence": {
                     "lost": account.sequence.lost,
@@ -43,6 +46,8 @@ pub async fn exporters(State(api): State<Api>, parameters: Parameters) -> Result
                     "duplicate": account.sequence.duplicate,
                     "restarts": account.sequence.restarts,
                     "unverified": account.sequence.unverified,
+                    "counts": key.protocol.sequence_unit().as_str(),
+                    "habit": account.sequence.habit.map(|habit| habit.as_str()),
                 },
                 "sets": {
                     "waited": account.sets_waited,
@@ -81,7 +86,7 @@ pub async fn templates(State(api): State<Api>, parameters: Parameters) -> Result
                 "exporter": of.session.peer.ip().to_string(),
                 "port": of.session.peer.port(),
                 "transport": of.transport.as_str(),
-                "protocol": "ipfix",
+                "protocol": of.protocol.as_str(),
                 "domain": of.domain,
                 "template": of.template.id(),
                 "scope_fields": of.template.scope_field_count(),

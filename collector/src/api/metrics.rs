@@ -201,8 +201,8 @@ fn exporters(out: &mut Exposition, shared: &Shared) {
             account.options_records
         }),
         (
-            "sequence_lost_records",
-            "Records missing by sequence number.",
+            "sequence_lost",
+            "Missing by sequence number, in what the protocol counts: records, or datagrams of NetFlow 9 and sFlow.",
             |account| account.sequence.lost,
         ),
         (
@@ -299,8 +299,10 @@ fn ledger(out: &mut Exposition, shared: &Shared) {
     );
     for (kind, count) in [
         ("times_from_export", normalizing.times_from_export),
+        ("times_without_uptime", normalizing.times_without_uptime),
         ("times_reversed", normalizing.times_reversed),
         ("rows_scaled", normalizing.rows_scaled),
+        ("rates_unknown", normalizing.rates_unknown),
         ("values_mistyped", normalizing.values_mistyped),
         ("values_cut", normalizing.values_cut),
     ] {

@@ -91,8 +91,10 @@ pub fn status_json(shared: &Shared) -> Value {
         "normalizing": {
             "rows": counters.normalizing.rows,
             "times_from_export": counters.normalizing.times_from_export,
+            "times_without_uptime": counters.normalizing.times_without_uptime,
             "times_reversed": counters.normalizing.times_reversed,
             "rows_scaled": counters.normalizing.rows_scaled,
+            "rates_unknown": counters.normalizing.rates_unknown,
             "values_mistyped": counters.normalizing.values_mistyped,
             "values_cut": counters.normalizing.values_cut,
         },

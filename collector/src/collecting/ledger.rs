@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use flowgauge_templates::error::ErrorCounters;
-use flowgauge_templates::management::SequenceCounters;
+use flowgauge_templates::management::{SequenceCounters, SequenceHabit, SequenceUnit};
 use foldhash::{HashMap, HashMapExt as _};
 
 use crate::io::input::Protocol;
@@ -25,10 +25,10 @@ pub struct AccountKey {
     pub domain: u32,
 }
 
-/// What a Message's sequence numbers said, summed over sessions.
+/// What a Message's sequence numbers said, summed over sessions. Losses are in what the protocol counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SequenceTotals {
-    /// Records missing by the numbers, less those that came late.
+    /// Missing by the numbers, less what came late: records or datagrams, see [`Protocol::sequence_unit`].
     pub lost: u64,
     /// Gaps met.
     pub gaps: u64,
@@ -40,6 +40,8 @@ pub struct SequenceTotals {
     pub restarts: u64,
     /// Messages whose number could not be judged.
     pub unverified: u64,
+    /// What the numbers of the session heard last were found to count, where that is not what the protocol says.
+    pub habit: Option<SequenceHabit>,
 }
 
 impl SequenceTotals {
@@ -53,6 +55,7 @@ impl SequenceTotals {
         grow(&mut self.reordered, late(before), late(after));
         grow(&mut self.duplicate, before.duplicate_messages, after.duplicate_messages);
         grow(&mut self.restarts, before.restarts, after.restarts);
+        self.habit = after.habit;
         grow(
             &mut self.unverified,
             before.unverified_messages,
@@ -177,6 +180,10 @@ pub struct Totals {
     pub sum: Account,
     /// Faults by kind.
     pub errors: BTreeMap<&'static str, u64>,
+    /// Records missing by sequence numbers that count records.
+    pub records_missing: u64,
+    /// Datagrams missing by sequence numbers that count datagrams.
+    pub datagrams_missing: u64,
     /// Sets that wait for their template now.
     pub sets_waiting: u64,
     /// Accounts.
@@ -234,7 +241,12 @@ impl Ledger {
     pub fn totals(&self, sets_waiting: u64) -> Totals {
         let mut sum = Account::default();
         let mut errors = BTreeMap::new();
-        for account in self.accounts.values() {
+        let (mut records_missing, mut datagrams_missing) = (0, 0);
+        for (key, account) in &self.accounts {
+            match key.protocol.sequence_unit() {
+                SequenceUnit::Records => records_missing += account.sequence.lost,
+                SequenceUnit::Messages => datagrams_missing += account.sequence.lost,
+            }
             sum.add(account);
             account
                 .errors()
@@ -243,6 +255,8 @@ impl Ledger {
         let sets_balanced = sum.sets_waited
             == sum.sets_replayed + sum.sets_overflowed + sum.sets_expired + sum.sets_abandoned + sets_waiting;
         Totals {
+            records_missing,
+            datagrams_missing,
             sets_waiting,
             accounts: self.accounts.len() as u64,
             accounts_overflowed: self.overflowed,

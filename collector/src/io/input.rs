@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use flowgauge_templates::header::Version;
+use flowgauge_templates::header::{SequenceUnit, Version};
 use flowgauge_templates::ipfix::message_length;
 
 use super::capture_file;
@@ -190,6 +190,17 @@ impl From<Version> for Protocol {
 }
 
 impl Protocol {
+    /// What its sequence numbers count.
+    pub const fn sequence_unit(self) -> SequenceUnit {
+        match self {
+            Protocol::Ipfix => Version::Ipfix.sequence_counts(),
+            Protocol::Netflow9 => Version::Netflow9.sequence_counts(),
+            Protocol::Netflow7 => Version::Netflow7.sequence_counts(),
+            Protocol::Netflow5 => Version::Netflow5.sequence_counts(),
+            Protocol::Sflow5 | Protocol::Unknown => SequenceUnit::Messages,
+        }
+    }
+
     /// The name in answers and metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {

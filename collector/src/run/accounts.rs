@@ -92,7 +92,8 @@ impl Accounts {
     pub fn missing(&self) -> BTreeMap<&'static str, u64> {
         let sum = &self.totals.sum;
         [
-            ("records_lost_before_arrival", sum.sequence.lost),
+            ("records_lost_before_arrival", self.totals.records_missing),
+            ("datagrams_lost_before_arrival", self.totals.datagrams_missing),
             ("datagrams_dropped_by_kernel", self.kernel_drops),
             ("datagrams_dropped_by_queue", self.queue_drops),
             ("datagrams_of_unsupported_version", sum.unsupported_version),

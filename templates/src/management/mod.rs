@@ -4,6 +4,7 @@
 pub mod collecting;
 pub mod domain;
 pub mod exporting;
+pub mod habits;
 pub mod pending;
 pub mod saved;
 pub mod sequence;
@@ -13,6 +14,7 @@ pub use crate::header::{HeaderSampling, MessageHeader, SequenceUnit, Version};
 pub use collecting::{CollectingConfig, CollectingCounters, CollectingSession, Event, TemplateChange};
 pub use domain::DomainTemplates;
 pub use exporting::{EncodedMessage, ExportingConfig, ExportingCounters, ExportingError, ExportingSession, TemplateId};
+pub use habits::{Counted, SequenceHabit};
 pub use pending::PendingCounters;
 pub use saved::{SavedTemplate, SavedTemplates};
 pub use sequence::{SequenceCounters, SequenceOutcome, SequenceTracker};

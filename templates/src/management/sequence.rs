@@ -1,6 +1,7 @@
 //! Sequence numbers of one stream of Messages: they count what went before, so a gap says how much was lost. Data Records
 //! in IPFIX (RFC 7011 section 3.1), flows in NetFlow 5 and 7, Messages in NetFlow 9 (RFC 3954 section 5.1).
 
+use super::habits::SequenceHabit;
 use crate::limits::{REORDER_WINDOW, UPTIME_TOLERANCE_MS};
 
 /// What a Message's sequence number says beside those before it.
@@ -35,6 +36,8 @@ pub struct SequenceCounters {
     pub restarts: u64,
     /// Messages that could not be judged.
     pub unverified_messages: u64,
+    /// What the numbers were found to count, where that is not what the protocol says.
+    pub habit: Option<SequenceHabit>,
 }
 
 /// Follows the numbers of one stream.

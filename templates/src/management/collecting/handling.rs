@@ -6,6 +6,7 @@ use flowgauge_ie_registry::Registry;
 
 use super::super::TransportKind;
 use super::super::domain::DomainTemplates;
+use super::super::habits::Counted;
 use super::super::pending::{PendingSet, PendingSets};
 use super::super::type_information;
 use super::event::{CollectingCounters, Event, TemplateChange};
@@ -36,8 +37,8 @@ pub(super) struct Handling<'h, F> {
 
 impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
     /// How many Data Records there were, if all could be counted.
-    pub fn sets(&mut self, sets: Sets<'_>) -> Option<u32> {
-        let mut records = Some(0u32);
+    pub fn sets(&mut self, sets: Sets<'_>) -> Option<Counted> {
+        let mut records = Some(Counted::default());
         for set in sets {
             let counted = match set {
                 Ok(set) => self.set(&set),
@@ -46,12 +47,15 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
                     None
                 }
             };
-            records = records.zip(counted).map(|(sum, count)| sum.wrapping_add(count));
+            records = records.zip(counted).map(|(sum, of_set)| Counted {
+                flows: sum.flows.wrapping_add(of_set.flows),
+                options: sum.options.wrapping_add(of_set.options),
+            });
         }
         records
     }
 
-    fn set(&mut self, set: &Set<'_>) -> Option<u32> {
+    fn set(&mut self, set: &Set<'_>) -> Option<Counted> {
         let version9 = self.header.version == Version::Netflow9;
         match set.id {
             MIN_TEMPLATE_ID.. => self.data_set(set),
@@ -73,7 +77,7 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
                     needed,
                     available,
                 });
-                Some(0)
+                Some(Counted::default())
             }
         }
     }
@@ -82,18 +86,18 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
         &mut self,
         records: impl Iterator<Item = Result<TemplateRecord, DecodeError>>,
         set: &Set<'_>,
-    ) -> Option<u32> {
+    ) -> Option<Counted> {
         for record in records {
             match record {
                 Ok(record) => self.template_record(record, set),
                 Err(error) => self.fault(error),
             }
         }
-        Some(0)
+        Some(Counted::default())
     }
 
     /// The records of versions 5 and 7, which need no template announced.
-    pub fn fixed(&mut self, message: &fixed::Message<'_>, template: &Arc<Template>) -> Option<u32> {
+    pub fn fixed(&mut self, message: &fixed::Message<'_>, template: &Arc<Template>) -> Option<Counted> {
         let header = self.header;
         let body = message.records();
         let registry = &*self.registry;
@@ -103,7 +107,8 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
             self.fault(error);
         }
         // The next number counts what this header says, whether all of it came or not.
-        records.and(u32::try_from(message.count()).ok())
+        let flows = records.and(u32::try_from(message.count()).ok())?;
+        Some(Counted { flows, options: 0 })
     }
 
     pub fn fault(&mut self, error: DecodeError) {
@@ -175,23 +180,25 @@ impl<F: FnMut(Event<'_, '_>)> Handling<'_, F> {
         });
     }
 
-    fn data_set(&mut self, set: &Set<'_>) -> Option<u32> {
+    fn data_set(&mut self, set: &Set<'_>) -> Option<Counted> {
         let header = self.header;
         let records = match self.templates.template(set.id) {
             // Flow records change nothing here, so their template is borrowed where it lies.
             Some(template) if !template.is_options() => {
                 let registry = &*self.registry;
                 let handed = hand_on(&header, template, set.body, self.templates, registry, None, self.sink);
-                Some(self.counted(handed, false, set.offset))
+                Some((self.counted(handed, false, set.offset), false))
             }
             Some(template) => {
                 let template = Arc::clone(template);
-                Some(self.records(&header, &template, set.body, set.offset, None))
+                Some((self.records(&header, &template, set.body, set.offset, None), true))
             }
             None => None,
         };
-        if let Some(records) = records {
-            return records.and_then(|count| u32::try_from(count).ok());
+        if let Some((records, is_options)) = records {
+            let count = u32::try_from(records?).ok()?;
+            let (flows, options) = if is_options { (0, count) } else { (count, 0) };
+            return Some(Counted { flows, options });
         }
         let (set_id, octets) = (set.id, set.body.len());
         self.pending.push(PendingSet {

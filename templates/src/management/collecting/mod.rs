@@ -13,11 +13,12 @@ use handling::Handling;
 
 use super::TransportKind;
 use super::domain::DomainTemplates;
+use super::habits::MessageSequence;
 use super::pending::{PendingCounters, PendingSets};
 use super::saved::{SavedTemplate, SavedTemplates};
-use super::sequence::{SequenceCounters, SequenceTracker};
+use super::sequence::SequenceCounters;
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
-use crate::header::{MessageHeader, SequenceUnit, Version};
+use crate::header::{MessageHeader, Version};
 use crate::ipfix::{Message, Template};
 use crate::limits::MAX_DOMAINS_PER_SESSION;
 use crate::netflow::{fixed, v9};
@@ -49,10 +50,19 @@ impl AnyMessage<'_> {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Domain {
     templates: DomainTemplates,
-    sequence: SequenceTracker,
+    sequence: MessageSequence,
+}
+
+impl Domain {
+    fn new(version: Version) -> Self {
+        Self {
+            templates: DomainTemplates::default(),
+            sequence: MessageSequence::new(version),
+        }
+    }
 }
 
 /// One transport session: the scope within which template identifiers mean something (RFC 7011 section 8).
@@ -113,6 +123,7 @@ impl CollectingSession {
         sink(Event::Message(&header));
 
         let Self {
+            version,
             transport,
             domains,
             pending,
@@ -120,7 +131,7 @@ impl CollectingSession {
             counters,
             ..
         } = self;
-        let Domain { templates, sequence } = domains.entry(header.domain).or_default();
+        let Domain { templates, sequence } = domains.entry(header.domain).or_insert_with(|| Domain::new(*version));
         let transport = *transport;
         let mut handling = Handling {
             transport,
@@ -151,14 +162,7 @@ impl CollectingSession {
             });
         }
         let learned = handling.learned;
-        let counted = match header.version.sequence_counts() {
-            SequenceUnit::Records => records,
-            SequenceUnit::Messages => Some(1),
-        };
-        let began_anew = header
-            .uptime_ms
-            .is_some_and(|uptime_ms| sequence.observe_uptime(now_ns, uptime_ms));
-        let outcome = sequence.observe(header.sequence, counted, began_anew);
+        let outcome = sequence.observe(now_ns, header.sequence, records, header.uptime_ms);
         if learned {
             self.retype(registry, sink);
         }
@@ -289,7 +293,10 @@ impl CollectingSession {
                 if self.domains.len() >= MAX_DOMAINS_PER_SESSION && !self.domains.contains_key(&template.domain) {
                     return Err(DecodeErrorKind::TooManyDomains);
                 }
-                let domain = self.domains.entry(template.domain).or_default();
+                let domain = self
+                    .domains
+                    .entry(template.domain)
+                    .or_insert_with(|| Domain::new(self.version));
                 domain
                     .templates
                     .announce(template.announced_ns, parts, registry, &mut self.fields)
