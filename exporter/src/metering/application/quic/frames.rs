@@ -70,7 +70,10 @@ impl<'a> CryptoFrames<'a> {
 /// What is behind PADDING frames, which are most of a client's packets: looked at sixteen at a time.
 fn behind_padding(frames: &[u8]) -> &[u8] {
     let (sixteens, _) = frames.as_chunks::<16>();
-    let zeros = sixteens.iter().take_while(|octets| u128::from_ne_bytes(**octets) == 0).count();
+    let zeros = sixteens
+        .iter()
+        .take_while(|octets| u128::from_ne_bytes(**octets) == 0)
+        .count();
     let rest = frames.get(16 * zeros..).unwrap_or_default();
     let zeros = rest.iter().take_while(|octet| **octet == 0).count();
     rest.get(zeros..).unwrap_or_default()
