@@ -113,9 +113,8 @@ impl ExportingProcess {
                 selectors: &self.selectors,
             };
             let result = match &template {
-                Some((_, template)) => {
-                    write(&mut self.session, now_ns, template, &parts).or_else(|error| self.write_reduced(now_ns, *place, records, error))
-                }
+                Some((_, template)) => write(&mut self.session, now_ns, template, &parts)
+                    .or_else(|error| self.write_reduced(now_ns, *place, records, error)),
                 None => Err(ExportingError::NoIdentifier),
             };
             if let Err(error) = result {
@@ -500,7 +499,10 @@ mod tests {
         let selectors = [
             Algorithm::Everything,
             Algorithm::Systematic { interval: 1, space: 9 },
-            Algorithm::RandomOutOf { size: 1, population: 10 },
+            Algorithm::RandomOutOf {
+                size: 1,
+                population: 10,
+            },
             Algorithm::Probability(0.1),
             Algorithm::Flows { interval: 10 },
         ];
@@ -520,7 +522,10 @@ mod tests {
         let names = said.iter_mut().map(|fields| fields.pop().unwrap()).collect::<Vec<_>>();
         assert!(names.iter().all(|(element, name)| *element == 335 && !name.is_empty()));
         let text = |fields: &[(u16, String)]| {
-            let fields: Vec<_> = fields.iter().map(|(element, value)| format!("{element}={value}")).collect();
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(element, value)| format!("{element}={value}"))
+                .collect();
             fields.join(" ")
         };
         let said: Vec<_> = said.iter().map(|fields| text(fields)).collect();
@@ -544,7 +549,9 @@ mod tests {
         let mut flows = 0;
         while let Some(message) = process.poll_message() {
             let mut sink = |event: Event<'_, '_>| {
-                let Event::Records { template, records, .. } = event else { return };
+                let Event::Records { template, records, .. } = event else {
+                    return;
+                };
                 if !template.is_options() {
                     flows += 1;
                 } else if template.fields().first().map(|field| field.specifier.element.id) == Some(302) {
@@ -582,12 +589,13 @@ mod tests {
             let mut records = sample.clone();
             records.applications[0].present = present;
             // No values are needed to tell templates apart, but they have to be of the fields' lengths.
-            let octets: Vec<u8> = crate::metering::application::field_specifiers(records.applications[0].protocol, present)
-                .flat_map(|field| match field.length {
-                    u16::MAX => vec![0],
-                    length => vec![7; usize::from(length)],
-                })
-                .collect();
+            let octets: Vec<u8> =
+                crate::metering::application::field_specifiers(records.applications[0].protocol, present)
+                    .flat_map(|field| match field.length {
+                        u16::MAX => vec![0],
+                        length => vec![7; usize::from(length)],
+                    })
+                    .collect();
             records.applications[0].length = octets.len() as u32;
             records.applications[0].start = 0;
             records.octets = octets;
@@ -639,17 +647,31 @@ mod tests {
         let mut said = Vec::new();
         while let Some(message) = process.poll_message() {
             let mut sink = |event: Event<'_, '_>| {
-                let Event::Records { template, records, .. } = event else { return };
+                let Event::Records { template, records, .. } = event else {
+                    return;
+                };
                 // selectorIdTotalPktsObserved
-                if template.fields().iter().any(|field| field.specifier.element == ElementId::iana(318)) {
-                    said.extend(records.flat_map(|record| (0..4).map(|at| record.value(at)).map(|v| format!("{v:?}")).collect::<Vec<_>>()));
+                if template
+                    .fields()
+                    .iter()
+                    .any(|field| field.specifier.element == ElementId::iana(318))
+                {
+                    said.extend(records.flat_map(|record| {
+                        (0..4)
+                            .map(|at| record.value(at))
+                            .map(|v| format!("{v:?}"))
+                            .collect::<Vec<_>>()
+                    }));
                 }
             };
             session
                 .handle_message(NOW, &message.bytes, &mut Registry::new(), &mut sink)
                 .unwrap();
         }
-        assert_eq!(said, [5, 1, 1000, 100].map(|number: u64| format!("{:?}", Some(Value::Unsigned(number)))));
+        assert_eq!(
+            said,
+            [5, 1, 1000, 100].map(|number: u64| format!("{:?}", Some(Value::Unsigned(number))))
+        );
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 
-use crate::metering::record::{Direction, FlowEndReason, FlowKey, FlowRecord};
 use crate::metering::application::{ApplicationRecord, ProtocolSet};
+use crate::metering::labels::LabelRecord;
+use crate::metering::record::{Direction, FlowEndReason, FlowKey, FlowRecord};
 use crate::metering::records::Place;
 use crate::metering::tcp::{BlackholeKind, MeasurementFlags, RttSummary, TcpDirection, TcpPerformance};
 use crate::metering::tunnel::TunnelRecord;
@@ -53,6 +54,7 @@ pub fn udp() -> FlowRecord {
         selector: 0,
         tcp: Place::NONE,
         tunnel: Place::NONE,
+        labels: Place::NONE,
         application: Place::NONE,
         fold: Place::NONE,
     }
@@ -90,17 +92,24 @@ pub fn any_record() -> impl Strategy<Value = FlowRecord> {
         any::<[[u8; 16]; 2]>().prop_map(|pair| pair.map(IpAddr::from)),
     ];
     let protocol = prop_oneof![Just(1), Just(6), Just(17), Just(58), Just(132), any::<u8>()];
-    let key = (addresses, any::<[u16; 2]>(), protocol, any::<[u16; 2]>(), prop_oneof![Just(0), any::<u32>()]).prop_map(
-        |([src, dst], [src_port, dst_port], protocol, vlan, interface)| FlowKey {
-            src,
-            dst,
-            src_port,
-            dst_port,
-            protocol,
-            vlan: vlan.map(|id| if id & 0x8000 == 0 { 0 } else { id & 0xfff }),
-            interface,
-        },
-    );
+    let key = (
+        addresses,
+        any::<[u16; 2]>(),
+        protocol,
+        any::<[u16; 2]>(),
+        prop_oneof![Just(0), any::<u32>()],
+    )
+        .prop_map(
+            |([src, dst], [src_port, dst_port], protocol, vlan, interface)| FlowKey {
+                src,
+                dst,
+                src_port,
+                dst_port,
+                protocol,
+                vlan: vlan.map(|id| if id & 0x8000 == 0 { 0 } else { id & 0xfff }),
+                interface,
+            },
+        );
     let times = (0i64..4_000_000_000_000_000_000, 0i64..4_000_000_000_000);
     let rest = (
         any::<[Option<u16>; 2]>(),
@@ -124,6 +133,7 @@ pub fn any_record() -> impl Strategy<Value = FlowRecord> {
                 selector: 0,
                 tcp: Place::NONE,
                 tunnel: Place::NONE,
+                labels: Place::NONE,
                 application: Place::NONE,
                 fold: Place::NONE,
             }
@@ -153,7 +163,12 @@ pub fn with_application() -> (Records, &'static str) {
     let protocol = ProtocolSet::place("http").expect("HTTP is known");
     let mut records = Records::from(vec![tcp()]);
     let fields = crate::metering::application::fields(protocol);
-    let place = |element| fields.iter().position(|field| field.element == element).expect("HTTP has it");
+    let place = |element| {
+        fields
+            .iter()
+            .position(|field| field.element == element)
+            .expect("HTTP has it")
+    };
     let present = 1 << place(flowgauge_ie_registry::ids::APPLICATION_NAME)
         | 1 << place(flowgauge_ie_registry::ids::HTTP_REQUEST_HOST);
     records.octets.extend_from_slice(b"others'");
@@ -174,8 +189,12 @@ pub fn any_records() -> impl Strategy<Value = Records> {
     let tunnel = proptest::option::of((any::<u8>(), any::<Option<u64>>(), ends()));
     let fold = proptest::option::weighted(0.2, (any::<[u64; 2]>(), [0.0f64..1e12, 0.0f64..1e12]));
     let tcp = proptest::option::of((any_rtt(), any_rtt(), any_tcp(), any_tcp()));
-    (any_record(), tunnel, fold, tcp).prop_map(|(record, tunnel, fold, tcp)| {
+    let labels = proptest::option::of(any::<([u32; 2], [u8; 2])>());
+    (any_record(), tunnel, fold, tcp, labels).prop_map(|(record, tunnel, fold, tcp, labels)| {
         let mut records = Records::from(vec![record]);
+        if let Some((top, depth)) = labels {
+            records.flows[0].labels = Place::push(&mut records.labels, LabelRecord { top, depth });
+        }
         if let Some((kind, identifier, [src, dst])) = tunnel {
             let tunnel = TunnelRecord {
                 kind,

@@ -97,7 +97,11 @@ fn report(selector: &Selector) -> (Vec<FieldSpecifier>, Vec<u8>) {
     };
     add(ids::SELECTOR_ID, &selector.id.to_be_bytes());
     let is_of_flows = matches!(selector.algorithm, Algorithm::Flows { .. });
-    let algorithm = if is_of_flows { ids::FLOW_SELECTOR_ALGORITHM } else { ids::SELECTOR_ALGORITHM };
+    let algorithm = if is_of_flows {
+        ids::FLOW_SELECTOR_ALGORITHM
+    } else {
+        ids::SELECTOR_ALGORITHM
+    };
     add(algorithm, &selector.algorithm.code().unwrap_or_default().to_be_bytes());
     let (name, old) = match selector.algorithm {
         Algorithm::Everything => ("everything", DETERMINISTIC),

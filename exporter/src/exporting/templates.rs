@@ -71,11 +71,7 @@ impl FlowTemplates {
 
     /// The slot with fewer groups for a record that has none of its own, or does not fit into a Message with it.
     #[cold]
-    pub(super) fn reduced(
-        &mut self,
-        session: &mut ExportingSession,
-        variant: Variant,
-    ) -> Result<u16, ExportingError> {
+    pub(super) fn reduced(&mut self, session: &mut ExportingSession, variant: Variant) -> Result<u16, ExportingError> {
         let mut result = Err(ExportingError::NoIdentifier);
         for fewer in variant.reductions().into_iter().filter(|fewer| *fewer != variant) {
             result = match self.slots.get(&fewer) {

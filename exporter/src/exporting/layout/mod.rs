@@ -12,6 +12,7 @@ mod application;
 mod flow;
 mod fold;
 mod key;
+mod labels;
 mod reverse;
 mod sampling;
 mod tcp_performance;
@@ -23,6 +24,7 @@ pub mod variant;
 use flowgauge_templates::ipfix::{FieldSpecifier, RecordWriter};
 
 use crate::metering::application::ApplicationRecord;
+use crate::metering::labels::LabelRecord;
 use crate::metering::record::FlowRecord;
 use crate::metering::sampling::Selector;
 use crate::metering::tcp::TcpPerformance;
@@ -50,6 +52,11 @@ impl<'r> Parts<'r> {
     #[inline]
     fn tunnel(&self) -> Option<&'r TunnelRecord> {
         self.records.tunnel(self.record)
+    }
+
+    #[inline]
+    fn labels(&self) -> Option<&'r LabelRecord> {
+        self.record.labels.of(&self.records.labels)
     }
 
     #[inline]
@@ -124,6 +131,7 @@ pub fn all_fields() -> impl Iterator<Item = FieldSpecifier> {
     [
         key::ALL_FIELDS,
         tunnel::ALL_FIELDS,
+        labels::ALL_FIELDS,
         flow::ALL_FIELDS,
         reverse::ALL_FIELDS,
         fold::ALL_FIELDS,
@@ -145,6 +153,7 @@ pub fn fields(variant: Variant) -> Vec<Field> {
     tunnel::fields(variant, &mut fields);
     flow::fields(variant, &mut fields);
     reverse::fields(variant, &mut fields);
+    labels::fields(variant, &mut fields);
     fold::fields(variant, &mut fields);
     sampling::fields(variant, &mut fields);
     tcp_performance::fields(variant, &mut fields);
@@ -159,11 +168,9 @@ pub fn specifiers(variant: Variant) -> Vec<FieldSpecifier> {
 
 /// flowKeyIndicator of a template: bit n is set when field n is a Flow Key (RFC 7011 section 4.4).
 pub fn flow_key_indicator(fields: &[Field]) -> u64 {
-    fields
-        .iter()
-        .take(64)
-        .enumerate()
-        .fold(0, |indicator, (place, field)| indicator | u64::from(field.is_key) << place)
+    fields.iter().take(64).enumerate().fold(0, |indicator, (place, field)| {
+        indicator | u64::from(field.is_key) << place
+    })
 }
 
 /// Appends the values of a record, which must be of `variant` or have more.
@@ -179,6 +186,12 @@ pub fn write(variant: Variant, parts: &Parts<'_>, writer: &mut RecordWriter<'_>)
     flow::write(variant, record, writer);
     if variant.has(variant::REVERSE) {
         reverse::write(variant, record, writer);
+    }
+    if let (true, Some(labels)) = (
+        !variant.lacks(variant::LABELS | variant::REVERSE_LABELS),
+        parts.labels(),
+    ) {
+        labels::write(variant, labels, writer);
     }
     if variant.lacks(variant::FOLD | variant::SELECTED | variant::PERFORMANCE | variant::APPLICATION) {
         return;

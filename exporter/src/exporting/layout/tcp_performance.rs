@@ -71,7 +71,7 @@ mod forward {
         value TCP_BUSY_MILLISECONDS[4]                                 if v.has(PERFORMANCE) => d.busy_ms.to_be_bytes();
         value TCP_ACKNOWLEDGED_OCTET_DELTA_COUNT[8]                    if v.has(PERFORMANCE) => d.acknowledged_octets.to_be_bytes();
         value TCP_APPLICATION_LIMITED_MILLISECONDS[4]                  if v.has(THROUGHPUT) => d.application_limited_ms.to_be_bytes();
-        value TCP_LARGEST_FLIGHT_OCTETS[4]                             if v.has(THROUGHPUT) => d.largest_flight.to_be_bytes();
+        value TCP_LARGEST_FLIGHT_OCTETS[4]                             if v.has(LOADED) => d.largest_flight.to_be_bytes();
         value TCP_FAST_RETRANSMISSION_DELTA_COUNT[4]                   if v.has(TROUBLE) => d.fast_retransmissions.to_be_bytes();
         value TCP_FAST_RETRANSMITTED_OCTET_DELTA_COUNT[8]              if v.has(TROUBLE) => d.fast_octets.to_be_bytes();
         value TCP_TIMEOUT_RETRANSMISSION_DELTA_COUNT[4]                if v.has(TROUBLE) => d.timeout_retransmissions.to_be_bytes();
@@ -119,7 +119,7 @@ mod reverse {
         value REVERSE_TCP_BUSY_MILLISECONDS[4]                         if v.has(PERFORMANCE | REVERSE) => d.busy_ms.to_be_bytes();
         value REVERSE_TCP_ACKNOWLEDGED_OCTET_DELTA_COUNT[8]            if v.has(PERFORMANCE | REVERSE) => d.acknowledged_octets.to_be_bytes();
         value REVERSE_TCP_APPLICATION_LIMITED_MILLISECONDS[4]          if v.has(REVERSE_THROUGHPUT) => d.application_limited_ms.to_be_bytes();
-        value REVERSE_TCP_LARGEST_FLIGHT_OCTETS[4]                     if v.has(REVERSE_THROUGHPUT) => d.largest_flight.to_be_bytes();
+        value REVERSE_TCP_LARGEST_FLIGHT_OCTETS[4]                     if v.has(REVERSE_LOADED) => d.largest_flight.to_be_bytes();
         value REVERSE_TCP_FAST_RETRANSMISSION_DELTA_COUNT[4]           if v.has(TROUBLE | REVERSE) => d.fast_retransmissions.to_be_bytes();
         value REVERSE_TCP_FAST_RETRANSMITTED_OCTET_DELTA_COUNT[8]      if v.has(TROUBLE | REVERSE) => d.fast_octets.to_be_bytes();
         value REVERSE_TCP_TIMEOUT_RETRANSMISSION_DELTA_COUNT[4]        if v.has(TROUBLE | REVERSE) => d.timeout_retransmissions.to_be_bytes();

@@ -48,6 +48,7 @@ fn round_trip(parts: &Parts<'_>, times: Times) -> Vec<(ElementId, String)> {
                 Value::Ipv4(address) => address.to_string(),
                 Value::Ipv6(address) => address.to_string(),
                 Value::Mac(mac) => format!("{mac:02x?}"),
+            Value::Octets(octets) => format!("{octets:02x?}"),
                 Value::String(text) => String::from_utf8_lossy(text).into_owned(),
                 Value::DateTime { ns, .. } => ns.to_string(),
                 other => panic!("{}: {other:?} is not of its type", field.name),
@@ -107,8 +108,14 @@ fn expected(parts: &Parts<'_>, times: Times) -> Expected {
         (back(6), when(tcp && reverse, r.reverse.tcp_flags)),
         (iana(32), r.icmp[0].filter(|_| !v6).map(|code| code.to_string())),
         (iana(139), r.icmp[0].filter(|_| v6).map(|code| code.to_string())),
-        (back(32), r.icmp[1].filter(|_| !v6 && reverse).map(|code| code.to_string())),
-        (back(139), r.icmp[1].filter(|_| v6 && reverse).map(|code| code.to_string())),
+        (
+            back(32),
+            r.icmp[1].filter(|_| !v6 && reverse).map(|code| code.to_string()),
+        ),
+        (
+            back(139),
+            r.icmp[1].filter(|_| v6 && reverse).map(|code| code.to_string()),
+        ),
         (iana(5), when(true, r.forward.tos)),
         (iana(52), when(true, r.forward.ttl_min)),
         (iana(53), when(true, r.forward.ttl_max)),
@@ -122,6 +129,7 @@ fn expected(parts: &Parts<'_>, times: Times) -> Expected {
         (ours(65), r.handshake_rtt_us[1].map(|us| us.to_string())),
     ];
     expected.extend(expected_tunnel(parts));
+    expected.extend(expected_labels(parts, reverse));
     expected.extend(expected_fold(parts));
     expected.extend(expected_tcp(parts, reverse));
     expected
@@ -133,11 +141,29 @@ fn expected_tunnel(parts: &Parts<'_>) -> Expected {
     let v6 = tunnel.filter(|tunnel| tunnel.src.is_ipv6());
     vec![
         (ours(48), tunnel.map(|tunnel| tunnel.kind.to_string())),
-        (ours(49), tunnel.and_then(|tunnel| tunnel.identifier).map(|id| id.to_string())),
+        (
+            ours(49),
+            tunnel.and_then(|tunnel| tunnel.identifier).map(|id| id.to_string()),
+        ),
         (ours(50), v4.map(|tunnel| tunnel.src.to_string())),
         (ours(51), v4.map(|tunnel| tunnel.dst.to_string())),
         (ours(52), v6.map(|tunnel| tunnel.src.to_string())),
         (ours(53), v6.map(|tunnel| tunnel.dst.to_string())),
+    ]
+}
+
+/// RFC 3032: 20 bits label, 3 bits class, 1 bit bottom of stack; the element has these 24 bits.
+fn expected_labels(parts: &Parts<'_>, reverse: bool) -> Expected {
+    let labels = parts.labels();
+    let forward = labels.filter(|labels| labels.depth[0] > 0);
+    let reverse = labels.filter(|labels| reverse && labels.depth[1] > 0);
+    let section = |entry: u32| format!("{:02x?}", &entry.to_be_bytes()[..3]);
+    let back = |id| ElementId::new(REVERSE_PEN, id);
+    vec![
+        (ElementId::iana(70), forward.map(|labels| section(labels.top[0]))),
+        (ElementId::iana(202), forward.map(|labels| labels.depth[0].to_string())),
+        (back(70), reverse.map(|labels| section(labels.top[1]))),
+        (back(202), reverse.map(|labels| labels.depth[1].to_string())),
     ]
 }
 
@@ -146,8 +172,14 @@ fn expected_fold(parts: &Parts<'_>) -> Expected {
     vec![
         (ElementId::iana(3), fold.map(|fold| fold.flows.to_string())),
         (ElementId::iana(378), fold.map(|fold| fold.sources.to_string())),
-        (ElementId::iana(337), fold.map(|fold| fold.sources_between[0].to_string())),
-        (ElementId::iana(336), fold.map(|fold| fold.sources_between[1].to_string())),
+        (
+            ElementId::iana(337),
+            fold.map(|fold| fold.sources_between[0].to_string()),
+        ),
+        (
+            ElementId::iana(336),
+            fold.map(|fold| fold.sources_between[1].to_string()),
+        ),
         (ElementId::iana(338), fold.map(|_| "0.95".to_owned())),
     ]
 }
@@ -206,7 +238,7 @@ fn expected_tcp(parts: &Parts<'_>, reverse: bool) -> Expected {
             (89, true, d.busy_ms.to_string()),
             (90, true, d.acknowledged_octets.to_string()),
             (91, d.non_idle_bps.is_some(), d.application_limited_ms.to_string()),
-            (165, d.non_idle_bps.is_some(), d.largest_flight.to_string()),
+            (165, loaded, d.largest_flight.to_string()),
             (82, trouble, d.fast_retransmissions.to_string()),
             (160, trouble, d.fast_octets.to_string()),
             (83, trouble, d.timeout_retransmissions.to_string()),
@@ -227,7 +259,11 @@ fn expected_tcp(parts: &Parts<'_>, reverse: bool) -> Expected {
             (105, loaded, d.base_rtt_us.unwrap_or(0).to_string()),
             (104, loaded, d.loaded_samples.to_string()),
             (166, loaded, d.loaded_p90_us.to_string()),
-            (93, d.bufferbloat.is_some(), u8::from(d.bufferbloat.unwrap_or(false)).to_string()),
+            (
+                93,
+                d.bufferbloat.is_some(),
+                u8::from(d.bufferbloat.unwrap_or(false)).to_string(),
+            ),
             (94, d.bufferbloat.is_some(), d.bufferbloat_ms.to_string()),
             (95, blackhole, d.blackhole.map_or(0, |kind| kind as u8).to_string()),
             (106, blackhole, d.blackhole_retransmissions.to_string()),
@@ -265,13 +301,20 @@ proptest! {
 #[test]
 fn every_bit_adds_fields_that_the_registry_knows() {
     let all = variant::ALL_BITS.iter().fold(0, |all, bit| all | bit);
-    let samples = variant::ALL_BITS.iter().flat_map(|bit| [*bit, all & !*bit]).chain([0, all]);
+    let samples = variant::ALL_BITS
+        .iter()
+        .flat_map(|bit| [*bit, all & !*bit])
+        .chain([0, all]);
     for bits in samples {
         let template = Template::compile(256, 0, &specifiers(Variant::from_bits(bits, None)), Registry::builtin());
         for field in template.fields() {
             assert!(field.known, "{}", field.name);
             let length = field.specifier.length;
-            assert!(field.data_type.allows_length(length), "{} in {length} octets", field.name);
+            assert!(
+                field.data_type.allows_length(length),
+                "{} in {length} octets",
+                field.name
+            );
         }
     }
 }
@@ -295,6 +338,22 @@ fn keys_are_among_the_first_64_fields_and_core_fits_the_smallest_message() {
     }
 }
 
+/// Wireshark leaves out templates of more than 60 fields unless told otherwise.
+#[test]
+fn a_connection_without_trouble_stays_within_60_fields() {
+    use variant::*;
+    let calm = TCP | PORTS | REVERSE | MAC | SERVER_RTT | CLIENT_RTT | PERFORMANCE | SERVER_SAMPLES | CLIENT_SAMPLES;
+    let fields = |protocol: u8| {
+        let all = (1u64 << crate::metering::application::fields(protocol).len()) - 1;
+        let bits = calm | THROUGHPUT | REVERSE_THROUGHPUT;
+        specifiers(Variant::from_bits(bits, Some((protocol, all as u32)))).len()
+    };
+    for name in ["http", "tls"] {
+        let protocol = crate::metering::application::ProtocolSet::place(name).unwrap();
+        assert!(fields(protocol) <= 60, "{name}: {}", fields(protocol));
+    }
+}
+
 #[test]
 fn an_application_goes_out_as_its_protocol_has_it() {
     use flowgauge_ie_registry::ids;
@@ -302,13 +361,22 @@ fn an_application_goes_out_as_its_protocol_has_it() {
     let (records, protocol) = samples::with_application();
     let parts = parts(&records, &[]);
     let values = round_trip(&parts, Times::Milliseconds);
-    let look = |element: ElementId| values.iter().find(|(id, _)| *id == element).map(|(_, text)| text.as_str());
+    let look = |element: ElementId| {
+        values
+            .iter()
+            .find(|(id, _)| *id == element)
+            .map(|(_, text)| text.as_str())
+    };
     assert_eq!(look(ids::APPLICATION_NAME), Some("http"));
     assert_eq!(look(ids::HTTP_REQUEST_HOST), Some("example.com"));
     assert_eq!(look(ids::HTTP_STATUS_CODE), None, "absent numbers are left out");
     assert_eq!(protocol, "http");
     let without = Variant::of(&parts, Times::Milliseconds).reductions()[0];
-    assert!(specifiers(without).iter().all(|field| field.element != ids::APPLICATION_NAME));
+    assert!(
+        specifiers(without)
+            .iter()
+            .all(|field| field.element != ids::APPLICATION_NAME)
+    );
     assert_eq!(
         Template::compile(256, 0, &specifiers(without), Registry::builtin()).fixed_length(),
         Some(encoded(without, &parts).len())
@@ -321,7 +389,13 @@ fn a_record_says_by_which_selector_and_what_to_multiply_by() {
     let selectors = [
         selector(0, Algorithm::Everything),
         selector(1, Algorithm::Systematic { interval: 1, space: 99 }),
-        selector(2, Algorithm::RandomOutOf { size: 2, population: 20 }),
+        selector(
+            2,
+            Algorithm::RandomOutOf {
+                size: 2,
+                population: 20,
+            },
+        ),
         selector(3, Algorithm::Probability(0.3)),
         selector(4, Algorithm::Flows { interval: 7 }),
     ];

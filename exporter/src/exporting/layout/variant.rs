@@ -57,6 +57,10 @@ bits! {
     TUNNEL_V6,
     /// The tunnel has an identifier.
     TUNNEL_ID,
+    /// MPLS labels.
+    LABELS,
+    /// MPLS labels in the reverse direction.
+    REVERSE_LABELS,
     /// An Aggregated Flow.
     FOLD,
     /// A Selector chose the packets.
@@ -169,8 +173,8 @@ impl Variant {
             parts: set(&bits),
             application: 0,
         };
-        if record.tcp.is_some() || record.tunnel.is_some() {
-            variant.parts |= performance(parts, reverse) | tunnel(parts);
+        if record.tcp.is_some() || record.tunnel.is_some() || record.labels.is_some() {
+            variant.parts |= performance(parts, reverse) | tunnel(parts) | labels(parts, reverse);
         }
         if record.fold.is_some() || record.selector != 0 {
             variant.parts |= set(&[(parts.fold().is_some(), FOLD)]) | selected(parts);
@@ -243,6 +247,14 @@ fn tunnel(parts: &Parts<'_>) -> u64 {
         (true, TUNNEL),
         (matches!(tunnel.src, IpAddr::V6(_)), TUNNEL_V6),
         (tunnel.identifier.is_some(), TUNNEL_ID),
+    ])
+}
+
+fn labels(parts: &Parts<'_>, reverse: bool) -> u64 {
+    let Some(labels) = parts.labels() else { return 0 };
+    set(&[
+        (labels.depth[0] > 0, LABELS),
+        (reverse && labels.depth[1] > 0, REVERSE_LABELS),
     ])
 }
 
