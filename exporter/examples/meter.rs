@@ -69,14 +69,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// User and system time of this process.
 fn cpu_seconds() -> f64 {
-    // Fields 14 and 15 of proc(5) stat, in hundredths of a second; the second field may hold spaces but ends with ')'.
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .skip(11)
-        .take(2);
-    fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the call writes one timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
