@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod captures;
+mod live;
 mod ours;
 mod tshark;
 
