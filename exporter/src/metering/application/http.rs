@@ -109,6 +109,11 @@ impl Protocol for Http {
             return Progress::Skip;
         }
         let Some(end) = input.octets.iter().position(|octet| *octet == b'\n') else {
+            if stage == START && input.end {
+                // Of a line whose end was not captured, words are told that have one.
+                let whole = input.octets.iter().rposition(|octet| *octet == b' ').unwrap_or(0);
+                start_line(input.octets.get(..whole).unwrap_or_default(), conversation);
+            }
             return Progress::More;
         };
         let line = input.octets.get(..end).unwrap_or_default().trim_ascii_end();
@@ -141,7 +146,7 @@ impl Protocol for Http {
 
 /// SIP and RTSP have methods of the same names, but other targets.
 fn begins_target(method: &[u8], first: u8) -> bool {
-    matches!(first, b'/' | b'*' | b'h' | b'H') || method == b"CONNECT"
+    !first.is_ascii_alphabetic() || matches!(first, b'h' | b'H') || method == b"CONNECT"
 }
 
 fn begins(octets: &[u8], start: &[u8]) -> Verdict {

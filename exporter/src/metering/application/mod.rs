@@ -1,6 +1,6 @@
 //! Application protocols: names that the first octets of a flow's payload tell.
 //!
-//! One protocol is one file behind the trait [`Protocol`] and one line in [`registry::PROTOCOLS`]. [`Applications`] gives
+//! One protocol is one file behind the trait [`Protocol`] and one line in [`PROTOCOLS`]. [`Applications`] gives
 //! protocols their octets in order and keeps what they found; a flow holds only an [`ApplicationPlace`]. What nothing
 //! recognises stops costing after its first packets with payload. See `docs/guides/add-an-application.md`.
 

@@ -110,3 +110,22 @@ fn a_method_is_recognised_as_soon_as_its_target_begins() {
     flow.say(0, 0, b"UNSUBSCRIBER");
     assert_eq!((flow.known(), flow.applications.counters().reading_now), (None, 0));
 }
+
+#[test]
+fn of_a_first_line_captured_in_part_whole_words_are_told() {
+    for (line, method, target, status) in [
+        ("GET /a/b HTTP/1", "GET", "/a/b", None),
+        ("GET /a/b", "", "", None),
+        ("HTTP/1.1 404 Not F", "", "", Some("404")),
+        ("HTTP/1.1 40", "", "", None),
+    ] {
+        let mut flow = Flow::tcp(80);
+        flow.packet(0, 0, line.as_bytes(), 500);
+        let values = values_of(&mut flow);
+        assert_eq!(
+            (&values["httpRequestMethod"][..], &values["httpRequestTarget"][..]),
+            (method, target)
+        );
+        assert_eq!(values.get("httpStatusCode").map(String::as_str), status, "{line}");
+    }
+}
