@@ -2,8 +2,8 @@
 //! of 500 biflows an iteration, as several batches from metering are; nothing is sent.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flowgauge_exporter::config::Times;
@@ -61,6 +61,7 @@ fn record(place: usize, kind: usize) -> FlowRecord {
         selector: 0,
         tcp: Place::NONE,
         tunnel: Place::NONE,
+        labels: Place::NONE,
         application: Place::NONE,
         fold: Place::NONE,
         handshake_rtt_us: if kind == 1 {

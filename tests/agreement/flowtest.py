@@ -15,6 +15,12 @@ def number(name):
     return lambda flow: flow.record.get(name)
 
 
+def label(flow, name):
+    """Their number is the element's 24 bits: label, class and bottom of stack."""
+    section = flow.record.get(name)
+    return None if section is None else int(section, 16)
+
+
 FIELDS = {
     "ip_version": number("ipVersion"),
     "tcp_flags": number("tcpControlBits"),
@@ -27,7 +33,8 @@ FIELDS = {
     "src_mac": number("sourceMacAddress"),
     "dst_mac": number("destinationMacAddress"),
     "vxlan_id": number("tunnelIdentifier"),
-    "mpls_label_1": number("mplsTopLabelStackSection"),
+    "mpls_label_1": lambda flow: label(flow, "mplsTopLabelStackSection"),
+    "mpls_label_1@rev": lambda flow: label(flow, "reverseMplsTopLabelStackSection"),
     "http_host": number("httpRequestHost"),
     "http_url": number("httpRequestTarget"),
     "http_method": number("httpRequestMethod"),

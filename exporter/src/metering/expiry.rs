@@ -235,6 +235,7 @@ impl Meter {
             self.applications.free(&mut flow.application);
         }
         self.tunnels.free(&mut cold.tunnel);
+        self.labels.free(&mut cold.labels);
         self.index.remove(hash, place);
         self.vacant.push(place);
         self.counters.flows_active -= 1;
@@ -267,6 +268,9 @@ impl Meter {
         }
         if let Some(tunnel) = self.tunnels.get(cold.tunnel) {
             parts.tunnel = Place::push(&mut self.pending.tunnels, *tunnel);
+        }
+        if let Some(labels) = self.labels.get(cold.labels) {
+            parts.labels = Place::push(&mut self.pending.labels, *labels);
         }
         // Written where it stays: pushed, its 208 octets would be copied once more.
         self.pending

@@ -4,6 +4,7 @@ use flowgauge_templates::packet::{Headers, Network, TcpFlags, Transport, protoco
 
 use super::application::ApplicationPlace;
 use super::key::PackedKey;
+use super::labels::LabelPlace;
 use super::record::{Direction, FlowEndReason, FlowRecord};
 use super::records::Place;
 use super::tcp::{TcpConnection, TcpState, TrackerPlace};
@@ -45,6 +46,7 @@ pub(super) struct ColdFlow {
     pub icmp: [Option<u16>; 2],
     pub interface: u32,
     pub tunnel: TunnelPlace,
+    pub labels: LabelPlace,
     pub src_mac: [u8; 6],
     pub dst_mac: [u8; 6],
     pub tos: [u8; 2],
@@ -77,6 +79,7 @@ pub(super) struct Parts {
     pub handshake_rtt_us: [Option<u32>; 2],
     pub tcp: Place,
     pub tunnel: Place,
+    pub labels: Place,
     pub application: Place,
     pub fold: Place,
 }
@@ -208,6 +211,7 @@ impl HotFlow {
             selector: u32::from(self.selector),
             tcp: parts.tcp,
             tunnel: parts.tunnel,
+            labels: parts.labels,
             application: parts.application,
             fold: parts.fold,
         }

@@ -11,6 +11,7 @@ use super::folding::Flood;
 use super::fragments::Fragments;
 use super::index::FlowIndex;
 use super::key::KeyHasher;
+use super::labels::Labels;
 use super::record::FlowEndReason;
 use super::records::Records;
 use super::sampling::{Sampler, Sampling};
@@ -96,6 +97,7 @@ pub struct Meter {
     pub(super) fragments: Fragments,
     pub(super) flood: Flood,
     pub(super) tunnels: Tunnels,
+    pub(super) labels: Labels,
     pub(super) trackers: TcpTrackers,
     pub(super) applications: Applications,
     /// Whether any application is looked for.
@@ -133,6 +135,7 @@ impl Meter {
             fragments: Fragments::new((config.max_flows / 64).clamp(64, limits::MAX_DATAGRAMS)),
             flood: Flood::new(config.max_flows, config.folding),
             tunnels: Tunnels::default(),
+            labels: Labels::default(),
             trackers: TcpTrackers::new(TcpConfig {
                 enabled: config.tcp_performance,
                 ..TcpConfig::default()
@@ -220,6 +223,7 @@ impl Meter {
             + self.fragments.octets()
             + self.flood.octets()
             + self.tunnels.octets()
+            + self.labels.octets()
     }
 
     /// The account so far.

@@ -297,6 +297,9 @@ impl Meter {
         let (flow, cold) = (&mut self.hot[place as usize], &mut self.cold[place as usize]);
         let direction = usize::from(flow.from_high != from_high);
         flow.count(cold, now_ns, in_order, direction, network, headers);
+        if headers.link.mpls_labels > 0 {
+            self.labels.keep(&mut cold.labels, &headers.link, direction);
+        }
         let mut ended = false;
         if let Transport::Tcp(tcp) = &headers.transport {
             flow.tcp_flags[direction] |= tcp.flags.0;

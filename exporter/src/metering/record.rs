@@ -117,6 +117,8 @@ pub struct FlowRecord {
     pub tcp: Place,
     /// Part of [`Records::tunnels`].
     pub tunnel: Place,
+    /// Part of [`Records::labels`].
+    pub labels: Place,
     /// Part of [`Records::applications`].
     pub application: Place,
     /// Part of [`Records::folds`]; there when this is an Aggregated Flow.

@@ -3,6 +3,7 @@
 use super::application::ApplicationRecord;
 use super::dns::{DnsAnswers, DnsTransaction};
 use super::folding::FoldRecord;
+use super::labels::LabelRecord;
 use super::record::FlowRecord;
 use super::tcp::TcpPerformance;
 use super::tunnel::TunnelRecord;
@@ -51,6 +52,8 @@ pub struct Records {
     pub tcp: Vec<TcpPerformance>,
     /// Parts of [`FlowRecord::tunnel`].
     pub tunnels: Vec<TunnelRecord>,
+    /// Parts of [`FlowRecord::labels`].
+    pub labels: Vec<LabelRecord>,
     /// Parts of [`FlowRecord::application`].
     pub applications: Vec<ApplicationRecord>,
     /// Values of `applications`, names of `dns` and what `dns_answers` holds.
@@ -69,6 +72,7 @@ impl Records {
         self.flows.clear();
         self.tcp.clear();
         self.tunnels.clear();
+        self.labels.clear();
         self.applications.clear();
         self.octets.clear();
         self.folds.clear();
