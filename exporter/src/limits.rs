@@ -125,3 +125,32 @@ pub const TCP_TRACKERS_PER_HISTOGRAM: usize = 4;
 
 /// Where there are few trackers, parts of either kind at least, as far as there are trackers for them.
 pub const LEAST_TCP_PARTS: usize = 1024;
+
+/// DNS transactions that wait for their response, unless the configuration says otherwise.
+pub const DNS_OPEN_TRANSACTIONS: usize = 1 << 16;
+
+/// Most that can be asked for.
+pub const MAX_DNS_OPEN_TRANSACTIONS: usize = 1 << 24;
+
+/// How often open DNS transactions are looked at for those whose time is over, ns.
+pub const DNS_LOOK_NS: i64 = 100_000_000;
+
+/// The answers of one DNS response in this many are read unless told otherwise.
+pub const DNS_ANSWERS_INTERVAL: u32 = 16;
+
+/// Largest N of that.
+pub const MAX_DNS_ANSWERS_INTERVAL: u32 = 1 << 24;
+
+/// Answers of one DNS response that are read, and octets that their records take.
+pub const DNS_ANSWERS: usize = 64;
+/// With the longest of usual names, a Data Record fits into a Message of the smallest path MTU.
+pub const DNS_ANSWER_OCTETS: usize = 600;
+
+/// TCP connections of DNS that are followed at a time.
+pub const DNS_STREAMS: usize = 1 << 15;
+
+/// Octets of DNS messages over TCP that wait for their rest, of all connections together.
+pub const DNS_STREAM_OCTETS: usize = 32 << 20;
+
+/// A TCP connection of DNS is forgotten after this long without a packet, ns.
+pub const DNS_STREAM_IDLE_NS: i64 = 120_000_000_000;

@@ -32,7 +32,18 @@ impl Meter {
         } else if now_tick > self.wheel.tick() || self.lagging {
             self.expire(now_tick);
         }
+        if now_ns >= self.dns_due_ns {
+            self.expire_dns(now_ns);
+        }
         true
+    }
+
+    /// Ends the DNS transactions that got no response in time.
+    #[cold]
+    fn expire_dns(&mut self, now_ns: i64) {
+        let has_more = self.dns.handle_timeout(now_ns, &mut self.pending);
+        let wait_ns = if has_more { 0 } else { limits::DNS_LOOK_NS };
+        self.dns_due_ns = now_ns.saturating_add(wait_ns);
     }
 
     /// A frame from before the newest one is late; one from longer ago than any timeout means that time was set back,
@@ -44,6 +55,7 @@ impl Meter {
         if lateness > self.config.idle_timeout_ns {
             self.counters.clock_set_back += 1;
             self.clock_ns = Some(now_ns);
+            self.dns_due_ns = now_ns;
             let tick = self.wheel.tick_of(now_ns);
             self.wheel.set_tick(tick);
         }

@@ -6,6 +6,7 @@
 
 use super::application::{ApplicationConfig, ApplicationCounters, Applications, ProtocolSet};
 use super::counters::MeterCounters;
+use super::dns::{Dns, DnsConfig, DnsCounters};
 use super::flow::{ColdFlow, HotFlow};
 use super::folding::Flood;
 use super::fragments::Fragments;
@@ -39,6 +40,8 @@ pub struct MeterConfig {
     pub tcp_performance: bool,
     /// What is looked for in payload.
     pub applications: ApplicationConfig,
+    /// How DNS transactions are made.
+    pub dns: DnsConfig,
     /// Whether the packets inside of tunnels are metered rather than the outer ones.
     pub open_tunnels: bool,
     /// Whether ARP packets give Flow Records too.
@@ -61,6 +64,7 @@ impl Default for MeterConfig {
             folding: true,
             tcp_performance: true,
             applications: ApplicationConfig::default(),
+            dns: DnsConfig::default(),
             open_tunnels: true,
             arp: false,
             sampling: Sampling::Everything,
@@ -102,6 +106,9 @@ pub struct Meter {
     pub(super) applications: Applications,
     /// Whether any application is looked for.
     pub(super) inspects: bool,
+    pub(super) dns: Dns,
+    /// When open DNS transactions are looked at next, ns.
+    pub(super) dns_due_ns: i64,
     /// The newest time seen; none before the first call.
     pub(super) clock_ns: Option<i64>,
     /// Whether expiry stopped early because too many records were waiting.
@@ -142,6 +149,8 @@ impl Meter {
             }),
             inspects: config.applications.enabled != ProtocolSet::NONE,
             applications: Applications::new(config.applications.clone()),
+            dns: Dns::new(config.dns.clone()),
+            dns_due_ns: i64::MIN,
             clock_ns: None,
             lagging: false,
             finish_at: 0,
@@ -167,6 +176,9 @@ impl Meter {
     #[must_use]
     pub fn finish(&mut self, reason: FlowEndReason) -> bool {
         self.finish_fragments();
+        if !self.dns.finish(&mut self.pending) {
+            return false;
+        }
         while self.counters.flows_active > 0 {
             if self.pending.len() >= limits::MAX_PENDING_RECORDS {
                 return false;
@@ -229,6 +241,11 @@ impl Meter {
     /// The account so far.
     pub fn counters(&self) -> &MeterCounters {
         &self.counters
+    }
+
+    /// The account of DNS messages and transactions.
+    pub fn dns_counters(&self) -> DnsCounters {
+        self.dns.counters()
     }
 
     /// The account of what was recognised in payload.

@@ -6,6 +6,7 @@
 use flowgauge_templates::packet::{self, Arp, Fragment, Headers, LinkType, Network, Tcp, Transport};
 
 use super::application::{Carrier, Payload};
+use super::dns::DnsPacket;
 use super::flow::{ColdFlow, Counts, HotFlow};
 use super::key::PackedKey;
 use super::meter::Meter;
@@ -201,12 +202,31 @@ impl Meter {
             self.counters.later_fragments += 1;
         } else {
             let _ = self.meter(ahead, in_order, network);
+            if self.dns.wants(headers.ports) && self.sampler.keeps_flows_whole() {
+                self.handle_dns(ahead, network);
+            }
         }
         self.counters.packets_metered += 1;
         self.counters.octets_metered += u64::from(network.octets);
         if network.fragment == Fragment::First {
             self.handle_first_fragment(ahead, network);
         }
+    }
+
+    /// Shows a packet on a port of DNS to what makes transactions.
+    #[inline(never)]
+    fn handle_dns(&mut self, ahead: &Ahead<'_>, network: &Network) {
+        let packet = DnsPacket {
+            key: ahead.key,
+            hash: ahead.hash,
+            from_high: ahead.from_high,
+            now_ns: ahead.time_ns,
+            interface: ahead.headers.link.interface.unwrap_or(ahead.interface),
+            selector: self.sampler.selector_id(),
+            network,
+            headers: &ahead.headers,
+        };
+        self.dns.handle_packet(&packet, &self.hasher, &mut self.pending);
     }
 
     /// Counts an ARP message in the flow of those who speak of one another.
