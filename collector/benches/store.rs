@@ -155,7 +155,7 @@ fn main() {
     let store = Store::open(dir.path(), StoreConfig::default()).expect("a store");
     let mut writer = store.writer().expect("its writer");
     let template = Template::compile(256, 0, &fields(), Registry::builtin());
-    let plan = NormalizingPlan::compile(&template);
+    let plan = NormalizingPlan::compile(&template, &Default::default());
     let mut counters = NormalizingCounters::default();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
 

@@ -46,6 +46,8 @@ pub struct Config {
     pub template_save_interval: Duration,
     /// A user's own elements (CSV).
     pub elements_file: Option<PathBuf>,
+    /// A user's elements that mean what columns mean (TOML).
+    pub equivalents_file: Option<PathBuf>,
     /// What is logged: a level, or per module as `tracing` filters have it.
     pub log_level: String,
     /// How it is logged.
@@ -77,6 +79,7 @@ impl Default for Config {
             pending_age: Duration::from_secs(u64::from(flowgauge_templates::limits::PENDING_AGE_S)),
             template_save_interval: Duration::from_secs(60),
             elements_file: None,
+            equivalents_file: None,
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
         }

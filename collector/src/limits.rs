@@ -90,6 +90,10 @@ pub const SESSION_IDLE_S: i64 = 12 * 3_600;
 pub const ACCOUNTS: usize = 16_384;
 /// Accounts that `/metrics` names one by one.
 pub const ACCOUNTS_IN_METRICS: usize = 1_000;
+/// Elements that the table of equivalents may hold.
+pub const EQUIVALENTS: usize = 16_384;
+/// Values looked at in the lists of one record for columns that they fill.
+pub const LIST_VALUES_PER_ROW: usize = 1_024;
 /// Names of interfaces, applications and VRFs learned from options, of all exporters together.
 pub const OPTIONS_NAMES: usize = 524_288;
 /// Of those, names of one Observation Domain of an exporter.

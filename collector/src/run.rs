@@ -22,6 +22,7 @@ use crate::io::listener::{ListenAddress, Transport};
 use crate::io::queue::Queue;
 use crate::io::tcp::{TcpCounters, TcpLimits, TcpReceiver};
 use crate::io::udp::{UdpCounters, UdpReceiver, prepare};
+use crate::normalize::Equivalents;
 use crate::store::{Store, StoreError};
 
 mod accounts;
@@ -151,6 +152,7 @@ impl Collector {
                     pending_age_s: seconds(config.pending_age),
                 },
                 listeners: config.listeners.iter().map(|listen| listen.transport).collect(),
+                equivalents: Arc::new(equivalents(&config, &registry)?),
             },
             registry,
         );
@@ -346,6 +348,22 @@ pub fn registry(config: &Config) -> Result<Registry, Failure> {
             .map_err(|error| Failure::usage(format!("elements {}: {error}", path.display())))?;
     }
     Ok(registry)
+}
+
+/// The built-in equivalents and the user's.
+///
+/// # Errors
+/// When the user's file cannot be read or something in it is wrong.
+pub fn equivalents(config: &Config, registry: &Registry) -> Result<Equivalents, Failure> {
+    let mut equivalents = Equivalents::default();
+    if let Some(path) = &config.equivalents_file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(Failure::file("equivalents", path, &error).line))?;
+        equivalents
+            .load(&text, registry)
+            .map_err(|error| Failure::usage(format!("equivalents {}: {error}", path.display())))?;
+    }
+    Ok(equivalents)
 }
 
 /// A file that cannot be used costs the wait for templates, not the start.

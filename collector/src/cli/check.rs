@@ -9,6 +9,7 @@ use crate::failure::Failure;
 /// Checks and prints. Nothing is bound, opened or created.
 pub fn check(arguments: &RunArguments, out: &mut Output) -> Result<(), Failure> {
     let config = configuration(arguments)?;
-    crate::run::registry(&config)?;
+    let registry = crate::run::registry(&config)?;
+    crate::run::equivalents(&config, &registry)?;
     out.bytes(to_toml(&config).as_bytes())
 }

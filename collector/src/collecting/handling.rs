@@ -14,7 +14,7 @@ use super::options::OptionsData;
 use super::session::Plans;
 use crate::normalize::row::{Row, ip_to_u128};
 use crate::normalize::sampling::Rate;
-use crate::normalize::{ExporterClock, NormalizingCounters, Received};
+use crate::normalize::{Equivalents, ExporterClock, NormalizingCounters, Received};
 
 /// One Message on its way into rows.
 pub(super) struct Handling<'h> {
@@ -23,6 +23,7 @@ pub(super) struct Handling<'h> {
     pub account: &'h mut Account,
     pub plans: &'h mut Plans,
     pub options: &'h mut OptionsData,
+    pub equivalents: &'h Arc<Equivalents>,
     pub counters: &'h mut NormalizingCounters,
     pub rows: &'h mut Vec<Row>,
     /// The sequence number said something that the ledger must hear.
@@ -70,7 +71,7 @@ impl Handling<'_> {
         scope: &DomainTemplates,
         registry: &Registry,
     ) {
-        let plan = self.plans.plan(header.domain, template);
+        let plan = self.plans.plan(header.domain, template, self.equivalents);
         let received = Received {
             exporter: ip_to_u128(self.address),
             domain: header.domain,

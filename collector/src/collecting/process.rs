@@ -19,8 +19,8 @@ use super::sflow::{self, SflowAgents, SflowHandling};
 use crate::io::input::{Protocol, protocol_of};
 use crate::io::listener::Transport;
 use crate::limits::{SESSION_IDLE_S, SESSIONS, SESSIONS_PER_EVICTION};
-use crate::normalize::NormalizingCounters;
 use crate::normalize::row::Row;
+use crate::normalize::{Equivalents, NormalizingCounters};
 
 const NS_PER_S: i64 = 1_000_000_000;
 
@@ -31,6 +31,8 @@ pub struct ProcessConfig {
     pub collecting: CollectingConfig,
     /// The transport of each listener, by its place in the configuration.
     pub listeners: Vec<Transport>,
+    /// Elements of others that mean what columns mean.
+    pub equivalents: Arc<Equivalents>,
 }
 
 /// What has been done beside what the ledger says.
@@ -200,6 +202,7 @@ impl CollectingProcess {
             account,
             plans,
             options: &mut self.options,
+            equivalents: &self.config.equivalents,
             counters: &mut self.counters.normalizing,
             rows,
             judged: false,

@@ -7,7 +7,7 @@ use flowgauge_templates::ipfix::Template;
 use flowgauge_templates::management::{CollectingSession, PendingCounters, SequenceCounters, Version};
 use foldhash::{HashMap, HashMapExt as _};
 
-use crate::normalize::NormalizingPlan;
+use crate::normalize::{Equivalents, NormalizingPlan};
 
 /// What tells sessions apart (RFC 7011 section 2): for UDP the sender's address and port and where it sends to, for
 /// streams the connection.
@@ -62,13 +62,18 @@ impl Default for Plans {
 
 impl Plans {
     /// The plan of a template; compiled when the template is another one than last time.
-    pub fn plan(&mut self, domain: u32, template: &Arc<Template>) -> Arc<NormalizingPlan> {
+    pub fn plan(
+        &mut self,
+        domain: u32,
+        template: &Arc<Template>,
+        equivalents: &Arc<Equivalents>,
+    ) -> Arc<NormalizingPlan> {
         if let Some((known, plan)) = self.0.get(&(domain, template.id()))
             && Arc::ptr_eq(known, template)
         {
             return Arc::clone(plan);
         }
-        let plan = Arc::new(NormalizingPlan::compile(template));
+        let plan = Arc::new(NormalizingPlan::compile(template, equivalents));
         // Bounded as the session's templates are: one per domain and identifier, dropped when the template ends.
         self.0
             .insert((domain, template.id()), (Arc::clone(template), Arc::clone(&plan)));

@@ -53,7 +53,7 @@ macro_rules! key {
 /// Every key there is.
 pub static KEYS: &[Key] = &[
     key!("listen", "addresses", "listen", "LISTEN",
-        "Where flow exports come in: udp://A:P (IPFIX is decoded; NetFlow and sFlow are counted, not yet decoded) or tcp://A:P; repeatable",
+        "Where flow exports come in: udp://A:P (IPFIX, NetFlow 5, 7 and 9, sFlow 5, told apart by themselves) or tcp://A:P (IPFIX); repeatable",
         list: true,
         |config, text| {
             let listeners: Result<Vec<ListenAddress>, String> =
@@ -286,6 +286,22 @@ pub static KEYS: &[Key] = &[
         },
         |config| config
             .elements_file
+            .as_ref()
+            .map(|path| path.display().to_string())
+            .unwrap_or_default()
+    ),
+    key!(
+        "equivalents",
+        "file",
+        "equivalents",
+        "FILE",
+        "More elements that mean what a column means, as TOML: \"http.host\" = [\"PEN.ID\", ..]",
+        |config, text| {
+            config.equivalents_file = (!text.is_empty()).then(|| PathBuf::from(text));
+            Ok(())
+        },
+        |config| config
+            .equivalents_file
             .as_ref()
             .map(|path| path.display().to_string())
             .unwrap_or_default()

@@ -2,8 +2,10 @@
 
 pub mod codes;
 pub mod columns;
+pub mod equivalents;
 pub mod facts;
 mod finish;
+mod lists;
 pub mod plan;
 pub mod row;
 pub mod sampling;
@@ -11,5 +13,6 @@ pub mod sampling;
 #[cfg(test)]
 mod tests;
 
+pub use equivalents::Equivalents;
 pub use finish::scale;
 pub use plan::{ExporterClock, NormalizingCounters, NormalizingPlan, Received};

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use flowgauge_ie_registry::DataType;
+use flowgauge_ie_registry::{DataType, ElementId, NTOP_PEN, ids};
 use flowgauge_templates::ipfix::record::DataRecord;
 use flowgauge_templates::ipfix::template::Template;
 use flowgauge_templates::ipfix::value::{Value, decode_value, unsigned};
 use flowgauge_templates::text::{TextContext, hex_text, mac_text, time_text, value_json};
 
 use super::columns::{COLUMNS, ColumnId, ColumnKind, id};
+use super::equivalents::{Equivalent, Equivalents};
 use super::facts::Facts;
 use super::finish::{ApplicationId, Times};
+use super::lists;
 use super::row::{CellRef, Row, ip_to_u128, ipv4_to_u128};
 use super::sampling::{Rate, RateField};
 
@@ -69,9 +71,14 @@ pub struct NormalizingCounters {
     pub values_cut: u64,
 }
 
+/// Ranks of a column's own elements; those of other vendors come behind.
+const OWN_ELEMENTS: usize = 256;
+
 /// One field of a template as the plan needs it.
 #[derive(Clone, Debug)]
 pub struct PlanField {
+    /// The element.
+    pub element: ElementId,
     /// The element's name, `PEN.ID` if unknown.
     pub name: Arc<str>,
     /// The element's type.
@@ -101,6 +108,10 @@ enum Step {
     Selector,
     /// Names the application by number; kept, too.
     Application,
+    /// Another vendor's, which means what a column means; the first that has a value wins.
+    Equivalent(Equivalent),
+    /// Structured data: kept, and looked into for values that columns take.
+    List,
     /// No column takes it.
     Other,
 }
@@ -129,43 +140,51 @@ struct PlanStep {
 #[derive(Clone, Debug)]
 pub struct NormalizingPlan {
     steps: Box<[PlanStep]>,
+    equivalents: Arc<Equivalents>,
 }
 
 impl NormalizingPlan {
     /// Compiles a template.
-    pub fn compile(template: &Template) -> Self {
+    pub fn compile(template: &Template, equivalents: &Arc<Equivalents>) -> Self {
         let fields = template
             .fields()
             .iter()
             .map(|field| PlanField {
+                element: field.specifier.element,
                 name: Arc::clone(&field.name),
                 data_type: field.data_type,
             })
             .collect();
-        Self::compile_fields(fields)
+        Self::compile_fields(fields, equivalents)
     }
 
     /// Compiles fields in the order records have them.
-    pub fn compile_fields(fields: Vec<PlanField>) -> Self {
+    pub fn compile_fields(fields: Vec<PlanField>, equivalents: &Arc<Equivalents>) -> Self {
+        let nprobe = fields.iter().any(|field| field.element.pen == NTOP_PEN);
+        let candidate = |field: &PlanField| candidate(field, equivalents, nprobe);
         let candidates: Vec<_> = fields.iter().map(candidate).collect();
         let steps = fields
             .into_iter()
             .zip(&candidates)
             .map(|(field, own)| {
                 let beaten = own.as_ref().is_some_and(|own| {
-                    candidates
-                        .iter()
-                        .flatten()
-                        .any(|other| other.target == own.target && other.rank < own.rank)
+                    let better = |other: &&Candidate| other.target == own.target && other.rank < own.rank;
+                    // Elements of other vendors share a column among themselves, not with its own.
+                    let shares = own.shares && own.rank < OWN_ELEMENTS;
+                    !shares && candidates.iter().flatten().any(|other| better(&other))
                 });
                 let step = match own {
-                    Some(own) if !beaten || own.shares => own.step.clone(),
+                    Some(own) if !beaten => own.step.clone(),
+                    _ if field.data_type.is_list() => Step::List,
                     _ => Step::Other,
                 };
                 PlanStep { step, field }
             })
             .collect();
-        Self { steps }
+        Self {
+            steps,
+            equivalents: Arc::clone(equivalents),
+        }
     }
 
     /// The row of a record.
@@ -182,12 +201,19 @@ impl NormalizingPlan {
     ) -> Row {
         let mut row = Row::new();
         let mut times = Times::default();
+        // Lists are rare, and looked into when all else is there. An empty one costs nothing.
+        let mut lists = Vec::new();
         for (index, octets) in fields {
             let Some(step) = self.steps.get(index) else { continue };
             if step.apply(octets, &mut row, &mut times, received, counters).is_none() {
                 counters.values_mistyped += 1;
                 keep_octets(&mut row, &step.field.name, octets, counters);
+            } else if matches!(step.step, Step::List) {
+                lists.push((step.field.data_type, octets));
             }
+        }
+        for (data_type, octets) in lists {
+            lists::look_into(data_type, octets, received.text, &self.equivalents, &mut row);
         }
         times.finish(&mut row, received, counters);
         counters.rows += 1;
@@ -204,7 +230,7 @@ struct Candidate {
     step: Step,
 }
 
-fn candidate(field: &PlanField) -> Option<Candidate> {
+fn candidate(field: &PlanField, equivalents: &Equivalents, nprobe: bool) -> Option<Candidate> {
     let named = |target, step| {
         Some(Candidate {
             target,
@@ -230,8 +256,22 @@ fn candidate(field: &PlanField) -> Option<Candidate> {
     if let Some(rate) = RateField::of(&field.name) {
         return named("sampling", Step::Rate(rate));
     }
+    if let Some(equivalent) = equivalents.of(field.element) {
+        return Some(Candidate {
+            target: equivalent.column.column().name,
+            rank: OWN_ELEMENTS,
+            shares: true,
+            step: Step::Equivalent(equivalent),
+        });
+    }
+    // nProbe counts the other direction in what should be counters behind a middlebox.
+    let name = match (field.element, nprobe) {
+        (ids::POST_OCTET_DELTA_COUNT, true) => "reverseOctetDeltaCount",
+        (ids::POST_PACKET_DELTA_COUNT, true) => "reversePacketDeltaCount",
+        _ => field.name.as_ref(),
+    };
     let (column, rank) = COLUMNS.iter().zip(0u16..).find_map(|(column, at)| {
-        let rank = column.elements.iter().position(|name| *name == field.name.as_ref())?;
+        let rank = column.elements.iter().position(|own| *own == name)?;
         Some((ColumnId(at), rank))
     })?;
     let step = step(column, field)?;
@@ -349,7 +389,13 @@ impl PlanStep {
                 times.application = ApplicationId::of(octets);
                 self.keep(octets, row, received, counters)?;
             }
-            Step::Other => self.keep(octets, row, received, counters)?,
+            Step::Equivalent(equivalent) => {
+                // What says nothing of the kind, and what others said before it, stays under its own name.
+                if !equivalent.apply(self.field.data_type, octets, row) && !is_blank(octets) {
+                    self.keep(octets, row, received, counters)?;
+                }
+            }
+            Step::Other | Step::List => self.keep(octets, row, received, counters)?,
         }
         Some(())
     }
@@ -380,6 +426,10 @@ impl PlanStep {
         counters.values_cut += u64::from(!kept);
         Some(())
     }
+}
+
+fn is_blank(octets: &[u8]) -> bool {
+    octets.iter().all(|octet| *octet == 0)
 }
 
 fn truth(data_type: DataType, octets: &[u8]) -> Option<bool> {

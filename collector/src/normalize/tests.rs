@@ -52,7 +52,7 @@ fn row_with(fields: &[(&str, &[u8])], received: &Received<'_>) -> (Row, Normaliz
         .collect();
     let template = Template::compile(256, 0, &specifiers, registry);
     let body: Vec<u8> = fields.iter().flat_map(|(_, octets)| octets.iter().copied()).collect();
-    let plan = NormalizingPlan::compile(&template);
+    let plan = NormalizingPlan::compile(&template, &Arc::default());
     let mut counters = NormalizingCounters::default();
     let record = template.records(&body).next().unwrap();
     let row = plan.row(&record, received, &mut counters);
@@ -373,17 +373,21 @@ fn what_no_column_takes_is_kept_by_name() {
 fn octets_that_do_not_fit_are_kept_and_counted() {
     let registry = Registry::builtin();
     let field = |name: &str| PlanField {
+        element: registry
+            .by_name(name)
+            .map_or(ElementId::default(), |element| element.id),
         name: Arc::from(name),
         data_type: registry
             .by_name(name)
             .map_or(DataType::OctetArray, |element| element.data_type),
     };
-    let plan = NormalizingPlan::compile_fields(vec![
-        field("sourceIPv4Address"),
-        field("octetDeltaCount"),
-        field("flowStartMilliseconds"),
-        field("tcpBufferbloat"),
-    ]);
+    let fields = [
+        "sourceIPv4Address",
+        "octetDeltaCount",
+        "flowStartMilliseconds",
+        "tcpBufferbloat",
+    ];
+    let plan = NormalizingPlan::compile_fields(fields.map(field).into(), &Arc::default());
     let mut counters = NormalizingCounters::default();
     let octets: [&[u8]; 4] = [&[1, 2, 3], &[0; 9], &[1, 2], &[]];
     let row = plan.row_of(octets.into_iter().enumerate(), &received(), &mut counters);
@@ -435,11 +439,12 @@ fn long_text_and_many_elements_are_cut_and_counted() {
 
     let fields = (0..limits::OTHER_ELEMENTS_PER_ROW + 3)
         .map(|number| PlanField {
+            element: ElementId::new(1, number as u16),
             name: Arc::from(format!("1.{number}")),
             data_type: DataType::OctetArray,
         })
         .collect();
-    let plan = NormalizingPlan::compile_fields(fields);
+    let plan = NormalizingPlan::compile_fields(fields, &Arc::default());
     let mut counters = NormalizingCounters::default();
     let octets = (0..limits::OTHER_ELEMENTS_PER_ROW + 3).map(|at| (at, &[1u8][..]));
     let row = plan.row_of(octets, &received(), &mut counters);
@@ -472,9 +477,9 @@ proptest! {
         let elements: Vec<_> = Registry::builtin().iter().collect();
         let plan_fields = fields.iter().map(|(at, _)| {
             let element = elements[at * 7 % elements.len()];
-            PlanField { name: Arc::from(element.name.as_ref()), data_type: element.data_type }
+            PlanField { element: element.id, name: Arc::from(element.name.as_ref()), data_type: element.data_type }
         });
-        let plan = NormalizingPlan::compile_fields(plan_fields.collect());
+        let plan = NormalizingPlan::compile_fields(plan_fields.collect(), &Arc::default());
         let mut counters = NormalizingCounters::default();
         let octets = fields.iter().map(|(_, octets)| octets.as_slice()).enumerate();
         let row = plan.row_of(octets, &received(), &mut counters);
@@ -491,4 +496,131 @@ proptest! {
         }
         prop_assert_eq!(counters.rows, 1);
     }
+}
+
+/// A record of fields with any element, as octets.
+fn row_of_elements(fields: &[(ElementId, u16, &[u8])]) -> Row {
+    let specifiers: Vec<_> = fields
+        .iter()
+        .map(|(element, length, _)| FieldSpecifier::new(*element, *length))
+        .collect();
+    let template = Template::compile(256, 0, &specifiers, Registry::builtin());
+    let plan = NormalizingPlan::compile(&template, &Arc::default());
+    let octets = fields.iter().map(|(_, _, octets)| *octets).enumerate();
+    plan.row_of(octets, &received(), &mut NormalizingCounters::default())
+}
+
+#[test]
+fn elements_of_other_vendors_land_in_our_columns() {
+    let of = ElementId::new;
+    let row = row_of_elements(&[
+        // ntop
+        (of(35_632, 119), 4, b"DNS\0"),
+        (of(35_632, 205), 16, b"www.example.org\0"),
+        (of(35_632, 207), 1, &[28]),
+        (of(35_632, 208), 1, &[3]),
+        (of(35_632, 123), 4, &[0, 0, 0, 5]),
+        (of(0, 23), 4, &[0, 0, 1, 0]),
+        (of(0, 24), 4, &[0, 0, 0, 2]),
+        // Cisco AVC
+        (of(9, 12_235), 14, b"\x03\0\0P4\x02site.org"),
+        (of(9, 9_268), 4, &[0, 0, 0, 7]),
+        // NetScaler
+        (of(5_951, 144), 2, &[1, 148]),
+        // YAF
+        (of(6_871, 14), 1, &[0x02]),
+        (of(6_871, 15), 1, &[0x18]),
+        (of(6_871, 16_399), 1, &[0x12]),
+        (of(6_871, 294), 8, b"\0\0\0\0\0\0\0\0"),
+        // CESNET, of the same meaning as YAF's, which is empty here
+        (of(8_057, 808), 8, b"tls.site"),
+    ]);
+    let text = |column| match row.get(column) {
+        Some(CellRef::Text(text)) => text.to_owned(),
+        other => format!("{other:?}"),
+    };
+    let texts = [id::APP_NAME, id::DNS_QNAME, id::HTTP_HOST, id::TLS_SNI].map(text);
+    assert_eq!(texts, ["DNS", "www.example.org", "site.org", "tls.site"]);
+    let numbers = [
+        (id::DNS_QTYPE, 28),
+        (id::DNS_RCODE, 3),
+        (id::REV_OCTETS, 256),
+        (id::REV_PACKETS, 2),
+        (id::TCP_RETRANSMITS, 7),
+        (id::HTTP_STATUS, 404),
+        (id::TCP_FLAGS, 0x1a),
+        (id::REV_TCP_FLAGS, 0x12),
+    ];
+    for (column, number) in numbers {
+        assert_eq!(row.number(column), Some(number), "{}", column.column().name);
+    }
+    // ntop's latency is half of the round trip, in milliseconds.
+    assert_eq!(row.signed(id::TCP_RTT_CLIENT), Some(10 * MS));
+}
+
+#[test]
+fn a_columns_own_element_wins_over_another_vendors() {
+    let own = ElementId::new(32_473, 32);
+    let theirs = ElementId::new(6_871, 294);
+    let row = row_of_elements(&[(theirs, 6, b"theirs"), (own, 4, b"ours")]);
+    assert_eq!(row.get(id::TLS_SNI), Some(CellRef::Text("ours")));
+    assert_eq!(other(&row), [("sslServerName".to_owned(), "theirs".to_owned())]);
+    // Without nProbe's elements, the counters behind a middlebox are what they say.
+    let row = row_of_elements(&[(ElementId::iana(23), 4, &[0, 0, 1, 0])]);
+    assert_eq!(row.number(id::REV_OCTETS), None);
+}
+
+/// YAF puts what it inspected into a subTemplateMultiList: here HTTP hosts in a basicList, and a DNS name in a list of
+/// records, whose address is not the flow's.
+#[test]
+fn values_in_lists_land_in_our_columns() {
+    struct Scope([Arc<Template>; 2]);
+    impl flowgauge_templates::ipfix::list::TemplateScope for Scope {
+        fn template(&self, id: u16) -> Option<&Arc<Template>> {
+            self.0.iter().find(|template| template.id() == id)
+        }
+    }
+    let variable = |pen, element| FieldSpecifier::variable(ElementId::new(pen, element));
+    let template = |id, fields: &[FieldSpecifier]| Arc::new(Template::compile(id, 0, fields, Registry::builtin()));
+    let scope = Scope([
+        template(300, &[variable(0, 291)]),
+        template(301, &[variable(6_871, 179), FieldSpecifier::new(ElementId::iana(8), 4)]),
+    ]);
+    // RFC 6313 section 4.5.1: semantics, field with its enterprise, then values that say their length.
+    let mut hosts = vec![0xff, 0x80, 117, 0xff, 0xff];
+    hosts.extend(6_871u32.to_be_bytes());
+    hosts.extend(b"\x08host.org\x05later");
+    let http = [&[hosts.len() as u8][..], &hosts].concat();
+    let dns = [b"\x0cexample.org.".as_slice(), &[192, 0, 2, 9]].concat();
+    let group = |id: u16, content: &[u8]| {
+        [
+            &id.to_be_bytes()[..],
+            &(4 + content.len() as u16).to_be_bytes(),
+            content,
+        ]
+        .concat()
+    };
+    let list = [&[0xff][..], &group(300, &http), &group(301, &dns)].concat();
+    let field = PlanField {
+        element: ElementId::iana(293),
+        name: Arc::from("subTemplateMultiList"),
+        data_type: DataType::SubTemplateMultiList,
+    };
+    let plan = NormalizingPlan::compile_fields(vec![field], &Arc::default());
+    let received = Received {
+        text: TextContext {
+            registry: Registry::builtin(),
+            scope: &scope,
+        },
+        ..received()
+    };
+    let row = plan.row_of(
+        [(0, &*list)].into_iter(),
+        &received,
+        &mut NormalizingCounters::default(),
+    );
+    assert_eq!(row.get(id::HTTP_HOST), Some(CellRef::Text("host.org")));
+    assert_eq!(row.get(id::DNS_QNAME), Some(CellRef::Text("example.org")));
+    assert_eq!(row.get(id::SRC_IP), None);
+    assert!(other(&row)[0].1.contains("later"), "the list is kept whole");
 }

@@ -6,6 +6,7 @@
 mod captures;
 mod live;
 mod ours;
+mod rows;
 mod tshark;
 
 use std::path::PathBuf;
@@ -173,3 +174,76 @@ const NAMES: &[(&str, &[&str])] = &[
     ("cflow.initiator_octets", &["initiatorOctets"]),
     ("cflow.if_name", &["interfaceName"]),
 ];
+
+/// NetGauze writes each Message as JSON; numbers and addresses are compared by the element's name, record by record.
+#[test]
+fn netgauze_reads_the_same_records() {
+    let Some(root) = corpus() else {
+        println!("skipped: no corpus of flow exports");
+        return;
+    };
+    let (mut records, mut values) = (0, 0);
+    for capture in captures::captures(&root)
+        .iter()
+        .filter(|capture| capture.name.starts_with("netgauze/"))
+    {
+        let folder = capture.files.first().and_then(|file| file.parent()).unwrap();
+        let mut goldens = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let golden = goldens
+            .find(|path| path.display().to_string().ends_with("-flow.json"))
+            .unwrap();
+        let golden = std::fs::read_to_string(golden).unwrap();
+        let mut theirs = Vec::new();
+        for line in golden.lines() {
+            find_records(&serde_json::from_str(line).unwrap(), &mut theirs);
+        }
+        let datagrams = ours::decode(capture);
+        let ours: Vec<&ours::Record> = datagrams.iter().flat_map(|datagram| &datagram.records).collect();
+        // What came before its template waits with us, and is nothing with them.
+        assert!(
+            ours.len() >= theirs.len(),
+            "{}: {} and {}",
+            capture.name,
+            ours.len(),
+            theirs.len()
+        );
+        for their in &theirs {
+            let same = |our: &&&ours::Record| {
+                their
+                    .iter()
+                    .all(|(name, text)| our.fields.iter().any(|f| f.name == *name && f.text == *text))
+            };
+            assert!(ours.iter().any(|our| same(&our)), "{}: {their:?}", capture.name);
+            records += 1;
+            values += their.len();
+        }
+    }
+    println!("{records} records of NetGauze, {values} values");
+    assert!(records > 200 && values > 2_000, "{records} {values}");
+}
+
+type Values = Vec<(String, String)>;
+
+/// Every record of a Message of NetGauze's: numbers and addresses by name.
+fn find_records(json: &serde_json::Value, found: &mut Vec<Values>) {
+    match json {
+        serde_json::Value::Object(object) => {
+            if let Some(fields) = object.get("fields").and_then(|fields| fields.as_array()) {
+                let named = fields.iter().filter_map(|field| field.as_object()?.iter().next());
+                let plain = named.filter_map(|(name, value)| {
+                    let text = match value {
+                        serde_json::Value::Number(number) => number.to_string(),
+                        serde_json::Value::String(text) if text.parse::<std::net::IpAddr>().is_ok() => text.clone(),
+                        _ => return None,
+                    };
+                    Some((name.clone(), text))
+                });
+                found.push(plain.collect());
+            } else {
+                object.values().for_each(|value| find_records(value, found));
+            }
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|value| find_records(value, found)),
+        _ => {}
+    }
+}
