@@ -133,6 +133,18 @@ impl<'b> RecordWriter<'b> {
         self.put(octets);
     }
 
+    /// Several values of sizes known here, by one look at the room that is left.
+    #[inline(always)]
+    pub fn values<const N: usize>(&mut self, fill: impl FnOnce(&mut [u8; N])) {
+        if self.room.len() < N {
+            return self.overflow(N);
+        }
+        if let Some((place, behind)) = std::mem::take(&mut self.room).split_first_chunk_mut::<N>() {
+            fill(place);
+            self.room = behind;
+        }
+    }
+
     /// A variable-length value with its length before it, in the short form where it fits. Beyond 65535 octets it is cut.
     #[inline]
     pub fn variable(&mut self, octets: &[u8]) {

@@ -7,26 +7,52 @@ use super::variant::*;
 use crate::metering::record::FlowRecord;
 
 super::group! { |v, r: &FlowRecord|
-    value FLOW_START_MILLISECONDS[8]    if v.lacks(NANOSECONDS)                => milliseconds(r.start_ns);
-    value FLOW_END_MILLISECONDS[8]      if v.lacks(NANOSECONDS)                => milliseconds(r.end_ns);
-    value FLOW_START_NANOSECONDS[8]     if v.has(NANOSECONDS)                  => nanoseconds(r.start_ns);
-    value FLOW_END_NANOSECONDS[8]       if v.has(NANOSECONDS)                  => nanoseconds(r.end_ns);
-    value PACKET_DELTA_COUNT[4]         if v.lacks(WIDE)                       => narrow(r.forward.packets);
-    value OCTET_DELTA_COUNT[4]          if v.lacks(WIDE)                       => narrow(r.forward.octets);
-    value PACKET_DELTA_COUNT[8]         if v.has(WIDE)                         => r.forward.packets.to_be_bytes();
-    value OCTET_DELTA_COUNT[8]          if v.has(WIDE)                         => r.forward.octets.to_be_bytes();
-    value INGRESS_INTERFACE[4]          if v.has(INTERFACE)                    => r.key.interface.to_be_bytes();
-    value TCP_CONTROL_BITS[2]           if v.has(TCP)                          => r.forward.tcp_flags.to_be_bytes();
-    value ICMP_TYPE_CODE_IPV4[2]        if v.has(ICMP) && v.lacks(V6)          => icmp(r.icmp[0]);
-    value ICMP_TYPE_CODE_IPV6[2]        if v.has(V6 | ICMP)                    => icmp(r.icmp[0]);
-    value IP_CLASS_OF_SERVICE[1]        if v.lacks(ARP)                        => [r.forward.tos];
-    value MINIMUM_TTL[1]                if v.lacks(ARP)                        => [r.forward.ttl_min];
-    value MAXIMUM_TTL[1]                if v.lacks(ARP)                        => [r.forward.ttl_max];
-    value FLOW_END_REASON[1]            if true                                => [r.end_reason as u8];
-    value SOURCE_MAC_ADDRESS[6]         if v.has(MAC)                          => r.src_mac;
-    value DESTINATION_MAC_ADDRESS[6]    if v.has(MAC)                          => r.dst_mac;
-    value TCP_HANDSHAKE_RTT_SERVER_MICROSECONDS[4] if v.has(SERVER_RTT)        => microseconds(r.handshake_rtt_us[0]);
-    value TCP_HANDSHAKE_RTT_CLIENT_MICROSECONDS[4] if v.has(CLIENT_RTT)        => microseconds(r.handshake_rtt_us[1]);
+    if v.lacks(NANOSECONDS) => {
+        value FLOW_START_MILLISECONDS[8] => milliseconds(r.start_ns);
+        value FLOW_END_MILLISECONDS[8]   => milliseconds(r.end_ns);
+    }
+    if v.has(NANOSECONDS) => {
+        value FLOW_START_NANOSECONDS[8] => nanoseconds(r.start_ns);
+        value FLOW_END_NANOSECONDS[8]   => nanoseconds(r.end_ns);
+    }
+    if v.lacks(WIDE) => {
+        value PACKET_DELTA_COUNT[4] => narrow(r.forward.packets);
+        value OCTET_DELTA_COUNT[4]  => narrow(r.forward.octets);
+    }
+    if v.has(WIDE) => {
+        value PACKET_DELTA_COUNT[8] => r.forward.packets.to_be_bytes();
+        value OCTET_DELTA_COUNT[8]  => r.forward.octets.to_be_bytes();
+    }
+    if v.has(INTERFACE) => {
+        value INGRESS_INTERFACE[4] => r.key.interface.to_be_bytes();
+    }
+    if v.has(TCP) => {
+        value TCP_CONTROL_BITS[2] => r.forward.tcp_flags.to_be_bytes();
+    }
+    if v.has(ICMP) && v.lacks(V6) => {
+        value ICMP_TYPE_CODE_IPV4[2] => icmp(r.icmp[0]);
+    }
+    if v.has(V6 | ICMP) => {
+        value ICMP_TYPE_CODE_IPV6[2] => icmp(r.icmp[0]);
+    }
+    if v.lacks(ARP) => {
+        value IP_CLASS_OF_SERVICE[1] => [r.forward.tos];
+        value MINIMUM_TTL[1]         => [r.forward.ttl_min];
+        value MAXIMUM_TTL[1]         => [r.forward.ttl_max];
+    }
+    if true => {
+        value FLOW_END_REASON[1] => [r.end_reason as u8];
+    }
+    if v.has(MAC) => {
+        value SOURCE_MAC_ADDRESS[6]      => r.src_mac;
+        value DESTINATION_MAC_ADDRESS[6] => r.dst_mac;
+    }
+    if v.has(SERVER_RTT) => {
+        value TCP_HANDSHAKE_RTT_SERVER_MICROSECONDS[4] => microseconds(r.handshake_rtt_us[0]);
+    }
+    if v.has(CLIENT_RTT) => {
+        value TCP_HANDSHAKE_RTT_CLIENT_MICROSECONDS[4] => microseconds(r.handshake_rtt_us[1]);
+    }
 }
 
 /// A counter of a variant whose counters all fit.

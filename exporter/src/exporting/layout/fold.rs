@@ -7,9 +7,11 @@ use crate::metering::FoldRecord;
 const CONFIDENCE: f64 = 0.95;
 
 super::group! { |v, f: &FoldRecord|
-    value DELTA_FLOW_COUNT[8]                   if v.has(FOLD)      => f.flows.to_be_bytes();
-    value DISTINCT_COUNT_OF_SOURCE_IP_ADDRESS[8] if v.has(FOLD)     => f.sources.to_be_bytes();
-    value LOWER_CI_LIMIT[8]                     if v.has(FOLD)      => f.sources_between[0].to_be_bytes();
-    value UPPER_CI_LIMIT[8]                     if v.has(FOLD)      => f.sources_between[1].to_be_bytes();
-    value CONFIDENCE_LEVEL[8]                   if v.has(FOLD)      => CONFIDENCE.to_be_bytes();
+    if v.has(FOLD) => {
+        value DELTA_FLOW_COUNT[8]                    => f.flows.to_be_bytes();
+        value DISTINCT_COUNT_OF_SOURCE_IP_ADDRESS[8] => f.sources.to_be_bytes();
+        value LOWER_CI_LIMIT[8]                      => f.sources_between[0].to_be_bytes();
+        value UPPER_CI_LIMIT[8]                      => f.sources_between[1].to_be_bytes();
+        value CONFIDENCE_LEVEL[8]                    => CONFIDENCE.to_be_bytes();
+    }
 }

@@ -4,10 +4,14 @@ use super::variant::*;
 use crate::metering::labels::LabelRecord;
 
 super::group! { |v, l: &LabelRecord|
-    value MPLS_TOP_LABEL_STACK_SECTION[3]         if v.has(LABELS)          => section(l.top[0]);
-    value MPLS_LABEL_STACK_DEPTH[1]               if v.has(LABELS)          => [l.depth[0]];
-    value REVERSE_MPLS_TOP_LABEL_STACK_SECTION[3] if v.has(REVERSE_LABELS)  => section(l.top[1]);
-    value REVERSE_MPLS_LABEL_STACK_DEPTH[1]       if v.has(REVERSE_LABELS)  => [l.depth[1]];
+    if v.has(LABELS) => {
+        value MPLS_TOP_LABEL_STACK_SECTION[3] => section(l.top[0]);
+        value MPLS_LABEL_STACK_DEPTH[1]       => [l.depth[0]];
+    }
+    if v.has(REVERSE_LABELS) => {
+        value REVERSE_MPLS_TOP_LABEL_STACK_SECTION[3] => section(l.top[1]);
+        value REVERSE_MPLS_LABEL_STACK_DEPTH[1]       => [l.depth[1]];
+    }
 }
 
 /// Label, class and bottom of stack; the element leaves the time to live out.

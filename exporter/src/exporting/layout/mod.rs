@@ -86,21 +86,21 @@ pub struct Field {
     pub is_key: bool,
 }
 
-/// Expands the table of a group: `role ELEMENT[octets] if condition => value as an array of that many octets`.
+/// Expands the table of a group: `if condition { role ELEMENT[octets] => value as an array of that many octets; }`.
 macro_rules! group {
-    (|$variant:ident, $part:ident: &$type:ty| $($role:ident $element:ident [$octets:literal] if $when:expr => $value:expr;)*) => {
+    (|$variant:ident, $part:ident: &$type:ty| $(if $when:expr => { $($role:ident $element:ident [$octets:literal] => $value:expr;)* })*) => {
         /// Every field that some variant has.
-        pub(super) static ALL_FIELDS: &[flowgauge_templates::ipfix::FieldSpecifier] = &[$(
+        pub(super) static ALL_FIELDS: &[flowgauge_templates::ipfix::FieldSpecifier] = &[$($(
             flowgauge_templates::ipfix::FieldSpecifier::new(flowgauge_ie_registry::ids::$element, $octets)
-        ),*];
+        ),*),*];
 
         /// Appends the fields of the template for `variant`, in the order in which [`write`] writes them.
         pub(super) fn fields($variant: crate::exporting::layout::Variant, fields: &mut Vec<crate::exporting::layout::Field>) {
             $(if $when {
-                fields.push(crate::exporting::layout::Field {
+                $(fields.push(crate::exporting::layout::Field {
                     specifier: flowgauge_templates::ipfix::FieldSpecifier::new(flowgauge_ie_registry::ids::$element, $octets),
                     is_key: crate::exporting::layout::role::$role,
-                });
+                });)*
             })*
         }
 
@@ -112,7 +112,17 @@ macro_rules! group {
             writer: &mut flowgauge_templates::ipfix::RecordWriter<'_>,
         ) {
             $(if $when {
-                writer.array::<$octets>($value);
+                const OCTETS: usize = 0 $(+ $octets)*;
+                // All places are constants within the array, so nothing is checked when it runs.
+                writer.values::<OCTETS>(|room| {
+                    let rest = &mut room[..];
+                    $(
+                        let (place, rest) = rest.split_at_mut($octets);
+                        let value: [u8; $octets] = $value;
+                        place.copy_from_slice(&value);
+                    )*
+                    let _ = rest;
+                });
             })*
         }
     };

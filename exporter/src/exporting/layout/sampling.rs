@@ -6,11 +6,19 @@ use crate::exporting::selectors::Rate;
 use crate::metering::sampling::Selector;
 
 super::group! { |v, s: &Selector|
-    value SELECTOR_ID[4]                if v.has(SELECTED)              => s.id.to_be_bytes();
-    value SAMPLING_PACKET_INTERVAL[4]   if v.has(SELECTED_IN_TURN)      => in_turn(s)[0].to_be_bytes();
-    value SAMPLING_PACKET_SPACE[4]      if v.has(SELECTED_IN_TURN)      => in_turn(s)[1].to_be_bytes();
-    value SAMPLING_INTERVAL[4]          if v.has(SELECTED_ONE_OF)       => one_of(s).to_be_bytes();
-    value SAMPLING_PROBABILITY[8]       if v.has(SELECTED_BY_CHANCE)    => s.probability().to_be_bytes();
+    if v.has(SELECTED) => {
+        value SELECTOR_ID[4] => s.id.to_be_bytes();
+    }
+    if v.has(SELECTED_IN_TURN) => {
+        value SAMPLING_PACKET_INTERVAL[4] => in_turn(s)[0].to_be_bytes();
+        value SAMPLING_PACKET_SPACE[4]    => in_turn(s)[1].to_be_bytes();
+    }
+    if v.has(SELECTED_ONE_OF) => {
+        value SAMPLING_INTERVAL[4] => one_of(s).to_be_bytes();
+    }
+    if v.has(SELECTED_BY_CHANCE) => {
+        value SAMPLING_PROBABILITY[8] => s.probability().to_be_bytes();
+    }
 }
 
 fn in_turn(selector: &Selector) -> [u32; 2] {

@@ -6,12 +6,20 @@ use super::variant::*;
 use crate::metering::tunnel::TunnelRecord;
 
 super::group! { |v, t: &TunnelRecord|
-    key   TUNNEL_KIND[1]                    if v.has(TUNNEL)                            => [t.kind];
-    key   TUNNEL_IDENTIFIER[8]              if v.has(TUNNEL_ID)                         => t.identifier.unwrap_or_default().to_be_bytes();
-    value TUNNEL_SOURCE_IPV4_ADDRESS[4]      if v.has(TUNNEL) && v.lacks(TUNNEL_V6)      => v4(t.src);
-    value TUNNEL_DESTINATION_IPV4_ADDRESS[4] if v.has(TUNNEL) && v.lacks(TUNNEL_V6)      => v4(t.dst);
-    value TUNNEL_SOURCE_IPV6_ADDRESS[16]      if v.has(TUNNEL_V6)                        => v6(t.src);
-    value TUNNEL_DESTINATION_IPV6_ADDRESS[16] if v.has(TUNNEL_V6)                        => v6(t.dst);
+    if v.has(TUNNEL) => {
+        key   TUNNEL_KIND[1] => [t.kind];
+    }
+    if v.has(TUNNEL_ID) => {
+        key   TUNNEL_IDENTIFIER[8] => t.identifier.unwrap_or_default().to_be_bytes();
+    }
+    if v.has(TUNNEL) && v.lacks(TUNNEL_V6) => {
+        value TUNNEL_SOURCE_IPV4_ADDRESS[4]      => v4(t.src);
+        value TUNNEL_DESTINATION_IPV4_ADDRESS[4] => v4(t.dst);
+    }
+    if v.has(TUNNEL_V6) => {
+        value TUNNEL_SOURCE_IPV6_ADDRESS[16]      => v6(t.src);
+        value TUNNEL_DESTINATION_IPV6_ADDRESS[16] => v6(t.dst);
+    }
 }
 
 fn v4(address: IpAddr) -> [u8; 4] {
