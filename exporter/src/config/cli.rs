@@ -169,6 +169,30 @@ pub struct RunArgs {
         help_heading = "Metering"
     )]
     tunnels: Option<String>,
+    /// Pair DNS queries with their responses, a record for each transaction: on or off [default: on]
+    #[arg(
+        long,
+        value_name = "on|off",
+        env = "FLOWGAUGE_METERING_DNS",
+        help_heading = "Metering"
+    )]
+    dns: Option<String>,
+    /// Take a DNS query without a response for this long as unanswered [default: 5s]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "FLOWGAUGE_METERING_DNS_TIMEOUT",
+        help_heading = "Metering"
+    )]
+    dns_timeout: Option<String>,
+    /// Read the answers of one DNS response in N: 1/N, all or off [default: 1/16]
+    #[arg(
+        long,
+        value_name = "HOW",
+        env = "FLOWGAUGE_METERING_DNS_ANSWERS",
+        help_heading = "Metering"
+    )]
+    dns_answers: Option<String>,
 
     /// Send all flow records to this destination (may be repeated; each gets everything)
     #[arg(long, value_name = "DEST", num_args = 1.., env = "FLOWGAUGE_EXPORTING_TO", help_heading = "Exporting")]

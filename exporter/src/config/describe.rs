@@ -1,5 +1,6 @@
 //! What a configuration comes to, for people who check one: the effective values of what has defaults and interplay.
 
+use super::metering::Transactions;
 use super::{Config, Source, duration};
 use crate::limits;
 use crate::metering::application::ProtocolSet;
@@ -59,13 +60,28 @@ impl Config {
         }
         format!(
             "meters {sampling}; idle timeout {}, active timeout {}, at most {} flows; TCP performance {tcp}; applications {}; \
-             tunnels {}",
+             tunnels {}; DNS {}",
             duration::format(metering.idle_timeout),
             duration::format(metering.active_timeout),
             metering.max_flows.unwrap_or(limits::DEFAULT_MAX_FLOWS),
             names.join(", "),
             if metering.open_tunnels { "open" } else { "closed" },
+            describe_dns(&metering.dns, whole),
         )
+    }
+}
+
+fn describe_dns(dns: &Transactions, flows_are_whole: bool) -> String {
+    match (dns.enabled, flows_are_whole) {
+        (false, _) => "off".to_owned(),
+        (true, false) => "off, as packets are sampled".to_owned(),
+        (true, true) => {
+            let answers = match dns.answers_interval {
+                0 => "not read".to_owned(),
+                interval => format!("of 1 in {interval}"),
+            };
+            format!("on, timeout {}, answers {answers}", duration::format(dns.timeout))
+        }
     }
 }
 
@@ -110,7 +126,8 @@ mod tests {
             [
                 "captures from eth0; 2 workers, ring of 4096 KiB each, 2048 octets of a frame, then as user nobody",
                 "meters 1 of every 100 packets; idle timeout 15s, active timeout 1m, at most 1048576 flows; \
-                 TCP performance off, as packets are sampled; applications all; tunnels open",
+                 TCP performance off, as packets are sampled; applications all; tunnels open; \
+                 DNS off, as packets are sampled",
             ]
         );
         let lines = described(&[
@@ -123,7 +140,8 @@ mod tests {
         assert_eq!(lines[0], "reads a.pcap");
         assert!(
             lines[1].contains("1 of 8 flows, with all their packets; ")
-                && lines[1].contains("TCP performance on; applications http, arp; tunnels closed"),
+                && lines[1].contains("TCP performance on; applications http, arp; tunnels closed")
+                && lines[1].ends_with("DNS on, timeout 5s, answers of 1 in 16"),
             "{lines:?}"
         );
     }

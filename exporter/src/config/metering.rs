@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Reader, not_one_of, number, positive_duration};
-use crate::limits::{MAX_MAX_FLOWS, MAX_SAMPLING_INTERVAL};
+use crate::limits::{DNS_ANSWERS_INTERVAL, MAX_DNS_ANSWERS_INTERVAL, MAX_MAX_FLOWS, MAX_SAMPLING_INTERVAL};
 use crate::metering::application::ProtocolSet;
 use crate::metering::sampling::{Algorithm, Sampling};
 
@@ -24,6 +24,43 @@ pub struct MeteringConfig {
     pub applications: Applications,
     /// Whether the packets within tunnels are metered, not the tunnels.
     pub open_tunnels: bool,
+    /// DNS transactions.
+    pub dns: Transactions,
+}
+
+/// How DNS transactions are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transactions {
+    /// Whether they are. Without effect where packets are sampled.
+    pub enabled: bool,
+    /// A query without a response for this long is unanswered.
+    pub timeout: Duration,
+    /// The answers of one response in this many are read; 0 for none.
+    pub answers_interval: u32,
+}
+
+impl Transactions {
+    fn read(reader: &mut Reader<'_>) -> Transactions {
+        Transactions {
+            enabled: reader.one("dns", |text| either(text, "on", "off")).unwrap_or(true),
+            timeout: reader
+                .one("dns_timeout", positive_duration)
+                .unwrap_or(Duration::from_secs(5)),
+            answers_interval: reader.one("dns_answers", answers).unwrap_or(DNS_ANSWERS_INTERVAL),
+        }
+    }
+}
+
+fn answers(text: &str) -> Result<u32, String> {
+    let wrong = || format!("`{text}` is none of 1/N, all and off; N is at most {MAX_DNS_ANSWERS_INTERVAL}");
+    match text {
+        "off" => Ok(0),
+        "all" => Ok(1),
+        _ => match ratio_of(text) {
+            Some((1, interval)) if interval <= MAX_DNS_ANSWERS_INTERVAL => Ok(interval),
+            _ => Err(wrong()),
+        },
+    }
 }
 
 /// Which protocols are read.
@@ -70,6 +107,7 @@ impl MeteringConfig {
             open_tunnels: reader
                 .one("tunnels", |text| either(text, "open", "closed"))
                 .unwrap_or(true),
+            dns: Transactions::read(reader),
         }
     }
 }
@@ -209,6 +247,14 @@ mod tests {
         ] {
             let error = sampling(text).unwrap_err();
             assert!(error.contains("write 1/N, random:n/N"), "{error}");
+        }
+    }
+
+    #[test]
+    fn answers_of_one_response_in_so_many() {
+        assert_eq!(["off", "all", "1/1", "1/16"].map(answers), [Ok(0), Ok(1), Ok(1), Ok(16)]);
+        for text in ["", "16", "2/16", "1/0", "none"] {
+            assert!(answers(text).unwrap_err().contains("1/N"), "{text}");
         }
     }
 

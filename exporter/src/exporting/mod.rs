@@ -1,6 +1,7 @@
 //! The Exporting Process: Flow Records in, IPFIX Messages out. A pure core; the sockets and files are in [`crate::io`].
 
 pub mod accounts;
+pub mod dns;
 pub mod layout;
 pub mod limits;
 pub mod options;

@@ -8,7 +8,7 @@ use flowgauge_templates::ipfix::FieldSpecifier;
 use flowgauge_templates::management::type_information::{TYPE_RECORD_FIELDS, TYPE_RECORD_SCOPE, write_type_record};
 use flowgauge_templates::management::{ExportingError, ExportingSession, TemplateId};
 
-use super::layout;
+use super::{dns, layout};
 use crate::metering::sampling::Selector;
 
 /// What the statistics records say; totals since the exporter started.
@@ -106,6 +106,7 @@ impl FlowOptions {
     /// types follow from IANA's, and RFC 5610 section 3.9 asks not to repeat what a collector knows.
     pub(super) fn write_types(&self, session: &mut ExportingSession, now_ns: i64) -> Result<(), ExportingError> {
         let enterprise: BTreeSet<_> = layout::all_fields()
+            .chain(dns::layout::all_fields())
             .map(|field| field.element)
             .filter(|element| element.pen != 0 && element.pen != REVERSE_PEN)
             .collect();

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use flowgauge_templates::management::{ExportingConfig, ExportingError, ExportingSession};
 
+use super::dns::DnsTemplates;
 use super::layout::{self, Parts, Variant};
 use super::options::{FlowOptions, Statistics, StatisticsOptions};
 use super::selectors::SelectorOptions;
@@ -43,6 +44,7 @@ pub struct ExportingProcess {
     times: Times,
     selectors: Arc<[Selector]>,
     templates: FlowTemplates,
+    dns: DnsTemplates,
     /// How many of the templates the receiver has heard the Flow Keys of.
     explained: usize,
     types_said: bool,
@@ -82,6 +84,7 @@ impl ExportingProcess {
             times,
             selectors,
             templates: FlowTemplates::default(),
+            dns: DnsTemplates::default(),
             explained: 0,
             types_said: false,
             options_ns: None,
@@ -123,6 +126,10 @@ impl ExportingProcess {
             }
         }
         (self.order, self.slots) = (order, slots);
+        let skip = skip.saturating_sub(records.flows.len());
+        self.refused += self
+            .dns
+            .write(&mut self.session, now_ns, records, self.times, skip);
         self.close(now_ns, true);
         if self.session.config().transport.is_reliable() {
             self.say_flow_keys(now_ns);
@@ -287,7 +294,7 @@ impl ExportingProcess {
     /// Records that went out with fewer groups than they have since this was last asked: templates had run out, or a
     /// Message is too small for all of it.
     pub fn take_reduced(&mut self) -> u64 {
-        self.templates.take_reduced()
+        self.templates.take_reduced() + self.dns.take_reduced()
     }
 
     /// Begins a new transport session. Messages that were ready belong to the old one and are forgotten: the caller
@@ -407,7 +414,7 @@ mod tests {
         }
     }
 
-    /// Two of the handshake, six of tunnels, seven of each side's RTT, 39 of each direction, and those of applications.
+    /// 23 of DNS transactions, two of the handshake, six of tunnels, seven of each side's RTT, 39 of each direction, and those of applications.
     fn type_records() -> usize {
         let of_applications: std::collections::HashSet<_> = crate::metering::application::PROTOCOLS
             .iter()
@@ -415,7 +422,7 @@ mod tests {
             .filter(|field| field.element.pen == flowgauge_ie_registry::FLOWGAUGE_PEN)
             .map(|field| field.element)
             .collect();
-        2 + 6 + 2 * 7 + 2 * 39 + of_applications.len()
+        23 + 2 + 6 + 2 * 7 + 2 * 39 + of_applications.len()
     }
 
     #[test]

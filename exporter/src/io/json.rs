@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flowgauge_ie_registry::Registry;
+use flowgauge_templates::ipfix::list::TemplateScope;
 use flowgauge_templates::ipfix::{RecordWriter, Template};
 use flowgauge_templates::text::{TextContext, record_json};
 
@@ -16,8 +17,9 @@ use super::destination::{Context, Failure, Transport};
 use super::file::{create, line};
 use super::queue::Batch;
 use crate::config::Times;
-use crate::exporting::{DestinationAccounts, limits};
+use crate::exporting::dns::layout::{self as dns_layout, ANSWER_FIELDS, DnsVariant};
 use crate::exporting::layout::{self, Parts, Variant};
+use crate::exporting::{DestinationAccounts, limits};
 use crate::metering::sampling::Selector;
 
 /// Lines to a file or to standard output.
@@ -27,11 +29,32 @@ pub struct JsonLines {
     times: Times,
     selectors: Arc<[Selector]>,
     templates: HashMap<Variant, Template>,
+    dns_templates: HashMap<DnsVariant, Template>,
+    answers: AnswerTemplates,
     accounts: Arc<DestinationAccounts>,
     record: Vec<u8>,
     lines: Vec<u8>,
     /// Octets of whole lines.
     length: u64,
+}
+
+/// The templates of lists of answers, under numbers that no other template of ours has.
+#[derive(Debug)]
+struct AnswerTemplates([Arc<Template>; 3]);
+
+impl AnswerTemplates {
+    const NUMBERS: [u16; 3] = [257, 258, 259];
+
+    fn new() -> Self {
+        let fields = [0, 1, 2].map(|kind: usize| (Self::NUMBERS[kind], &ANSWER_FIELDS[kind]));
+        Self(fields.map(|(number, fields)| Arc::new(Template::compile(number, 0, fields, Registry::builtin()))))
+    }
+}
+
+impl TemplateScope for AnswerTemplates {
+    fn template(&self, id: u16) -> Option<&Arc<Template>> {
+        self.0.get(usize::from(id.checked_sub(Self::NUMBERS[0])?))
+    }
 }
 
 #[derive(Debug)]
@@ -55,6 +78,8 @@ impl JsonLines {
             times: context.config.times,
             selectors: context.selectors.clone(),
             templates: HashMap::new(),
+            dns_templates: HashMap::new(),
+            answers: AnswerTemplates::new(),
             accounts,
             record: vec![0; usize::from(limits::FILE_MESSAGE_OCTETS)],
             lines: Vec::new(),
@@ -67,7 +92,7 @@ impl Transport for JsonLines {
     fn handle_batch(&mut self, batch: &Batch) -> Result<(), (Failure, usize)> {
         let context = TextContext {
             registry: Registry::builtin(),
-            scope: &(),
+            scope: &self.answers,
         };
         self.lines.clear();
         for record in &batch.flows {
@@ -77,15 +102,31 @@ impl Transport for JsonLines {
                 selectors: &self.selectors,
             };
             let variant = Variant::of(&parts, self.times);
-            let template = self.templates.entry(variant).or_insert_with(|| {
-                Template::compile(256, 0, &layout::specifiers(variant), context.registry)
-            });
+            let template = self
+                .templates
+                .entry(variant)
+                .or_insert_with(|| Template::compile(256, 0, &layout::specifiers(variant), context.registry));
             let mut writer = RecordWriter::new(&mut self.record);
             layout::write(variant, &parts, &mut writer);
             let octets = writer.written();
             let written = self.record.get(..octets).unwrap_or_default();
             if let Some(decoded) = template.records(written).next() {
                 // Writing to memory does not fail, and all keys are text.
+                let _ = serde_json::to_writer(&mut self.lines, &record_json(&decoded, context));
+                self.lines.push(b'\n');
+            }
+        }
+        for transaction in &batch.dns {
+            let variant = DnsVariant::of(transaction, batch, self.times);
+            let template = self
+                .dns_templates
+                .entry(variant)
+                .or_insert_with(|| Template::compile(256, 0, &dns_layout::fields(variant), context.registry));
+            let mut writer = RecordWriter::new(&mut self.record);
+            dns_layout::write(variant, transaction, batch, AnswerTemplates::NUMBERS, &mut writer);
+            let octets = writer.written();
+            let written = self.record.get(..octets).unwrap_or_default();
+            if let Some(decoded) = template.records(written).next() {
                 let _ = serde_json::to_writer(&mut self.lines, &record_json(&decoded, context));
                 self.lines.push(b'\n');
             }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::capture::SourceCounters;
 use crate::exporting::{AccountsSnapshot, Loss};
+use crate::metering::dns::DnsCounters;
 use crate::metering::{FlowEndReason, MeterCounters};
 
 /// What became of everything.
@@ -24,6 +25,8 @@ pub struct MeteringAccounts {
     pub interface: Option<String>,
     /// Packets and flows.
     pub meter: MeterCounters,
+    /// DNS messages and transactions.
+    pub dns: DnsCounters,
     /// Frames.
     pub source: SourceCounters,
     /// Frames of each interface, when it was live.
@@ -39,10 +42,50 @@ impl MeteringAccounts {
         Self {
             interface: None,
             meter: MeterCounters::default(),
+            dns: DnsCounters::default(),
             source: SourceCounters::default(),
             interfaces: Vec::new(),
             faults: 1,
         }
+    }
+
+    /// One line about DNS, if there was any.
+    fn dns_line(&self) -> Option<String> {
+        let dns = &self.dns;
+        if dns.messages == 0 {
+            return None;
+        }
+        let mut text = match &self.interface {
+            Some(interface) => format!("{interface}: "),
+            None => String::new(),
+        };
+        let _ = write!(
+            text,
+            "{} DNS messages: {} queries, {} responses, {} not used",
+            dns.messages,
+            dns.queries + dns.multicast_queries,
+            dns.responses,
+            dns.faults_total()
+        );
+        append_list(&mut text, dns.faults_by_reason());
+        let _ = write!(text, "; {} transactions", dns.opened);
+        let ends = [
+            ("answered", dns.answered),
+            ("timed_out", dns.timed_out),
+            ("evicted", dns.evicted),
+            ("stopped", dns.stopped),
+        ];
+        append_list(&mut text, ends.into_iter().filter(|(_, count)| *count > 0));
+        for (count, what) in [
+            (dns.retries, "queries repeated"),
+            (dns.without_query, "responses without query"),
+            (dns.streams.gaps, "gaps in TCP"),
+        ] {
+            if count > 0 {
+                let _ = write!(text, ", {count} {what}");
+            }
+        }
+        Some(text)
     }
 
     /// One line.
@@ -105,7 +148,11 @@ fn append_list<'l>(text: &mut String, counts: impl Iterator<Item = (&'l str, u64
 impl Accounts {
     /// Lines for people: the packets of each source, then the records of each destination.
     pub fn lines(&self) -> Vec<String> {
-        let sources = self.metered.iter().map(MeteringAccounts::line);
+        let sources = self
+            .metered
+            .iter()
+            .flat_map(|source| [Some(source.line()), source.dns_line()])
+            .flatten();
         sources
             .chain(self.destinations.iter().map(AccountsSnapshot::to_string))
             .collect()
@@ -149,6 +196,7 @@ mod tests {
         MeteringAccounts {
             interface: None,
             meter,
+            dns: DnsCounters::default(),
             source,
             interfaces: Vec::new(),
             faults: 0,
@@ -169,6 +217,30 @@ mod tests {
             ]
         );
         assert!(!accounts.is_failure());
+    }
+
+    #[test]
+    fn dns_has_a_line_of_its_own_where_there_was_any() {
+        let mut source = metered();
+        assert_eq!(source.dns_line(), None);
+        source.interface = Some("eth0".into());
+        source.dns = DnsCounters {
+            messages: 10,
+            queries: 5,
+            responses: 3,
+            opened: 4,
+            retries: 1,
+            answered: 3,
+            timed_out: 1,
+            ..DnsCounters::default()
+        };
+        source.dns.faults[0] = 2;
+        assert!(source.dns.is_balanced());
+        assert_eq!(
+            source.dns_line().unwrap(),
+            "eth0: 10 DNS messages: 5 queries, 3 responses, 2 not used (header_cut 2); \
+             4 transactions (answered 3, timed_out 1), 1 queries repeated"
+        );
     }
 
     #[test]

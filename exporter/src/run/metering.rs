@@ -116,6 +116,7 @@ impl<'r> MeteringLoop<'r> {
         MeteringAccounts {
             interface: self.interface,
             meter: self.meter.counters().clone(),
+            dns: self.meter.dns_counters(),
             source: source.finish(),
             interfaces: Vec::new(),
             faults: faults.len() as u64,

@@ -26,6 +26,7 @@ use crate::io::retry::seed;
 use crate::limits;
 use crate::metering::MeterConfig;
 use crate::metering::application::ApplicationConfig;
+use crate::metering::dns::DnsConfig;
 use accounts::{Accounts, MeteringAccounts};
 use metering::MeteringLoop;
 use sources::Sources;
@@ -138,6 +139,12 @@ fn meter_config(config: &MeteringConfig, tables: usize) -> MeterConfig {
         applications: ApplicationConfig {
             enabled: config.applications.protocols,
             ..ApplicationConfig::default()
+        },
+        dns: DnsConfig {
+            enabled: config.dns.enabled,
+            timeout_ns: ns(config.dns.timeout),
+            answers_interval: config.dns.answers_interval,
+            ..DnsConfig::default()
         },
         open_tunnels: config.open_tunnels,
         arp: config.applications.arp,

@@ -236,6 +236,21 @@ impl ExportingSession {
         if missing > 0 { Err(self.refuse(missing)) } else { Ok(()) }
     }
 
+    /// Announces a template that records of other templates refer to, as those of lists (RFC 6313), unless that has been
+    /// done. To be called before each such record, as repetition and restarts are noticed here too.
+    ///
+    /// # Errors
+    /// `UnknownTemplate`.
+    pub fn require(&mut self, now_ns: i64, template: TemplateId) -> Result<(), ExportingError> {
+        let place = template.0.checked_sub(MIN_TEMPLATE_ID).map(usize::from);
+        let place = place.filter(|place| *place < self.templates.len());
+        let place = place.ok_or(ExportingError::UnknownTemplate(template.0))?;
+        if self.templates.get(place).is_some_and(|outgoing| !outgoing.announced) {
+            self.announce(now_ns, place);
+        }
+        Ok(())
+    }
+
     #[inline]
     fn try_record(&mut self, write: &impl Fn(&mut RecordWriter<'_>)) -> usize {
         let mut writer = RecordWriter::new(self.open.bytes.room());

@@ -60,6 +60,8 @@ pub struct Headers<'a> {
     pub payload: &'a [u8],
     /// Octets of transport payload that the packet states, captured or not.
     pub payload_octets: u32,
+    /// Octets of the datagram that the UDP header states, itself included: of a first fragment, those of all fragments.
+    pub datagram_octets: u16,
     /// The tunnel around the packet that everything else here describes.
     pub tunnel: Option<Tunnel>,
     /// The message, where `fault` is [`Fault::Arp`] and it speaks of IPv4 on Ethernet.
@@ -108,6 +110,7 @@ impl Headers<'_> {
             transport,
             payload,
             payload_octets,
+            datagram_octets,
             tunnel,
             arp,
             fault,
@@ -118,6 +121,7 @@ impl Headers<'_> {
         *transport = Transport::None;
         *payload = &[];
         *payload_octets = 0;
+        *datagram_octets = 0;
         *tunnel = None;
         *arp = None;
         *fault = None;

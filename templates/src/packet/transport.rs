@@ -161,7 +161,8 @@ fn udp<'a>(above: &'a [u8], octets: usize, headers: &mut Headers<'a>) {
         u16::from_be_bytes([head[2], head[3]]),
     ];
     headers.transport = Transport::Udp;
-    let stated = usize::from(u16::from_be_bytes([head[4], head[5]]));
+    headers.datagram_octets = u16::from_be_bytes([head[4], head[5]]);
+    let stated = usize::from(headers.datagram_octets);
     // RFC 2675 section 4: 0 in a jumbogram; in a capture of a sending host it is 0 or stale, as the card fills it in.
     let whole = headers
         .network

@@ -6,7 +6,7 @@ use super::answers::AnswerReader;
 use super::counters::DnsCounters;
 use super::message::Message;
 use super::name::Name;
-use super::record::{DnsStatus, DnsTransaction, TextRange};
+use super::record::{DnsAnswers, DnsStatus, DnsTransaction, TextRange};
 use super::stream::{Segment, Streams};
 use super::transactions::{Arrived, Conversation, Transactions};
 use crate::limits;
@@ -17,6 +17,7 @@ use crate::metering::records::{Place, Records};
 /// Ports of DNS and of mDNS (RFC 1035 section 4.2, RFC 6762 section 3).
 const PORT: u16 = 53;
 const MDNS_PORT: u16 = 5353;
+const UDP_HEADER_OCTETS: usize = 8;
 /// Where mDNS speaks to everybody.
 const MDNS_V4: u128 = 0xffff_e000_00fb;
 const MDNS_V6: u128 = 0xff02_0000_0000_0000_0000_0000_0000_00fb;
@@ -113,9 +114,10 @@ impl Dns {
         let is_mdns = headers.ports.contains(&MDNS_PORT) && !headers.ports.contains(&PORT);
         match (&headers.transport, packet.network.protocol) {
             (Transport::Udp, protocol::UDP) if headers.payload_octets > 0 => {
-                let cut = packet.network.fragment == Fragment::First;
-                // How long the whole datagram is, nobody knows before the last fragment.
-                let stated = (headers.payload_octets as usize).max(headers.payload.len() + usize::from(cut));
+                let stated = match packet.network.fragment {
+                    Fragment::First => usize::from(headers.datagram_octets).saturating_sub(UDP_HEADER_OCTETS),
+                    _ => headers.payload_octets as usize,
+                };
                 let from = Source {
                     packet,
                     hasher,
@@ -373,7 +375,13 @@ impl Pairing {
         self.since_sample = 0;
         self.counters.answers_sampled += 1;
         match self.answers.read(octets, message, &mut self.counters, &mut out.octets) {
-            Some(answers) => Place::push(&mut out.dns_answers, answers),
+            Some(answers) => Place::push(
+                &mut out.dns_answers,
+                DnsAnswers {
+                    interval: self.answers_interval,
+                    ..answers
+                },
+            ),
             None => Place::NONE,
         }
     }

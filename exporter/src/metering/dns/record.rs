@@ -166,6 +166,8 @@ impl fmt::Display for Subnet {
 /// The answers of a transaction on the deep sample, as records of the three kinds of answer in wire form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DnsAnswers {
+    /// The answers of one response in this many are read.
+    pub interval: u32,
     /// Records of name, type, TTL and, in this order of lists, IPv4 address, IPv6 address, or other data.
     pub lists: [TextRange; 3],
 }

@@ -1,0 +1,1 @@
+//! Real captures: message by message what tshark reads.
