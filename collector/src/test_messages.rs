@@ -86,6 +86,14 @@ pub fn flow_set(hosts: impl IntoIterator<Item = u8>) -> Vec<u8> {
     )
 }
 
+/// A Message of NetFlow 9 after RFC 3954 section 5.1, 16 minutes after the exporter's start, from Source ID 1.
+pub fn message9(sets: &[Vec<u8>]) -> Vec<u8> {
+    let count = u16::try_from(sets.len()).unwrap();
+    let words = [1_000_000, EXPORT_TIME, 0, 1];
+    let words: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+    [&9u16.to_be_bytes()[..], &count.to_be_bytes(), &words, &sets.concat()].concat()
+}
+
 /// Datagrams that must neither crash, hang nor grow a collector: what each is, its octets, and the kind of fault it is.
 pub fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let zero_length_template = template_set(300, &[(8, 0), (12, 0)]);
@@ -133,6 +141,63 @@ pub fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             message(1, 0, &[set(2, &[1, 0, 0, 0])]),
             "withdrawal_over_udp",
         ),
+        (
+            "NetFlow 9: a FlowSet of length 0",
+            message9(&[vec![1, 0, 0, 0]]),
+            "set_length",
+        ),
+        (
+            "NetFlow 9: a FlowSet beyond the datagram",
+            message9(&[vec![1, 0, 0xff, 0xff, 1, 2, 3]]),
+            "set_length",
+        ),
+        (
+            "NetFlow 9: a template of nothing, and data for it",
+            message9(&[set(0, &[1, 44, 0, 2, 0, 8, 0, 0, 0, 12, 0, 0]), set(300, &[0; 64])]),
+            "empty_template",
+        ),
+        (
+            "NetFlow 9: a template that claims 65535 fields",
+            message9(&[set(0, &[1, 44, 0xff, 0xff, 0, 8, 0, 4])]),
+            "truncated",
+        ),
+        (
+            "NetFlow 9: options that claim 65535 octets",
+            message9(&[set(1, &[1, 44, 0xff, 0xff, 0xff, 0xff, 0, 1, 0, 4])]),
+            "truncated",
+        ),
+        (
+            "NetFlow 9: options of half a field",
+            message9(&[set(1, &[1, 44, 0, 2, 0, 2, 0, 1, 0, 4])]),
+            "options_length",
+        ),
+        (
+            "NetFlow 9: options about nothing",
+            message9(&[set(1, &[1, 44, 0, 0, 0, 4, 0, 82, 0, 4])]),
+            "scope_count",
+        ),
+        (
+            "NetFlow 9: a FlowSet of templates with an identifier of data",
+            message9(&[set(255, &[1, 44, 0, 1, 0, 8, 0, 4])]),
+            "reserved_set_id",
+        ),
+        ("NetFlow 9: half a header", message9(&[])[..11].to_vec(), "truncated"),
+        (
+            "NetFlow 5: 65535 records that are not there",
+            [&[0, 5, 0xff, 0xff][..], &[0; 20 + 48 + 7]].concat(),
+            "record_cut",
+        ),
+        (
+            "NetFlow 5: more than its records",
+            [&[0, 5, 0, 0][..], &[0; 20 + 48]].concat(),
+            "message_length",
+        ),
+        (
+            "NetFlow 7: one octet short of a record",
+            [&[0, 7, 0, 1][..], &[0; 20 + 51]].concat(),
+            "record_cut",
+        ),
+        ("NetFlow 5: half a header", vec![0, 5, 0, 30, 0, 0], "truncated"),
         (
             "a variable length beyond the record",
             message(

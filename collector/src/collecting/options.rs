@@ -10,8 +10,8 @@ use flowgauge_templates::management::MessageHeader;
 use foldhash::{HashMap, HashMapExt as _};
 
 use crate::limits::{OPTIONS_DOMAINS, OPTIONS_NAMES, OPTIONS_NAMES_PER_DOMAIN};
-use crate::normalize::facts::{DomainFacts, Facts};
-use crate::normalize::sampling::{RateField, RateFields, RateScope};
+use crate::normalize::facts::{DomainFacts, Facts, Names};
+use crate::normalize::sampling::{Rate, RateField, RateFields, RateScope};
 
 /// Elements of options records that are put to work, beside those of sampling.
 const KNOWN: [ElementId; 6] = [
@@ -137,6 +137,40 @@ impl OptionsData {
         }
     }
 
+    /// What is known, in a form to keep across a restart.
+    pub fn save(&self) -> Vec<SavedOptions> {
+        let mut saved: Vec<SavedOptions> = self
+            .domains
+            .iter()
+            .map(|(of, facts)| SavedOptions::of(*of, facts))
+            .collect();
+        saved.sort_by_key(|saved| (saved.exporter, saved.domain));
+        saved
+    }
+
+    /// Takes up what an earlier run saved, within the same bounds as what exporters tell.
+    pub fn load(&mut self, saved: &[SavedOptions]) {
+        for options in saved {
+            let of = (options.exporter, options.domain);
+            let Some(facts) = self.domain(of.0, of.1) else { continue };
+            facts.started_ns = options.started_ns;
+            for (scope, sampler, history) in &options.rates {
+                for (since_ns, rate) in history {
+                    facts.rates.announce(*scope, *rate, *since_ns, *sampler);
+                }
+            }
+            for (index, name) in &options.interfaces {
+                self.name(of.0, of.1, &Named::Interface(*index), name);
+            }
+            for (id, name) in &options.applications {
+                self.name(of.0, of.1, &Named::Application(id), name);
+            }
+            for (id, name) in &options.vrfs {
+                self.name(of.0, of.1, &Named::Vrf(*id), name);
+            }
+        }
+    }
+
     /// Names and rates left out because there were too many.
     pub fn overflowed(&self) -> u64 {
         self.overflowed
@@ -166,6 +200,49 @@ impl OptionsData {
         let grown = facts.names() - before;
         self.names += grown;
         self.overflowed += u64::from(!set);
+    }
+}
+
+/// What one Observation Domain of an exporter told, as it is kept across a restart.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct SavedOptions {
+    exporter: IpAddr,
+    domain: u32,
+    started_ns: Option<i64>,
+    rates: Vec<(RateScope, bool, Vec<(i64, Rate)>)>,
+    interfaces: Vec<(u64, String)>,
+    applications: Vec<(Vec<u8>, String)>,
+    vrfs: Vec<(u64, String)>,
+}
+
+impl SavedOptions {
+    fn of((exporter, domain): (IpAddr, u32), facts: &DomainFacts) -> SavedOptions {
+        let by_number = |names: &Names<u64>| {
+            let mut names: Vec<_> = names.iter().map(|(number, name)| (*number, name.to_string())).collect();
+            names.sort_unstable();
+            names
+        };
+        let mut rates: Vec<_> = facts
+            .rates
+            .iter()
+            .map(|(scope, sampler, history)| (scope, sampler, history.to_vec()))
+            .collect();
+        rates.sort_by_key(|(scope, ..)| *scope);
+        let mut applications: Vec<_> = facts
+            .applications
+            .iter()
+            .map(|(id, name)| (id.to_vec(), name.to_string()))
+            .collect();
+        applications.sort_unstable();
+        SavedOptions {
+            exporter,
+            domain,
+            started_ns: facts.started_ns,
+            rates,
+            interfaces: by_number(&facts.interfaces),
+            applications,
+            vrfs: by_number(&facts.vrfs),
+        }
     }
 }
 

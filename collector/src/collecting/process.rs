@@ -74,7 +74,7 @@ pub struct CollectingProcess {
     registry: Registry,
     pub(super) sessions: HashMap<SessionScope, Session>,
     ledger: Ledger,
-    options: OptionsData,
+    pub(super) options: OptionsData,
     agents: SflowAgents,
     counters: ProcessCounters,
 }

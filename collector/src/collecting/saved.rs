@@ -1,4 +1,5 @@
-//! Templates across a restart: UDP exporters repeat theirs only now and then, and records must not wait for that.
+//! Templates and options data across a restart: UDP exporters repeat theirs only now and then, and records must neither wait
+//! for a template nor be stored without their rate and names until then.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -6,6 +7,7 @@ use std::path::Path;
 
 use flowgauge_templates::management::{SavedTemplates, Version};
 
+use super::options::SavedOptions;
 use super::process::CollectingProcess;
 use crate::failure::Failure;
 use crate::io::listener::{ListenAddress, Transport};
@@ -18,6 +20,9 @@ const VERSION: u32 = 1;
 struct SavedFile {
     version: u32,
     sessions: Vec<SavedSession>,
+    /// Rates and names from options records; files of before they were saved have none.
+    #[serde(default)]
+    options: Vec<SavedOptions>,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -61,6 +66,7 @@ pub fn save_templates(process: &CollectingProcess, listeners: &[ListenAddress], 
     let text = serde_json::to_vec(&SavedFile {
         version: VERSION,
         sessions,
+        options: process.options.save(),
     })
     .map_err(|error| failed(error.into()))?;
     let beside = path.with_extension("json.new");
@@ -100,6 +106,7 @@ pub fn load_templates(
     if file.version != VERSION {
         return Err(unusable(format!("its version is {}, not {VERSION}", file.version)));
     }
+    process.options.load(&file.options);
     let mut loaded = 0;
     for session in &file.sessions {
         let place = listeners

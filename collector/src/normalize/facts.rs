@@ -39,6 +39,11 @@ impl<K: Eq + std::hash::Hash> Names<K> {
         self.len() == 0
     }
 
+    /// Every name, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &Arc<str>)> {
+        self.0.iter().flatten()
+    }
+
     /// The name of `key`.
     pub fn get<Q>(&self, key: &Q) -> Option<&Arc<str>>
     where

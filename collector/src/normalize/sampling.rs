@@ -11,10 +11,25 @@ use foldhash::{HashMap, HashMapExt as _};
 use crate::limits::{RATES_PER_SELECTOR, SELECTORS_PER_DOMAIN};
 
 /// What each counted thing stands for: `population` were there for every `selected` that were looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "(u64, u64)", into = "(u64, u64)")]
 pub struct Rate {
     population: u64,
     selected: u64,
+}
+
+impl From<Rate> for (u64, u64) {
+    fn from(rate: Rate) -> Self {
+        (rate.selected, rate.population)
+    }
+}
+
+impl TryFrom<(u64, u64)> for Rate {
+    type Error = &'static str;
+
+    fn try_from((selected, population): (u64, u64)) -> Result<Self, Self::Error> {
+        Rate::of(selected, population).ok_or("no sampling rate")
+    }
 }
 
 impl Rate {
@@ -209,7 +224,8 @@ impl RateFields {
 }
 
 /// What a rate that an options record announces is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RateScope {
     /// Every record of the domain that names no Selector.
     Domain,
@@ -223,9 +239,8 @@ pub enum RateScope {
 #[derive(Debug, Default)]
 pub struct Rates {
     by_scope: Option<HashMap<RateScope, Vec<(i64, Rate)>>>,
-    /// The sampler of NetFlow 9 that holds for records that name none, while it is the only one.
-    sampler: Option<u64>,
-    samplers: usize,
+    /// Samplers of NetFlow 9. While there is one only, it holds for records that name none.
+    sampler_ids: Vec<u64>,
     /// Rates left out because there were too many.
     pub overflowed: u64,
 }
@@ -250,12 +265,12 @@ impl Rates {
             return;
         }
         let history = by_scope.entry(scope).or_default();
-        if sampler && history.is_empty() {
-            self.samplers += 1;
-            self.sampler = match scope {
-                RateScope::Selector(id) if self.samplers == 1 => Some(id),
-                _ => None,
-            };
+        if let RateScope::Selector(id) = scope
+            && sampler
+            && history.is_empty()
+        {
+            // No more than there are scopes.
+            self.sampler_ids.push(id);
         }
         // Where it belongs in time: announcements are late and out of order, too.
         let at = history.partition_point(|(since, _)| *since <= export_ns);
@@ -298,8 +313,11 @@ impl Rates {
             None => interface.and_then(|index| of(RateScope::Interface(index))),
         };
         let by_default = || {
-            let sampler = self.sampler.filter(|_| selector.is_none());
-            of(RateScope::Domain).or_else(|| of(RateScope::Selector(sampler?)))
+            let only = match (selector, &*self.sampler_ids) {
+                (None, [only]) => Some(*only),
+                _ => None,
+            };
+            of(RateScope::Domain).or_else(|| of(RateScope::Selector(only?)))
         };
         let undeclared = if selector.is_some() {
             Found::Unknown
@@ -307,6 +325,16 @@ impl Rates {
             Found::Undeclared
         };
         found.or_else(by_default).unwrap_or(undeclared)
+    }
+
+    /// Everything announced: for what, whether for a sampler of NetFlow 9, and each rate with when it began to hold.
+    pub fn iter(&self) -> impl Iterator<Item = (RateScope, bool, &[(i64, Rate)])> {
+        let all = self.by_scope.iter().flatten();
+        all.map(|(scope, history)| (*scope, self.sampler_of(*scope), history.as_slice()))
+    }
+
+    fn sampler_of(&self, scope: RateScope) -> bool {
+        matches!(scope, RateScope::Selector(id) if self.sampler_ids.contains(&id))
     }
 
     /// Whether nothing was announced.

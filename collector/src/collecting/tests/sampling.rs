@@ -167,3 +167,42 @@ fn applications_and_vrfs_get_their_names() {
     assert_eq!(names(&rows[2]), ["", "", ""]);
     assert_eq!(rows[0].number(id::IN_VRF), Some(5));
 }
+
+#[test]
+fn rates_and_names_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("templates.json");
+    let listeners: Vec<ListenAddress> = vec!["udp://0.0.0.0:4739".parse().unwrap()];
+    let mut before = process();
+    let sets = [
+        options_template_set(600, &[(302, 8), (305, 4), (306, 4)]),
+        set(600, &[be(1, 8), be(2, 4), be(1, 4)].concat()),
+        options_template_set(601, &[(10, 4), (82, 4)]),
+        set(601, b"\0\0\0\x07eth7"),
+        options_template_set(602, &[(95, 4), (96, 4)]),
+        set(602, b"\x0d\0\0\x01ntp\0"),
+        options_template_set(603, &[(234, 4), (236, 4)]),
+        set(603, b"\0\0\0\x05blue"),
+        template_set(500, &[(1, 8), (302, 8), (10, 4), (95, 4), (234, 4)]),
+    ];
+    take(&mut before, NOW, udp(A), &message(7, 0, &sets));
+    save_templates(&before, &listeners, &path).unwrap();
+    let mut after = process();
+    load_templates(&mut after, NOW + S, &listeners, &path).unwrap();
+    let flow = set(
+        500,
+        &[be(9, 8), be(1, 8), be(7, 4), b"\x0d\0\0\x01".to_vec(), be(5, 4)].concat(),
+    );
+    let mut named = |process: &mut CollectingProcess| {
+        let rows = take(process, NOW + S, udp(A), &message(7, 5, std::slice::from_ref(&flow)));
+        let text = [id::IN_IF_NAME, id::APP_NAME, id::IN_VRF_NAME].map(|column| format!("{:?}", rows[0].get(column)));
+        (rows[0].number(id::OCTETS), rows[0].number(id::RAW_OCTETS), text)
+    };
+    let (octets, raw, names) = named(&mut after);
+    assert_eq!((octets, raw), (Some(14), Some(9)), "13.5 to the nearest");
+    assert_eq!(
+        names,
+        ["Some(Text(\"eth7\"))", "Some(Text(\"ntp\"))", "Some(Text(\"blue\"))"]
+    );
+    assert_eq!(named(&mut before), (octets, raw, names));
+}
