@@ -73,18 +73,17 @@ impl Traffic {
 }
 
 fn meter(max_flows: usize) -> Meter {
-    let config = MeterConfig {
+    let mut config = MeterConfig {
         max_flows,
         tcp_performance: false,
-        ..MeterConfig::default()
-    };
-    Meter::new(MeterConfig {
         applications: ApplicationConfig {
             enabled: ProtocolSet::NONE,
-            ..config.applications
+            ..ApplicationConfig::default()
         },
-        ..config
-    })
+        ..MeterConfig::default()
+    };
+    config.dns.enabled = false;
+    Meter::new(config)
 }
 
 /// Begins flows, then sends packets to all of them in an order without any locality, then ends them.

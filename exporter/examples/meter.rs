@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     if options.is_empty() {
         config.tcp_performance = false;
+        config.dns.enabled = false;
         config.applications = ApplicationConfig {
             enabled: ProtocolSet::NONE,
             ..config.applications

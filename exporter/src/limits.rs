@@ -24,6 +24,9 @@ pub const LEAST_FOLDING_FLOWS: usize = 4096;
 /// Folded flows of which is remembered that their first packet was seen, so that the second gets them a place.
 pub const MAX_FOLDED_REMEMBERED: usize = 1 << 16;
 
+/// A SYN with a new sequence number begins another connection when the one before has been silent for this long, ns.
+pub const TCP_FORGOTTEN_NS: i64 = 10_000_000_000;
+
 /// Fragmented datagrams that are remembered, so that later fragments join the flow of the first one.
 pub const MAX_DATAGRAMS: usize = 8192;
 
@@ -154,3 +157,6 @@ pub const DNS_STREAM_OCTETS: usize = 32 << 20;
 
 /// A TCP connection of DNS is forgotten after this long without a packet, ns.
 pub const DNS_STREAM_IDLE_NS: i64 = 120_000_000_000;
+
+/// Metered packets that wait to be counted in summaries: many times what a source lends at a time.
+pub const MAX_PACKET_FACTS: usize = 8192;

@@ -219,10 +219,12 @@ impl Meter {
         }
     }
 
-    /// Moves the visit of a connection that ended to where its linger time ends.
+    /// Has a connection that ended visited when its linger time ends, unless it is visited before that anyway.
     pub(super) fn linger(&mut self, place: u32) {
         let deadline_ns = self.idle_deadline_ns(place);
-        self.plan_visit(place, deadline_ns);
+        if !self.wheel.is_before(self.hot[place as usize].slot, deadline_ns) {
+            self.plan_visit(place, deadline_ns);
+        }
     }
 
     /// Makes the record of what a flow counted so far; the flow goes on.

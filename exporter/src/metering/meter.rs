@@ -7,6 +7,7 @@
 use super::application::{ApplicationConfig, ApplicationCounters, Applications, ProtocolSet};
 use super::counters::MeterCounters;
 use super::dns::{Dns, DnsConfig, DnsCounters};
+use super::facts::Facts;
 use super::flow::{ColdFlow, HotFlow};
 use super::folding::Flood;
 use super::fragments::Fragments;
@@ -120,6 +121,8 @@ pub struct Meter {
     spare: Records,
     pub(super) counters: MeterCounters,
     pub(super) sampler: Sampler,
+    /// Packets for summaries, where somebody makes them.
+    pub(super) facts: Option<Facts>,
     /// Packets that may come again on another interface.
     pub(super) seen: Option<SeenTwice>,
 }
@@ -157,6 +160,7 @@ impl Meter {
             pending: Records::default(),
             spare: Records::default(),
             counters: MeterCounters::default(),
+            facts: None,
             sampler: Sampler::new(config.sampling, config.hash_seed),
             seen: config.one_packet_once.then(|| SeenTwice::new(config.hash_seed)),
             config,
@@ -223,6 +227,17 @@ impl Meter {
     /// Decides which packets and flows are metered.
     pub fn sampler_mut(&mut self) -> &mut Sampler {
         &mut self.sampler
+    }
+
+    /// Has every metered packet kept from now on, until [`Meter::facts_mut`] gives it out.
+    pub fn keep_facts(&mut self) {
+        self.facts = Some(Facts::default());
+    }
+
+    /// Packets metered, where they are kept; to be taken after each group of frames.
+    #[inline]
+    pub fn facts_mut(&mut self) -> Option<&mut Facts> {
+        self.facts.as_mut()
     }
 
     /// Octets of memory that the table takes now.

@@ -7,6 +7,7 @@ use flowgauge_templates::packet::{self, Arp, Fragment, Headers, LinkType, Networ
 
 use super::application::{Carrier, Payload};
 use super::dns::DnsPacket;
+use super::facts::PacketFacts;
 use super::flow::{ColdFlow, Counts, HotFlow};
 use super::key::PackedKey;
 use super::meter::Meter;
@@ -15,6 +16,7 @@ use super::record::FlowEndReason;
 use super::tcp::{TcpPacket, TrackerPlace};
 use super::tunnel::TunnelRecord;
 use crate::capture::{Frame, Frames};
+use crate::limits;
 
 /// Packets looked at together. 8 hide most of the waiting, 32 begin to push one another out of the first cache.
 const GROUP: usize = 16;
@@ -27,9 +29,13 @@ pub(super) struct Ahead<'a> {
     pub time_ns: i64,
     pub interface: u32,
     pub hash: u32,
+    /// Where the flow most probably is; [`NO_PLACE`] when it has none, or that was not looked for.
+    likely: u32,
     pub from_high: bool,
     outcome: Outcome,
 }
+
+const NO_PLACE: u32 = u32::MAX;
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,8 +90,8 @@ impl Meter {
                     looked += 1;
                 }
             }
-            let looked = group.get(..looked).unwrap_or_default();
-            for ahead in looked {
+            let looked = group.get_mut(..looked).unwrap_or_default();
+            for ahead in &mut *looked {
                 self.fetch_flow(ahead);
             }
             for ahead in looked {
@@ -99,6 +105,7 @@ impl Meter {
     fn look_ahead<'a>(&mut self, ahead: &mut Ahead<'a>, frame: &Frame<'a>) {
         ahead.time_ns = frame.time_ns;
         ahead.interface = frame.interface;
+        ahead.likely = NO_PLACE;
         // Copies are told apart before sampling: otherwise each of them would stand for itself.
         if self.seen.is_none() && !self.sampler.takes_packet() {
             ahead.outcome = Outcome::SampledOut;
@@ -150,10 +157,11 @@ impl Meter {
 
     /// Asks for the flow that a packet most probably belongs to.
     #[inline(always)]
-    fn fetch_flow(&self, ahead: &Ahead<'_>) {
+    fn fetch_flow(&self, ahead: &mut Ahead<'_>) {
         if ahead.outcome == Outcome::Metered
             && let Some(place) = self.index.likely(ahead.hash)
         {
+            ahead.likely = place;
             let hot = self.hot.address(place);
             prefetch(hot);
             prefetch(hot.cast::<u8>().wrapping_add(64));
@@ -202,12 +210,15 @@ impl Meter {
             self.counters.later_fragments += 1;
         } else {
             let _ = self.meter(ahead, in_order, network);
-            if self.dns.wants(headers.ports) && self.sampler.keeps_flows_whole() {
+            if self.config.dns.enabled && self.dns.wants(headers.ports) && self.sampler.keeps_flows_whole() {
                 self.handle_dns(ahead, network);
             }
         }
         self.counters.packets_metered += 1;
         self.counters.octets_metered += u64::from(network.octets);
+        if let Some(facts) = &mut self.facts {
+            facts.push(PacketFacts::of(ahead.time_ns, network, headers));
+        }
         if network.fragment == Fragment::First {
             self.handle_first_fragment(ahead, network);
         }
@@ -308,7 +319,12 @@ impl Meter {
             ..
         } = ahead;
         let (now_ns, from_high) = (*now_ns, *from_high);
-        let place = match self.find(key, *hash) {
+        let found = match self.hot.get(ahead.likely as usize) {
+            // Where it was when the group was looked at; packets since may have given the place to another flow.
+            Some(flow) if flow.key == *key && flow.is_live() => Some(ahead.likely),
+            _ => self.find(key, *hash),
+        };
+        let place = match found {
             Some(place) if !self.splits(place, now_ns, from_high, headers) => place,
             Some(_) => self.create(ahead),
             None if self.flood.is_on() && self.folds(ahead, network) => return None,
@@ -398,6 +414,12 @@ impl Meter {
             self.end(place, FlowEndReason::EndOfFlow);
             return true;
         }
+        if let Transport::Tcp(tcp) = &headers.transport
+            && self.replaces(place, now_ns, tcp, from_high)
+        {
+            self.end(place, FlowEndReason::IdleTimeout);
+            return true;
+        }
         let flow = &self.hot[place as usize];
         // Wrapping: times are within what 64 bits of ns hold, and a late packet gives a negative number.
         if now_ns.wrapping_sub(flow.newest_ns()) >= self.config.idle_timeout_ns {
@@ -445,6 +467,19 @@ impl Meter {
         }
     }
 
+    /// Whether a packet opens another connection although the one before did not end: a SYN with another initial sequence
+    /// number, after a silence in which either side may have forgotten it.
+    fn replaces(&self, place: u32, now_ns: i64, tcp: &Tcp<'_>, from_high: bool) -> bool {
+        use packet::TcpFlags;
+        let (flow, cold) = (&self.hot[place as usize], &self.cold[place as usize]);
+        let opens = tcp.flags.any(TcpFlags::SYN) && !tcp.flags.any(TcpFlags::ACK | TcpFlags::RST);
+        let direction = usize::from(flow.from_high != from_high);
+        let first = cold.connection.0.first_sequence(flow.tcp, direction);
+        opens
+            && now_ns.saturating_sub(flow.newest_ns()) >= limits::TCP_FORGOTTEN_NS
+            && first != Some(tcp.sequence.wrapping_add(1))
+    }
+
     /// Begins the flow of a packet.
     #[inline(always)]
     fn create(&mut self, ahead: &Ahead<'_>) -> u32 {
@@ -479,7 +514,12 @@ impl Meter {
         };
         self.hot[place as usize].begin(key, hash, from_high, self.sampler.selector_id() as u8);
         self.index.insert(hash, place);
-        let first_visit_ns = self.config.idle_timeout_ns.min(self.config.active_timeout_ns);
+        // Many TCP connections end at once, refused: looked at when they have lingered, they are in the plan only once.
+        let first_visit_ns = match key.protocol() {
+            packet::protocol::TCP => self.config.tcp_linger_ns.min(self.config.idle_timeout_ns),
+            _ => self.config.idle_timeout_ns,
+        };
+        let first_visit_ns = first_visit_ns.min(self.config.active_timeout_ns);
         self.plan_visit(place, now_ns.saturating_add(first_visit_ns));
         self.counters.flows_created += 1;
         self.counters.flows_active += 1;

@@ -300,6 +300,27 @@ fn the_same_ports_again_are_another_biflow_but_a_repeated_syn_is_not() {
 }
 
 #[test]
+fn a_new_syn_after_long_silence_is_another_biflow() {
+    for (silence, records) in [(9 * SECOND, 1), (11 * SECOND, 2)] {
+        let mut story = Story::new(MeterConfig {
+            idle_timeout_ns: 3600 * SECOND,
+            ..MeterConfig::default()
+        });
+        story.tcp(0, A, SYN, 1000, 0, 0);
+        story.tcp(20 * MS, B, SYN | ACK, 5000, 1001, 0);
+        story.tcp(25 * MS, A, ACK, 1001, 5001, 0);
+        // The client has started anew; its SYN is sent again, too.
+        story.tcp(25 * MS + silence, A, SYN, 77_000, 0, 0);
+        story.tcp(SECOND + silence, A, SYN, 77_000, 0, 0);
+        story.tcp(13 * SECOND + silence, A, SYN, 77_000, 0, 0);
+        let found = story.finish();
+        assert_eq!(found.len(), records);
+        let expected = if records == 2 { (2, 80) } else { (5, 200) };
+        assert_eq!(counts(&found[0])[0], expected);
+    }
+}
+
+#[test]
 fn sequence_numbers_wrap() {
     let mut story = Story::new(MeterConfig::default());
     let (a, b) = (u32::MAX, u32::MAX - 1);

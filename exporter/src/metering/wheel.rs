@@ -148,6 +148,13 @@ impl TimerWheel {
         slot
     }
 
+    /// Whether a slot comes up before a deadline has passed.
+    #[inline(always)]
+    pub fn is_before(&self, slot: u16, deadline_ns: i64) -> bool {
+        let ahead = (usize::from(slot) + SLOTS - self.tick as usize % SLOTS) % SLOTS;
+        slot != NO_SLOT && self.tick + ahead as i64 <= self.tick_of(deadline_ns) + 1
+    }
+
     /// Adds an entry to a slot.
     #[inline(always)]
     pub fn put(&mut self, flow: Planned, slot: u16) {
@@ -336,6 +343,18 @@ mod tests {
         assert_eq!(due(&mut wheel, 4095 * TICK_NS), [0]);
         let _ = wheel.insert(planned(0), i64::MAX);
         assert_eq!(due(&mut wheel, i64::MAX), [0]);
+    }
+
+    #[test]
+    fn tells_slots_before_a_deadline() {
+        let mut wheel = TimerWheel::new(SECOND_NS);
+        for start in [0, 4000, 5000] {
+            wheel.set_tick(start);
+            let slot = wheel.insert(planned(0), (start + 200) * TICK_NS);
+            assert!(wheel.is_before(slot, (start + 200) * TICK_NS));
+            assert!(!wheel.is_before(slot, (start + 199) * TICK_NS));
+            assert!(!wheel.is_before(NO_SLOT, i64::MAX));
+        }
     }
 
     #[test]
