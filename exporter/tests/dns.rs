@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use flowgauge_exporter::capture::{FrameSource, Next};
 use flowgauge_exporter::io::pcap_file::PcapFiles;
-use flowgauge_exporter::metering::dns::{DnsConfig, DnsCounters, DnsTransaction};
+use flowgauge_exporter::metering::dns::{DnsConfig, DnsCounters, DnsTransaction, Ports};
 use flowgauge_exporter::metering::{FlowEndReason, Meter, MeterConfig, Records};
 
 fn shared() -> PathBuf {
@@ -24,13 +24,17 @@ fn shared() -> PathBuf {
 struct Metered {
     transactions: Vec<(String, DnsTransaction)>,
     counters: DnsCounters,
-    out_of_order_frames: u64,
 }
 
 fn meter(capture: &Path) -> Metered {
+    meter_on(capture, &[53])
+}
+
+fn meter_on(capture: &Path, ports: &[u16]) -> Metered {
     let mut meter = Meter::new(MeterConfig {
         dns: DnsConfig {
             answers_interval: 1,
+            ports: Ports::new(ports).unwrap(),
             ..DnsConfig::default()
         },
         ..MeterConfig::default()
@@ -67,6 +71,5 @@ fn meter(capture: &Path) -> Metered {
     Metered {
         transactions,
         counters,
-        out_of_order_frames: meter.counters().out_of_order_frames,
     }
 }

@@ -2,12 +2,14 @@
 //! environment or in the file is refused in the same words as a flag.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, Parser, Subcommand};
 
 use super::ConfigError;
+use crate::summaries::limits::{LIST_ROWS, MAX_LIST_ROWS, WINDOW_NS};
 use super::keys::{KEYS, Key, Origin, Setting, Settings, Shape, nearest};
 
 /// Turns packets into IPFIX flow records.
@@ -26,6 +28,9 @@ pub enum Command {
     /// Capture packets, meter them as flows and send the flow records
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
+    /// Sum captures up as JSON: counters, unique values, quantiles and top lists, with the limits of each estimate
+    #[command(after_help = "Example: flowgauge-exporter summary --read day.pcap.gz | jq '.metrics[\"ip.src\"]'")]
+    Summary(SummaryArgs),
     /// List the interfaces that packets can be captured from
     Interfaces,
     /// Read a configuration file and say what is wrong with it
@@ -71,6 +76,39 @@ gives up what is queued. A file grows as PATH.part until it is complete.
 
 Exit status: 0 done, 1 failed while running or records lost at the end, 2 wrong arguments
 or configuration.";
+
+/// The flags of `summary`.
+#[derive(Debug, Args)]
+pub struct SummaryArgs {
+    /// Captures: pcap or pcapng, plain, gzip or zstd; a directory means its files by name, - standard input
+    #[arg(short, long, value_name = "FILE|DIR|-", num_args = 1.., required = true)]
+    pub read: Vec<PathBuf>,
+    /// Only packets that match this BPF expression, as tcpdump takes it
+    #[arg(short, long, value_name = "BPF")]
+    pub filter: Option<String>,
+    /// Length of the windows that are merged, 1s to 1h
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = window)]
+    pub window: Duration,
+    /// Rows of each top list
+    #[arg(long, value_name = "N", default_value_t = LIST_ROWS, value_parser = rows)]
+    pub rows: usize,
+}
+
+fn window(text: &str) -> Result<Duration, String> {
+    let [least, most] = WINDOW_NS.map(|ns| Duration::from_nanos(ns.unsigned_abs()));
+    let window = super::duration::parse(text)?;
+    match (least..=most).contains(&window) {
+        true => Ok(window),
+        false => Err("a window lasts from 1s to 1h".to_owned()),
+    }
+}
+
+fn rows(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(rows) if rows <= MAX_LIST_ROWS => Ok(rows),
+        _ => Err(format!("write a number up to {MAX_LIST_ROWS}")),
+    }
+}
 
 /// The flags of `run`: all text, all optional. The names of the fields are the ids in [`KEYS`].
 #[derive(Debug, Args)]
@@ -177,6 +215,14 @@ pub struct RunArgs {
         help_heading = "Metering"
     )]
     dns: Option<String>,
+    /// Ports on which DNS is spoken, up to four; mDNS is known by its own [default: 53]
+    #[arg(
+        long,
+        value_name = "PORTS",
+        env = "FLOWGAUGE_METERING_DNS_PORTS",
+        help_heading = "Metering"
+    )]
+    dns_ports: Vec<String>,
     /// Take a DNS query without a response for this long as unanswered [default: 5s]
     #[arg(
         long,

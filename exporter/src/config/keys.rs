@@ -57,6 +57,7 @@ pub static KEYS: &[Key] = &[
     key("metering", "applications", Shape::List),
     key("metering", "tunnels", Shape::Text),
     key("metering", "dns", Shape::Text),
+    key("metering", "dns_ports", Shape::List),
     key("metering", "dns_timeout", Shape::Text),
     key("metering", "dns_answers", Shape::Text),
     key("exporting", "to", Shape::List),

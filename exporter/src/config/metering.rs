@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Reader, not_one_of, number, positive_duration};
 use crate::limits::{DNS_ANSWERS_INTERVAL, MAX_DNS_ANSWERS_INTERVAL, MAX_MAX_FLOWS, MAX_SAMPLING_INTERVAL};
 use crate::metering::application::ProtocolSet;
+use crate::metering::dns::Ports;
 use crate::metering::sampling::{Algorithm, Sampling};
 
 /// How packets become flows.
@@ -33,6 +34,8 @@ pub struct MeteringConfig {
 pub struct Transactions {
     /// Whether they are. Without effect where packets are sampled.
     pub enabled: bool,
+    /// Where DNS is spoken.
+    pub ports: Ports,
     /// A query without a response for this long is unanswered.
     pub timeout: Duration,
     /// The answers of one response in this many are read; 0 for none.
@@ -43,12 +46,19 @@ impl Transactions {
     fn read(reader: &mut Reader<'_>) -> Transactions {
         Transactions {
             enabled: reader.one("dns", |text| either(text, "on", "off")).unwrap_or(true),
+            ports: reader.all("dns_ports", ports).unwrap_or_default(),
             timeout: reader
                 .one("dns_timeout", positive_duration)
                 .unwrap_or(Duration::from_secs(5)),
             answers_interval: reader.one("dns_answers", answers).unwrap_or(DNS_ANSWERS_INTERVAL),
         }
     }
+}
+
+fn ports(texts: &[String]) -> Result<Ports, String> {
+    let words = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
+    let ports: Vec<u16> = words.map(|word| number(word, 1, u16::MAX)).collect::<Result<_, _>>()?;
+    Ports::new(&ports).ok_or_else(|| format!("{} ports, of at most {}", ports.len(), Ports::MOST))
 }
 
 fn answers(text: &str) -> Result<u32, String> {
@@ -247,6 +257,16 @@ mod tests {
         ] {
             let error = sampling(text).unwrap_err();
             assert!(error.contains("write 1/N, random:n/N"), "{error}");
+        }
+    }
+
+    #[test]
+    fn dns_has_one_to_four_ports() {
+        let of = |text: &str| ports(&[text.to_owned()]);
+        assert_eq!(of("53"), Ok(Ports::default()));
+        assert_eq!(of("53,5300"), Ok(Ports::new(&[53, 5300]).unwrap()));
+        for text in ["", "0", "dns", "70000", "1,2,3,4,5"] {
+            assert!(of(text).is_err(), "{text}");
         }
     }
 

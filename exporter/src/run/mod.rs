@@ -11,6 +11,7 @@ pub mod accounts;
 mod metering;
 mod rights;
 mod sources;
+pub mod summary;
 
 use std::sync::Arc;
 use std::thread;
@@ -142,6 +143,7 @@ fn meter_config(config: &MeteringConfig, tables: usize) -> MeterConfig {
         },
         dns: DnsConfig {
             enabled: config.dns.enabled,
+            ports: config.dns.ports,
             timeout_ns: ns(config.dns.timeout),
             answers_interval: config.dns.answers_interval,
             ..DnsConfig::default()

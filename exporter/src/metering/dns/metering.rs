@@ -22,11 +22,41 @@ const UDP_HEADER_OCTETS: usize = 8;
 const MDNS_V4: u128 = 0xffff_e000_00fb;
 const MDNS_V6: u128 = 0xff02_0000_0000_0000_0000_0000_0000_00fb;
 
+/// Ports on which DNS is spoken, over UDP and TCP; mDNS has its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports([u16; Ports::MOST]);
+
+impl Ports {
+    /// How many there can be: so few that every packet can be held against all of them.
+    pub const MOST: usize = 4;
+
+    /// One to four ports.
+    pub fn new(ports: &[u16]) -> Option<Ports> {
+        let first = *ports.first().filter(|_| ports.len() <= Ports::MOST)?;
+        let mut all = [first; Ports::MOST];
+        all.iter_mut().zip(ports).for_each(|(place, port)| *place = *port);
+        Some(Ports(all))
+    }
+
+    #[inline(always)]
+    fn has(&self, port: u16) -> bool {
+        self.0.iter().fold(false, |has, known| has | (*known == port))
+    }
+}
+
+impl Default for Ports {
+    fn default() -> Ports {
+        Ports([PORT; Ports::MOST])
+    }
+}
+
 /// How transactions are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsConfig {
     /// Whether they are made at all.
     pub enabled: bool,
+    /// Where messages are looked for.
+    pub ports: Ports,
     /// A transaction without a response for this long behind its last query is unanswered, ns.
     pub timeout_ns: i64,
     /// Transactions that wait at most.
@@ -39,6 +69,7 @@ impl Default for DnsConfig {
     fn default() -> DnsConfig {
         DnsConfig {
             enabled: true,
+            ports: Ports::default(),
             timeout_ns: 5_000_000_000,
             max_open: limits::DNS_OPEN_TRANSACTIONS,
             answers_interval: limits::DNS_ANSWERS_INTERVAL,
@@ -105,13 +136,14 @@ impl Dns {
     /// Whether packets between these ports are looked at.
     #[inline(always)]
     pub(in crate::metering) fn wants(&self, [src, dst]: [u16; 2]) -> bool {
-        (src == PORT || dst == PORT || src == MDNS_PORT || dst == MDNS_PORT) && self.config.enabled
+        let ports = &self.config.ports;
+        ((ports.has(src) | ports.has(dst)) || src == MDNS_PORT || dst == MDNS_PORT) && self.config.enabled
     }
 
     /// Takes in the messages of a packet.
     pub(in crate::metering) fn handle_packet(&mut self, packet: &DnsPacket<'_>, hasher: &KeyHasher, out: &mut Records) {
         let headers = packet.headers;
-        let is_mdns = headers.ports.contains(&MDNS_PORT) && !headers.ports.contains(&PORT);
+        let is_mdns = headers.ports.contains(&MDNS_PORT) && !headers.ports.iter().any(|port| self.config.ports.has(*port));
         match (&headers.transport, packet.network.protocol) {
             (Transport::Udp, protocol::UDP) if headers.payload_octets > 0 => {
                 let stated = match packet.network.fragment {

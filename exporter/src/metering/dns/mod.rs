@@ -20,5 +20,5 @@ mod transactions;
 pub use counters::DnsCounters;
 pub use fault::DnsFault;
 pub(super) use metering::DnsPacket;
-pub use metering::{Dns, DnsConfig};
+pub use metering::{Dns, DnsConfig, Ports};
 pub use record::{DnsAnswers, DnsStatus, DnsTransaction, Edns, Subnet, TextRange};
