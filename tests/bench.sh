@@ -23,27 +23,75 @@ least() { # COMMAND...: the smallest CPU seconds of the command and its children
   echo "$best"
 }
 
+bar_of() { case $1 in elephants) echo 2 ;; scan) echo 6 ;; mix) echo 1.7 ;; dns) echo 4 ;; esac; }
+over() { [ "$1" = - ] && echo - || awk "BEGIN { printf \"%.1f\", $1 / $2 }"; }
+
 exporter() {
-  local sink port capture
+  local sink port capture profile
   port=$(free_port)
   python3 -c "
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('127.0.0.1', $port))
 while True: s.recv(65535)" & sink=$!; pids+=("$sink")
-  printf '\n%-22s %11s %11s %11s %11s\n' "CPU s per $packets packets" flowgauge softflowd nfpcapd 'softflowd/ours'
+  printf '\nCPU s per %s packets; softflowd / ours, and what that is to be at least\n' "$packets"
+  printf '%-10s %9s %9s %9s %9s %14s %14s\n' '' alone all softflowd nfpcapd /alone '/all'
   for profile in elephants scan mix dns; do
     capture=$work/$profile.pcap
     python3 "$shared/tools/synth" --seed 7 --packets "$packets" --profile "$profile" --out "$capture" \
       $([ "$profile" = elephants ] && echo --snaplen 128)
-    local ours soft=- nfp=- ratio=-
-    ours=$(least "$programs/flowgauge-exporter" run --read "$capture" --to "udp://127.0.0.1:$port" --quiet)
+    local ours=("$programs/flowgauge-exporter" run --read "$capture" --to "udp://127.0.0.1:$port" --quiet)
+    local alone all soft=- nfp=-
+    # Flow metering alone is what the peers do; all is TCP performance and every application.
+    alone=$(least "${ours[@]}" --tcp-performance off --applications none)
+    all=$(least "${ours[@]}")
     have softflowd && soft=$(least softflowd -r "$capture" -n "127.0.0.1:$port" -v 10 -A milli -a -d -m 4000000 -p "$work/sf.pid" -c none)
     have nfpcapd && nfp=$(least nfpcapd -r "$capture" -w "$work/out")
-    [ "$soft" = - ] || ratio=$(awk "BEGIN { printf \"%.1f\", $soft / $ours }")
-    printf '%-22s %11s %11s %11s %11s\n' "$profile" "$ours" "$soft" "$nfp" "$ratio"
+    printf '%-10s %9s %9s %9s %9s %14s %14s\n' "$profile" "$alone" "$all" "$soft" "$nfp" \
+      "$(over "$soft" "$alone") (>= $(bar_of "$profile"))" "$(over "$soft" "$all") (>= 1)"
     rm -f "$capture"
   done
   kill "$sink"
+  memory
+}
+
+frames() { # FLOWS: a capture of one UDP packet for each of so many flows, a microsecond apart
+  python3 -c "
+import struct, sys
+n, out = $1, sys.stdout.buffer
+out.write(struct.pack('<IHHiIII', 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+ip = bytes.fromhex('45000024000000004011000000000000c0000201')
+head, tail = bytes.fromhex('0200000000020200000000010800') + ip[:12], ip[16:]
+part = []
+for i in range(n):
+    part.append(struct.pack('<IIII', 1767225600 + i // 1000000, i % 1000000, 50, 50) + head
+                + struct.pack('>I', 0x0a000000 + i // 60000) + tail + struct.pack('>HHHH', 1024 + i % 60000, 53, 16, 0) + b'12345678')
+    if len(part) == 4096:
+        out.write(b''.join(part)); part.clear()
+out.write(b''.join(part))"
+}
+
+most_memory() { # COMMAND...: the largest resident set of the command, MB
+  python3 -c "
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+print(f'{resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f}')" "$@"
+}
+
+memory() {
+  local flows pid
+  printf '\n%-44s %10s\n' 'largest resident set' MB
+  if [ "$(id -u)" = 0 ]; then
+    "$programs/flowgauge-exporter" run --interface lo --filter 'port 1' --to file:/dev/null --quiet 2>/dev/null & pid=$!; pids+=("$pid")
+    sleep 3
+    printf '%-44s %10s\n' 'idle on an interface (at most 13)' "$(awk '/VmHWM/ { printf "%.1f", $2 / 1024 }' "/proc/$pid/status" || echo -)"
+    kill "$pid"; wait "$pid" 2>/dev/null || true
+  fi
+  for flows in 1000 10000 100000 1000000 4000000; do
+    printf '%-44s %10s\n' "$flows flows at once" \
+      "$(most_memory "$programs/flowgauge-exporter" run --read - --to file:/dev/null --idle-timeout 1d --max-flows 4000000 --quiet < <(frames "$flows"))"
+  done
+  printf '%-44s %10s\n' '10000000 flows, --max-flows 1000000' \
+    "$(most_memory "$programs/flowgauge-exporter" run --read - --to file:/dev/null --idle-timeout 1d --max-flows 1000000 --quiet < <(frames 10000000))"
 }
 
 cpu_of() { awk '{ print ($14 + $15 + $16 + $17) / 100 }' "/proc/$1/stat"; }

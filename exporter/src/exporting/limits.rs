@@ -1,6 +1,6 @@
 //! The named maxima of exporting: nothing between metering and the wire grows beyond them.
 
-/// Flow records a destination's queue holds unless told otherwise; some 50 MB when full.
+/// Flow records a destination's queue holds unless told otherwise, live; some 50 MB when full.
 pub const QUEUE_RECORDS: usize = 200_000;
 /// The least that can be asked for. A batch that is larger still passes.
 pub const MIN_QUEUE_RECORDS: usize = 256;
@@ -19,7 +19,7 @@ pub const FLOW_TEMPLATES: usize = 512;
 /// Largest Message over UDP unless told otherwise: fits an Ethernet path with room for tunnels.
 /// RFC 7011 section 10.3.3 asks for 512 where the path MTU is not known.
 pub const UDP_MESSAGE_OCTETS: u16 = 1400;
-/// Smallest that still takes the largest template.
+/// Smallest that still takes every template of Flow Keys and counters; larger ones lose their optional groups.
 pub const MIN_UDP_MESSAGE_OCTETS: u16 = 512;
 /// What fits into a UDP datagram over IPv4.
 pub const MAX_UDP_MESSAGE_OCTETS: u16 = 65507;

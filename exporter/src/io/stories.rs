@@ -14,6 +14,9 @@ use super::patience::Stop;
 use super::queue::Batch;
 use crate::config::{Destination, ExportingConfig, Times};
 use crate::exporting::{AccountsSnapshot, Loss, limits, samples};
+use crate::metering::Place;
+use crate::metering::tcp::TcpPerformance;
+use crate::metering::tunnel::TunnelRecord;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -282,6 +285,41 @@ fn json_lines_name_the_elements() {
     assert_eq!(lines[1]["icmpTypeCodeIPv6"], 0x8000);
     assert!(lines[1].get("reversePacketDeltaCount").is_none());
     assert_eq!((accounts.exported, accounts.octets), (2, text.len() as u64));
+}
+
+/// Numbers are numbers, floats keep their fraction, text is text, and an application's fields have their own names.
+#[test]
+fn json_lines_have_the_parts_of_a_record_in_their_types() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.json");
+    let context = context(PATIENCE);
+    let worker = start(&format!("json:{}", path.display()), &context);
+    let (mut records, _) = samples::with_application();
+    let tunnel = TunnelRecord {
+        kind: 1,
+        identifier: Some(4096),
+        src: [192, 0, 2, 1].into(),
+        dst: [192, 0, 2, 2].into(),
+    };
+    records.flows[0].tunnel = Place::push(&mut records.tunnels, tunnel);
+    let mut tcp = TcpPerformance::default();
+    tcp.directions[0].non_idle_bps = Some(1_234_567.5);
+    tcp.directions[0].bufferbloat = Some(true);
+    tcp.directions[1].retransmitted_packets = 3;
+    records.flows[0].tcp = Place::push(&mut records.tcp, tcp);
+    worker.queue.push_waiting(1, Batch::new(records));
+    let accounts = finish(worker, &context);
+    let line: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_eq!(line["tunnelKind"], 1);
+    assert_eq!(line["tunnelIdentifier"], 4096);
+    assert_eq!(line["tunnelDestinationIPv4Address"], "192.0.2.2");
+    assert_eq!(line["tcpNonIdleThroughputBitsPerSecond"], 1_234_567.5);
+    assert_eq!(line["tcpBufferbloat"], 1);
+    assert!(line.get("reverseTcpBufferbloat").is_none(), "unknown is not 0");
+    assert_eq!(line["reverseTcpRetransmittedPacketDeltaCount"], 3);
+    assert_eq!(line["applicationName"], "http");
+    assert_eq!(line["httpRequestHost"], "example.com");
+    assert_eq!((accounts.exported, accounts.lost_total()), (1, 0));
 }
 
 #[test]
