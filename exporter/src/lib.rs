@@ -10,3 +10,4 @@ pub mod io;
 pub mod limits;
 pub mod metering;
 pub mod run;
+pub mod summaries;

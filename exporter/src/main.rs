@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 
-use flowgauge_exporter::config::cli::{self, Cli, Command};
+use flowgauge_exporter::config::cli::{self, Cli, Command, SummaryArgs};
 use flowgauge_exporter::config::{Config, ConfigError, LogConfig, collect, file};
 use flowgauge_exporter::io::live;
 use flowgauge_exporter::run;
+use flowgauge_exporter::run::summary::{SummaryConfig, summarize};
 
 /// Failed while running.
 const FAILED: u8 = 1;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
                 Err(error) => wrong(&error),
             }
         }
+        Command::Summary(arguments) => summary(arguments),
         Command::Check { config } => check(&config),
         Command::Interfaces => interfaces(),
         Command::Completions { shell } => {
@@ -109,6 +111,25 @@ fn check(path: &Path) -> ExitCode {
             }
             print(text.as_bytes())
         }
+    }
+}
+
+fn summary(arguments: SummaryArgs) -> ExitCode {
+    let result = summarize(&SummaryConfig {
+        read: arguments.read,
+        filter: arguments.filter,
+        window: arguments.window,
+        rows: arguments.rows,
+    });
+    match result {
+        Ok((summary, faults)) => {
+            let printed = print(format!("{summary:#}\n").as_bytes());
+            for fault in &faults {
+                eprintln!("flowgauge-exporter: {fault}");
+            }
+            if faults.is_empty() { printed } else { ExitCode::from(FAILED) }
+        }
+        Err(line) => failed(&line),
     }
 }
 

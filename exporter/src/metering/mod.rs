@@ -7,6 +7,7 @@ pub mod application;
 pub mod counters;
 pub mod dns;
 mod expiry;
+pub mod facts;
 mod flow;
 pub mod folding;
 mod fragments;

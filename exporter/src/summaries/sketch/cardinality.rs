@@ -1,0 +1,98 @@
+//! How many different values there were: HyperLogLog.
+//!
+//! Filled as one octet a register, which is quickest, and sent as four bits a register, which is smallest; both give the
+//! same estimate.
+
+use datasketches::common::NumStdDev;
+use datasketches::hash::value::raw_bytes;
+use datasketches::hll::{Coupon, HllSketch, HllType, HllUnion};
+
+use super::estimate::{Estimate, TWO_SIGMA};
+use super::image::{self, Refusal};
+use crate::summaries::limits::{CARDINALITY_LG_K, IMAGE_LG_K};
+
+/// Different octets.
+#[derive(Clone, Debug)]
+pub struct Cardinality {
+    sketch: HllSketch,
+}
+
+impl Default for Cardinality {
+    fn default() -> Cardinality {
+        Cardinality {
+            sketch: empty(CARDINALITY_LG_K),
+        }
+    }
+}
+
+fn empty(lg_k: u8) -> HllSketch {
+    match HllSketch::new(lg_k, HllType::Hll8) {
+        Ok(sketch) => sketch,
+        Err(_) => unreachable!("lg k is between 4 and 21"),
+    }
+}
+
+impl Cardinality {
+    /// Takes one value in. The libraries of other languages leave empty strings out, and so do we.
+    #[inline]
+    pub fn update(&mut self, octets: &[u8]) {
+        if !octets.is_empty() {
+            self.sketch
+                .update_with_coupon(Coupon::from_value(raw_bytes::from_slice(octets)));
+        }
+    }
+
+    /// Nothing was taken in.
+    pub fn is_empty(&self) -> bool {
+        self.sketch.is_empty()
+    }
+
+    /// Two standard deviations to either side.
+    pub fn estimate(&self) -> Estimate {
+        Estimate {
+            value: self.sketch.estimate(),
+            lower: self.sketch.lower_bound(NumStdDev::Two),
+            upper: self.sketch.upper_bound(NumStdDev::Two),
+            confidence: TWO_SIGMA,
+        }
+    }
+
+    /// Takes in what another one has. The result is as coarse as the coarser of the two.
+    pub fn merge(&mut self, other: &Cardinality) {
+        let lg_k = self.sketch.lg_config_k().min(other.sketch.lg_config_k());
+        let Ok(mut union) = HllUnion::new(lg_k) else { return };
+        union.update(&self.sketch);
+        union.update(&other.sketch);
+        self.sketch = union.to_sketch(HllType::Hll8);
+    }
+
+    /// lg k.
+    pub fn parameter(&self) -> u16 {
+        u16::from(self.sketch.lg_config_k())
+    }
+
+    /// The Apache image.
+    pub fn image(&self) -> Vec<u8> {
+        let Ok(mut union) = HllUnion::new(self.sketch.lg_config_k()) else {
+            return self.sketch.serialize();
+        };
+        union.update(&self.sketch);
+        union.to_sketch(HllType::Hll4).serialize()
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    /// Why it is none of ours.
+    pub fn of_image(octets: &[u8]) -> Result<Cardinality, Refusal> {
+        image::check_family(octets, image::FAMILY_HLL)?;
+        let lg_k = octets.get(3).copied().ok_or(Refusal::Cut)?;
+        if !(4..=IMAGE_LG_K).contains(&lg_k) {
+            return Err(Refusal::Size);
+        }
+        let sketch = image::read(|| HllSketch::deserialize(octets))?;
+        image::read(|| Ok::<_, std::convert::Infallible>(sketch.estimate().is_finite()))?
+            .then_some(Cardinality { sketch })
+            .ok_or(Refusal::Corrupt)
+    }
+}

@@ -1,0 +1,177 @@
+//! The windows that are being filled: each packet and transaction goes to the one of its own time, however late it comes,
+//! as long as that is among the open ones or newer than they are.
+
+use super::limits::{LATENESS_NS, OPEN_WINDOWS, WINDOW_NS};
+use super::window::{OpenWindow, Window};
+use crate::metering::dns::DnsTransaction;
+use crate::metering::facts::PacketFacts;
+
+/// How summaries are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SummariesConfig {
+    /// Length of a window, ns; brought into [`WINDOW_NS`].
+    pub window_ns: i64,
+    /// How long a window waits behind its end for what is late, ns.
+    pub lateness_ns: i64,
+}
+
+impl Default for SummariesConfig {
+    fn default() -> SummariesConfig {
+        SummariesConfig {
+            window_ns: 60_000_000_000,
+            lateness_ns: LATENESS_NS,
+        }
+    }
+}
+
+/// The account of summaries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SummaryCounters {
+    /// Packets taken in.
+    pub packets: u64,
+    /// Transactions taken in.
+    pub transactions: u64,
+    /// Of both, those that went to a window before the newest.
+    pub late: u64,
+    /// Of both, those that were too late for every window that could be open; they are in none.
+    pub too_late: u64,
+    /// Windows closed.
+    pub windows: u64,
+    /// Windows that had to close before their time, because too many were open.
+    pub closed_early: u64,
+}
+
+/// Fills windows and closes them.
+#[derive(Debug)]
+pub struct Summaries {
+    config: SummariesConfig,
+    /// Oldest first.
+    open: Vec<OpenWindow>,
+    clock_ns: i64,
+    closed: Vec<Window>,
+    counters: SummaryCounters,
+}
+
+impl Summaries {
+    /// No window open.
+    pub fn new(config: SummariesConfig) -> Summaries {
+        let [least, most] = WINDOW_NS;
+        Summaries {
+            config: SummariesConfig {
+                window_ns: config.window_ns.clamp(least, most),
+                lateness_ns: config.lateness_ns.max(0),
+            },
+            open: Vec::with_capacity(OPEN_WINDOWS),
+            clock_ns: i64::MIN,
+            closed: Vec::new(),
+            counters: SummaryCounters::default(),
+        }
+    }
+
+    /// Takes a packet in.
+    #[inline]
+    pub fn packet(&mut self, facts: &PacketFacts) {
+        if let Some(window) = self.window(facts.time_ns) {
+            window.packet(facts);
+            self.counters.packets += 1;
+        }
+    }
+
+    /// Takes a transaction in, by the time at which it ended.
+    pub fn transaction(&mut self, transaction: &DnsTransaction, name: &[u8]) {
+        if let Some(window) = self.window(transaction.end_ns) {
+            window.transaction(transaction, name);
+            self.counters.transactions += 1;
+        }
+    }
+
+    #[inline]
+    fn window(&mut self, time_ns: i64) -> Option<&mut OpenWindow> {
+        let newest = self.open.len().wrapping_sub(1);
+        let is_newest = self
+            .open
+            .last()
+            .is_some_and(|window| window.start_ns() <= time_ns && time_ns < window.end_ns());
+        let place = if is_newest { newest } else { self.place(time_ns)? };
+        self.clock_ns = self.clock_ns.max(time_ns);
+        self.open.get_mut(place)
+    }
+
+    /// The place of a window that is not the newest, opened where it must be.
+    #[cold]
+    fn place(&mut self, time_ns: i64) -> Option<usize> {
+        let start_ns = time_ns
+            .div_euclid(self.config.window_ns)
+            .saturating_mul(self.config.window_ns);
+        if time_ns >= self.clock_ns {
+            self.handle_timeout(time_ns);
+        } else {
+            self.counters.late += 1;
+        }
+        let place = self.open.partition_point(|window| window.start_ns() < start_ns);
+        if self.open.get(place).is_some_and(|window| window.start_ns() == start_ns) {
+            return Some(place);
+        }
+        if self.open.len() >= OPEN_WINDOWS {
+            if place == 0 {
+                // Older than all that are open: making room for it would close them one after the other.
+                self.counters.late = self.counters.late.saturating_sub(1);
+                self.counters.too_late += 1;
+                return None;
+            }
+            self.counters.closed_early += 1;
+            self.close(0);
+            return self.place_new(place - 1, start_ns);
+        }
+        self.place_new(place, start_ns)
+    }
+
+    fn place_new(&mut self, place: usize, start_ns: i64) -> Option<usize> {
+        let end_ns = start_ns.saturating_add(self.config.window_ns);
+        self.open.insert(place, OpenWindow::new(start_ns, end_ns));
+        Some(place)
+    }
+
+    /// Closes the windows whose time has passed at `now_ns`.
+    pub fn handle_timeout(&mut self, now_ns: i64) {
+        self.clock_ns = self.clock_ns.max(now_ns);
+        let due_ns = self.clock_ns.saturating_sub(self.config.lateness_ns);
+        while self.open.first().is_some_and(|window| window.end_ns() <= due_ns) {
+            self.close(0);
+        }
+    }
+
+    /// Closes all windows.
+    pub fn finish(&mut self) {
+        while !self.open.is_empty() {
+            self.close(0);
+        }
+    }
+
+    fn close(&mut self, place: usize) {
+        let window = self.open.remove(place).close();
+        self.counters.windows += 1;
+        self.closed.push(window);
+    }
+
+    /// Windows that have closed, oldest first. A late packet may have opened one again: both are parts of the whole.
+    pub fn take_closed(&mut self) -> Vec<Window> {
+        std::mem::take(&mut self.closed)
+    }
+
+    /// Whether [`Summaries::take_closed`] has something to give.
+    #[inline]
+    pub fn has_closed(&self) -> bool {
+        !self.closed.is_empty()
+    }
+
+    /// Windows that are being filled.
+    pub fn open_windows(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The account so far.
+    pub fn counters(&self) -> &SummaryCounters {
+        &self.counters
+    }
+}
