@@ -108,8 +108,11 @@ impl Window {
         self.start_ns = self.start_ns.min(other.start_ns);
         self.end_ns = self.end_ns.max(other.end_ns);
         self.windows += other.windows;
-        let merged = self.summaries.iter_mut().zip(&other.summaries);
-        merged.fold(Ok(()), |so_far, (mine, others)| mine.merge(others).and(so_far))
+        let mut result = Ok(());
+        for (mine, others) in self.summaries.iter_mut().zip(&other.summaries) {
+            result = mine.merge(others).and(result);
+        }
+        result
     }
 
     #[inline]
