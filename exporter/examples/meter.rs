@@ -1,7 +1,8 @@
 //! Meters capture files and throws the records away: what reading and metering cost without exporting.
 //!
-//! `cargo run --release --example meter -- [--extras] FILE..` prints packets, records, CPU seconds and CPU seconds per
-//! million packets; `--extras` also follows TCP performance and reads applications.
+//! `cargo run --release --example meter -- [--extras [--answers]] FILE..` prints packets, records, CPU seconds and CPU seconds per
+//! million packets; `--extras` also follows TCP performance, reads applications and pairs DNS messages; `--answers` reads
+//! the answers of all of these.
 
 use std::path::PathBuf;
 
@@ -14,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (options, paths): (Vec<PathBuf>, Vec<PathBuf>) = std::env::args_os()
         .skip(1)
         .map(PathBuf::from)
-        .partition(|argument| argument.as_os_str() == "--extras");
+        .partition(|argument| argument.to_string_lossy().starts_with("--"));
     let mut source = PcapFiles::open(&paths, None)?;
     let mut config = MeterConfig {
         max_flows: 4 << 20,
@@ -27,6 +28,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             enabled: ProtocolSet::NONE,
             ..config.applications
         };
+    }
+    if options.iter().any(|option| option.as_os_str() == "--answers") {
+        config.dns.answers_interval = 1;
     }
     let mut meter = Meter::new(config);
     let mut records = 0;

@@ -26,7 +26,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut captures = Vec::new();
     find(corpus, &mut captures)?;
     // Makers give nothing for a frame that their target has no use for.
-    let targets: [Target; 2] = [("packet", packet_of, 512), ("application", application_of, 1400)];
+    let targets: [Target; 3] = [
+        ("packet", packet_of, 512),
+        ("application", application_of, 1400),
+        ("dns", dns_of, 1400),
+    ];
     for (target, ..) in targets {
         std::fs::create_dir_all(output.join(target))?;
     }
@@ -90,6 +94,24 @@ fn application_of(frame: &Frame<'_>) -> Option<Vec<u8>> {
     let mut seed = vec![carrier];
     seed.extend(headers.ports.iter().flat_map(|port| port.to_be_bytes()));
     seed.extend([8, 0]);
+    seed.extend(length.to_be_bytes());
+    seed.extend(headers.payload);
+    Some(seed)
+}
+
+/// A conversation of one packet on a port of DNS.
+fn dns_of(frame: &Frame<'_>) -> Option<Vec<u8>> {
+    let headers = packet::parse(frame.link_type, frame.bytes, frame.wire_length);
+    let is_tcp = match headers.transport {
+        Transport::Tcp(_) => true,
+        Transport::Udp { .. } => false,
+        _ => return None,
+    };
+    let port = headers.ports.iter().find(|port| [53, 5353].contains(*port))?;
+    let length = u16::try_from(headers.payload.len()).ok().filter(|length| *length > 0)?;
+    let from_client = headers.ports[1] == *port;
+    let flags = u8::from(from_client) | u8::from(is_tcp) << 1 | u8::from(*port == 5353) << 5;
+    let mut seed = vec![flags, 0, 0];
     seed.extend(length.to_be_bytes());
     seed.extend(headers.payload);
     Some(seed)
