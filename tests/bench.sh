@@ -42,7 +42,7 @@ while True: s.recv(65535)" & sink=$!; pids+=("$sink")
     local ours=("$programs/flowgauge-exporter" run --read "$capture" --to "udp://127.0.0.1:$port" --quiet)
     local alone all soft=- nfp=-
     # Flow metering alone is what the peers do; all is TCP performance and every application.
-    alone=$(least "${ours[@]}" --tcp-performance off --applications none)
+    alone=$(least "${ours[@]}" --tcp-performance off --applications none --dns off)
     all=$(least "${ours[@]}")
     have softflowd && soft=$(least softflowd -r "$capture" -n "127.0.0.1:$port" -v 10 -A milli -a -d -m 4000000 -p "$work/sf.pid" -c none)
     have nfpcapd && nfp=$(least nfpcapd -r "$capture" -w "$work/out")

@@ -7,7 +7,7 @@ pub const DEFAULT_MAX_FLOWS: usize = 1 << 20;
 pub const MAX_MAX_FLOWS: usize = 1 << 28;
 
 /// Flow Records that wait to be polled before expiry pauses until they are.
-pub const MAX_PENDING_RECORDS: usize = 2048;
+pub const MAX_PENDING_RECORDS: usize = 2 * crate::exporting::limits::BATCH_RECORDS;
 
 /// Flow Records that the lists of a batch may have room for to be used again.
 pub const MAX_RECYCLED_RECORDS: usize = 16_384;

@@ -127,7 +127,11 @@ fn summary(arguments: SummaryArgs) -> ExitCode {
             for fault in &faults {
                 eprintln!("flowgauge-exporter: {fault}");
             }
-            if faults.is_empty() { printed } else { ExitCode::from(FAILED) }
+            if faults.is_empty() {
+                printed
+            } else {
+                ExitCode::from(FAILED)
+            }
         }
         Err(line) => failed(&line),
     }

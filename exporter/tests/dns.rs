@@ -68,8 +68,5 @@ fn meter_on(capture: &Path, ports: &[u16]) -> Metered {
     assert_eq!(counters.open, 0);
     let made = counters.opened + counters.without_query;
     assert_eq!(transactions.len() as u64, made, "one record a transaction");
-    Metered {
-        transactions,
-        counters,
-    }
+    Metered { transactions, counters }
 }

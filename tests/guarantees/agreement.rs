@@ -28,5 +28,10 @@ fn biflows_agree_with_what_other_meters_expect() {
         .output()
         .unwrap();
     println!("{}", text(&output.stdout));
-    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
 }

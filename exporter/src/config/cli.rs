@@ -9,8 +9,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, Parser, Subcommand};
 
 use super::ConfigError;
-use crate::summaries::limits::{LIST_ROWS, MAX_LIST_ROWS, WINDOW_NS};
 use super::keys::{KEYS, Key, Origin, Setting, Settings, Shape, nearest};
+use crate::summaries::limits::{LIST_ROWS, MAX_LIST_ROWS, WINDOW_NS};
 
 /// Turns packets into IPFIX flow records.
 #[derive(Debug, Parser)]

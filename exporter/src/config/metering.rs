@@ -272,7 +272,10 @@ mod tests {
 
     #[test]
     fn answers_of_one_response_in_so_many() {
-        assert_eq!(["off", "all", "1/1", "1/16"].map(answers), [Ok(0), Ok(1), Ok(1), Ok(16)]);
+        assert_eq!(
+            ["off", "all", "1/1", "1/16"].map(answers),
+            [Ok(0), Ok(1), Ok(1), Ok(16)]
+        );
         for text in ["", "16", "2/16", "1/0", "none"] {
             assert!(answers(text).unwrap_err().contains("1/N"), "{text}");
         }

@@ -127,9 +127,7 @@ impl ExportingProcess {
         }
         (self.order, self.slots) = (order, slots);
         let skip = skip.saturating_sub(records.flows.len());
-        self.refused += self
-            .dns
-            .write(&mut self.session, now_ns, records, self.times, skip);
+        self.refused += self.dns.write(&mut self.session, now_ns, records, self.times, skip);
         self.close(now_ns, true);
         if self.session.config().transport.is_reliable() {
             self.say_flow_keys(now_ns);

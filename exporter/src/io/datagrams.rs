@@ -114,8 +114,16 @@ fn segment_size(octets: u16) -> [u8; CONTROL_OCTETS] {
     // As wide as the C library of this platform has it; little-endian and big-endian alike only if it is exact.
     let length = (HEADER_OCTETS + size_of::<u16>()).to_ne_bytes();
     put(&mut control, offset_of!(libc::cmsghdr, cmsg_len), &length);
-    put(&mut control, offset_of!(libc::cmsghdr, cmsg_level), &libc::SOL_UDP.to_ne_bytes());
-    put(&mut control, offset_of!(libc::cmsghdr, cmsg_type), &libc::UDP_SEGMENT.to_ne_bytes());
+    put(
+        &mut control,
+        offset_of!(libc::cmsghdr, cmsg_level),
+        &libc::SOL_UDP.to_ne_bytes(),
+    );
+    put(
+        &mut control,
+        offset_of!(libc::cmsghdr, cmsg_type),
+        &libc::UDP_SEGMENT.to_ne_bytes(),
+    );
     put(&mut control, HEADER_OCTETS, &octets.to_ne_bytes());
     control
 }
@@ -132,7 +140,9 @@ mod tests {
 
     fn pair() -> (DatagramSocket, UdpSocket) {
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
-        receiver.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        receiver
+            .set_read_timeout(Some(std::time::Duration::from_secs(5)))
+            .unwrap();
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         sender.connect(receiver.local_addr().unwrap()).unwrap();
         (DatagramSocket::new(sender), receiver)

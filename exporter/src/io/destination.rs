@@ -172,11 +172,7 @@ impl Worker {
             Destination::Udp(endpoint) => Box::new(udp::Udp::new(endpoint, context, accounts.clone())?),
             Destination::Tcp(endpoint) => Box::new(tcp::Tcp::new(endpoint, context, accounts.clone(), queue.clone())?),
             Destination::File(path) => Box::new(file::IpfixFile::create(path, context, accounts.clone())?),
-            Destination::Json(path) => Box::new(json::JsonLines::create(
-                path.as_deref(),
-                context,
-                accounts.clone(),
-            )?),
+            Destination::Json(path) => Box::new(json::JsonLines::create(path.as_deref(), context, accounts.clone())?),
         };
         let thread = std::thread::Builder::new()
             .name(name.chars().take(15).collect())
@@ -259,11 +255,7 @@ fn carry(
     }
 }
 
-fn carry_all(
-    transport: &mut dyn Transport,
-    queue: &BatchQueue,
-    spares: &Spares,
-) -> Result<(), (Failure, Volume)> {
+fn carry_all(transport: &mut dyn Transport, queue: &BatchQueue, spares: &Spares) -> Result<(), (Failure, Volume)> {
     loop {
         match queue.pop(TICK) {
             Popped::Batch(batch) => {

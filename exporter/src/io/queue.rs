@@ -105,8 +105,7 @@ impl BatchQueue {
         let mut state = self
             .emptied
             .wait_while(state, |state| {
-                state.waiting =
-                    !state.dead && !state.batches.is_empty() && state.records + batch.len() > self.capacity;
+                state.waiting = !state.dead && !state.batches.is_empty() && state.records + batch.len() > self.capacity;
                 state.waiting
             })
             .unwrap_or_else(PoisonError::into_inner);

@@ -12,12 +12,25 @@ use crate::{meter, shared};
 fn check(seed: &str, profile: &str, packets: &str) {
     let tool = shared().join("tools/synth");
     if !tool.is_dir() || Command::new("python3").arg("--version").output().is_err() {
-        println!("skipped: no generator at {}: DNS of generated traffic is not compared", tool.display());
+        println!(
+            "skipped: no generator at {}: DNS of generated traffic is not compared",
+            tool.display()
+        );
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let (capture, truth) = (folder.path().join("a.pcap"), folder.path().join("a.json"));
-    let arguments = ["--seed", seed, "--profile", profile, "--packets", packets, "--duration", "60", "--out"];
+    let arguments = [
+        "--seed",
+        seed,
+        "--profile",
+        profile,
+        "--packets",
+        packets,
+        "--duration",
+        "60",
+        "--out",
+    ];
     let output = Command::new("python3")
         .arg("-B")
         .arg(&tool)
@@ -49,7 +62,10 @@ fn compare(capture: &Path, truth: &Value) {
         assert_eq!(ours, number(name), "{name}: {counters:?}");
     }
     assert!(counters.opened > 100, "{counters:?}");
-    assert_eq!((counters.evicted, counters.faults_total(), counters.streams.gaps), (0, 0, 0));
+    assert_eq!(
+        (counters.evicted, counters.faults_total(), counters.streams.gaps),
+        (0, 0, 0)
+    );
     let tcp = |status: Option<DnsStatus>| {
         let is_tcp = |one: &DnsTransaction| one.key.protocol == 6 && status.is_none_or(|status| one.status == status);
         all.iter().filter(|(_, one)| is_tcp(one)).count() as u64
@@ -114,12 +130,26 @@ fn quantiles(all: &[(String, DnsTransaction)], truth: &Value) {
 
 fn counts(truth: &Value) -> BTreeMap<String, u64> {
     let truth = truth.as_object().unwrap();
-    truth.iter().map(|(name, count)| (name.clone(), count.as_u64().unwrap())).collect()
+    truth
+        .iter()
+        .map(|(name, count)| (name.clone(), count.as_u64().unwrap()))
+        .collect()
 }
 
 /// IANA "Resource Record (RR) TYPEs".
 fn type_name(number: u16) -> String {
-    let names = [(1, "A"), (2, "NS"), (5, "CNAME"), (6, "SOA"), (12, "PTR"), (15, "MX"), (16, "TXT"), (28, "AAAA"), (33, "SRV"), (65, "HTTPS")];
+    let names = [
+        (1, "A"),
+        (2, "NS"),
+        (5, "CNAME"),
+        (6, "SOA"),
+        (12, "PTR"),
+        (15, "MX"),
+        (16, "TXT"),
+        (28, "AAAA"),
+        (33, "SRV"),
+        (65, "HTTPS"),
+    ];
     let name = names.iter().find(|(known, _)| *known == number);
     name.map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned())
 }

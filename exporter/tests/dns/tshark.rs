@@ -27,7 +27,15 @@ fn ours(metered: &Metered) -> Counts {
 /// Messages on port 53 outside of ICMP errors; `None` without tshark.
 fn tsharks(capture: &Path) -> Option<Counts> {
     let output = Command::new("tshark")
-        .args(["-r", capture.to_str().unwrap(), "-T", "json", "--no-duplicate-keys", "-J", "dns"])
+        .args([
+            "-r",
+            capture.to_str().unwrap(),
+            "-T",
+            "json",
+            "--no-duplicate-keys",
+            "-J",
+            "dns",
+        ])
         .args(["-o", "tcp.reassemble_out_of_order:TRUE"])
         .args(["-Y", "dns && !icmp && !icmpv6 && (udp.port == 53 || tcp.port == 53)"])
         .output()
@@ -52,7 +60,9 @@ fn count(message: &serde_json::Value, counts: &mut Counts) {
     let flags = text(&message["dns.flags"]);
     let flags = u16::from_str_radix(flags.trim_start_matches("0x"), 16).unwrap_or_default();
     let rcode = (flags & 0x8000 != 0).then_some(flags & 15);
-    let question = message["Queries"].as_object().and_then(|queries| queries.values().next());
+    let question = message["Queries"]
+        .as_object()
+        .and_then(|queries| queries.values().next());
     let (name, qtype) = match question {
         Some(question) => (
             text(&question["dns.qry.name"]).to_lowercase(),
@@ -125,10 +135,18 @@ fn as_many_messages_as_tshark_reads() {
             continue;
         };
         let name = capture.file_name().unwrap().to_string_lossy();
-        assert_eq!(differences(&ours(&metered), &theirs), expected(&name), "{name}: {:?}", metered.counters);
+        assert_eq!(
+            differences(&ours(&metered), &theirs),
+            expected(&name),
+            "{name}: {:?}",
+            metered.counters
+        );
         messages += metered.counters.messages;
     }
-    println!("{messages} messages of {} captures compared with tshark", captures.len());
+    println!(
+        "{messages} messages of {} captures compared with tshark",
+        captures.len()
+    );
 }
 
 /// What pktvisor's tests say of its captures (`corpus/pktvisor/golden-assertions.txt`).
@@ -141,16 +159,29 @@ fn as_many_messages_and_transactions_as_pktvisor_counts() {
     }
     let counters = meter(&folder.join("dns_udp_tcp_random.pcap")).counters;
     let udp_messages = counters.messages - counters.tcp_messages;
-    assert_eq!((counters.messages, udp_messages, counters.tcp_messages), (5851, 2971, 2880));
-    assert_eq!((counters.queries, counters.responses, counters.answered), (2930, 2921, 2921));
+    assert_eq!(
+        (counters.messages, udp_messages, counters.tcp_messages),
+        (5851, 2971, 2880)
+    );
+    assert_eq!(
+        (counters.queries, counters.responses, counters.answered),
+        (2930, 2921, 2921)
+    );
     assert_eq!((counters.without_query, counters.faults_total()), (0, 0));
     let counters = meter(&folder.join("dnssec.pcap")).counters;
-    assert_eq!((counters.messages, counters.answered, counters.without_query), (14, 7, 0));
+    assert_eq!(
+        (counters.messages, counters.answered, counters.without_query),
+        (14, 7, 0)
+    );
     // These two are on port 53000.
     for (capture, pairs) in [("dns_ipv4_udp.pcap", 70), ("dns_ipv4_tcp.pcap", 210)] {
         let metered = meter_on(&folder.join(capture), &[53, 53_000]);
         let counters = &metered.counters;
-        assert_eq!((counters.queries, counters.responses, counters.answered), (pairs, pairs, pairs), "{capture}");
+        assert_eq!(
+            (counters.queries, counters.responses, counters.answered),
+            (pairs, pairs, pairs),
+            "{capture}"
+        );
         assert!(metered.transactions.iter().all(|(name, _)| name.ends_with(".test.com")));
     }
 }

@@ -58,6 +58,9 @@ impl<'a> Datagram<'a> {
     }
 }
 
+/// A sample as it came: its format, where its body begins in the datagram, and the body.
+pub type SampleBody<'a> = (u32, usize, &'a [u8]);
+
 /// The samples of a datagram. An error in one sample's header ends them; an error within one does not.
 #[derive(Clone, Debug)]
 pub struct Samples<'a> {
@@ -75,11 +78,11 @@ impl<'a> Iterator for Samples<'a> {
 }
 
 impl<'a> Samples<'a> {
-    /// The next sample as it came: its format, where its body begins in the datagram, and the body.
+    /// The next sample as it came.
     ///
     /// # Errors
     /// `Truncated` when the datagram ends within it; no sample follows then.
-    pub fn next_body(&mut self) -> Option<Result<(u32, usize, &'a [u8]), DecodeError>> {
+    pub fn next_body(&mut self) -> Option<Result<SampleBody<'a>, DecodeError>> {
         self.left = self.left.checked_sub(1)?;
         let sample = self.cut();
         if sample.is_err() {
@@ -89,7 +92,7 @@ impl<'a> Samples<'a> {
     }
 
     /// Format, where its body begins, and the body of the next sample.
-    fn cut(&mut self) -> Result<(u32, usize, &'a [u8]), DecodeError> {
+    fn cut(&mut self) -> Result<SampleBody<'a>, DecodeError> {
         let format = self.reader.u32()?;
         let length = self.reader.u32()? as usize;
         let offset = self.reader.offset();

@@ -12,7 +12,7 @@ mod sample;
 mod tests;
 mod xdr;
 
-pub use datagram::{Datagram, Samples, VERSION};
+pub use datagram::{Datagram, SampleBody, Samples, VERSION};
 pub use record::{Address, AsPath, FlowRecord, HeaderProtocol, RawHeader, RecordFormat, SampledIp, TcpInfo};
 pub use sample::{
     CounterRecords, CounterSample, DataSource, DiscardedPacket, FlowRecords, FlowSample, Interface, Sample,

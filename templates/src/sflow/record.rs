@@ -301,7 +301,7 @@ impl<'a> FlowRecord<'a> {
             },
             1023..=1026 => Self::Tunnel {
                 outer: ip(r, format.0 > 1024)?,
-                is_ingress: format.0 % 2 == 0,
+                is_ingress: format.0.is_multiple_of(2),
             },
             1029 | 1030 => Self::Vni {
                 identifier: r.u32()?,

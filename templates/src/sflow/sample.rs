@@ -126,10 +126,13 @@ pub struct FlowSample<'a> {
 
 impl<'a> FlowSample<'a> {
     fn parse(mut reader: Reader<'a>, is_expanded: bool) -> Result<Self, DecodeError> {
-        let (source, interface): (fn(&mut Reader<'_>) -> _, fn(&mut Reader<'_>) -> _) = if is_expanded {
-            (DataSource::expanded, Interface::expanded)
-        } else {
-            (DataSource::compact, Interface::compact)
+        let source = |reader: &mut Reader<'_>| match is_expanded {
+            true => DataSource::expanded(reader),
+            false => DataSource::compact(reader),
+        };
+        let interface = |reader: &mut Reader<'_>| match is_expanded {
+            true => Interface::expanded(reader),
+            false => Interface::compact(reader),
         };
         Ok(Self {
             sequence: reader.u32()?,

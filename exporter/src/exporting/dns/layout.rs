@@ -130,8 +130,14 @@ pub fn fields(variant: DnsVariant) -> Vec<FieldSpecifier> {
     ];
     append(variant, &optional, &mut fields);
     fields.extend(match variant.has(NANOSECONDS) {
-        true => [field(ids::FLOW_START_NANOSECONDS, 8), field(ids::FLOW_END_NANOSECONDS, 8)],
-        false => [field(ids::FLOW_START_MILLISECONDS, 8), field(ids::FLOW_END_MILLISECONDS, 8)],
+        true => [
+            field(ids::FLOW_START_NANOSECONDS, 8),
+            field(ids::FLOW_END_NANOSECONDS, 8),
+        ],
+        false => [
+            field(ids::FLOW_START_MILLISECONDS, 8),
+            field(ids::FLOW_END_MILLISECONDS, 8),
+        ],
     });
     fields.extend([
         field(ids::FLOW_END_REASON, 1),

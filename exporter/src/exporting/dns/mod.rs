@@ -59,7 +59,11 @@ impl DnsTemplates {
         }
         if self.answers.is_none() && variant.answer_kinds().next().is_some() {
             let [a, b, c] = &layout::ANSWER_FIELDS;
-            self.answers = Some([session.add_template(a)?, session.add_template(b)?, session.add_template(c)?]);
+            self.answers = Some([
+                session.add_template(a)?,
+                session.add_template(b)?,
+                session.add_template(c)?,
+            ]);
         }
         let id = session.add_template(&layout::fields(variant))?;
         self.made.push((variant, id));
@@ -74,7 +78,9 @@ impl DnsTemplates {
         (slot, place): (u16, usize),
         times: Times,
     ) -> Result<(), ExportingError> {
-        let Some(transaction) = records.dns.get(place) else { return Ok(()) };
+        let Some(transaction) = records.dns.get(place) else {
+            return Ok(());
+        };
         let Some((variant, id)) = self.made.get(usize::from(slot)).copied() else {
             return Err(ExportingError::NoIdentifier);
         };
@@ -87,7 +93,9 @@ impl DnsTemplates {
                 }
             }
         }
-        let result = session.record(now_ns, id, |writer| layout::write(variant, transaction, records, answers, writer));
+        let result = session.record(now_ns, id, |writer| {
+            layout::write(variant, transaction, records, answers, writer)
+        });
         let fewer = DnsVariant::of(transaction, records, times).without_answers();
         match result {
             Err(ExportingError::RecordTooLong(..)) if fewer != variant => {
@@ -106,10 +114,13 @@ impl DnsTemplates {
         records: &Records,
         (slot, place): (u16, usize),
     ) -> Result<(), ExportingError> {
-        let (Some(transaction), Some((variant, id))) = (records.dns.get(place), self.made.get(usize::from(slot))) else {
+        let (Some(transaction), Some((variant, id))) = (records.dns.get(place), self.made.get(usize::from(slot)))
+        else {
             return Err(ExportingError::NoIdentifier);
         };
-        session.record(now_ns, *id, |writer| layout::write(*variant, transaction, records, [0; 3], writer))
+        session.record(now_ns, *id, |writer| {
+            layout::write(*variant, transaction, records, [0; 3], writer)
+        })
     }
 
     pub(in crate::exporting) fn take_reduced(&mut self) -> u64 {

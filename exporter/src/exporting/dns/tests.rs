@@ -132,9 +132,7 @@ fn every_field_arrives_by_its_name() {
     process.handle_records(NOW, &records, 0);
     let (rows, said) = heard(&mut process);
     assert_eq!((said, process.take_refused(), process.take_reduced()), (1, 0, 0));
-    let answer = |address: &str| {
-        json!({"dnsAnswerName": "a.example", "dnsAnswerType": 1, "dnsAnswerTtl": 60, "dnsAnswerIPv4Address": address})
-    };
+    let answer = |address: &str| json!({"dnsAnswerName": "a.example", "dnsAnswerType": 1, "dnsAnswerTtl": 60, "dnsAnswerIPv4Address": address});
     let alias = json!({"dnsAnswerName": "b.example", "dnsAnswerType": 5, "dnsAnswerTtl": 300,
         "dnsAnswerData": "0161076578616d706c6500"});
     assert_eq!(
@@ -164,11 +162,24 @@ fn what_is_not_known_is_not_there() {
     let mut process = process(TransportKind::Tcp, 16_384);
     process.handle_records(NOW, &records, 0);
     let row = heard(&mut process).0.remove(0);
-    for absent in ["dnsResponseCode", "dnsFlags", "dnsResponseTimeMicroseconds", "dnsEdnsFlags", "subTemplateList", "sourceIPv4Address"] {
+    for absent in [
+        "dnsResponseCode",
+        "dnsFlags",
+        "dnsResponseTimeMicroseconds",
+        "dnsEdnsFlags",
+        "subTemplateList",
+        "sourceIPv4Address",
+    ] {
         assert_eq!(row.get(absent), None, "{absent}");
     }
-    assert_eq!((&row["dnsTransactionStatus"], &row["flowEndReason"]), (&json!(2), &json!(1)));
-    assert_eq!((&row["sourceIPv6Address"], &row["dnsQueryOctets"]), (&json!("2001:db8::1"), &json!(40)));
+    assert_eq!(
+        (&row["dnsTransactionStatus"], &row["flowEndReason"]),
+        (&json!(2), &json!(1))
+    );
+    assert_eq!(
+        (&row["sourceIPv6Address"], &row["dnsQueryOctets"]),
+        (&json!("2001:db8::1"), &json!(40))
+    );
 }
 
 /// 60 of three kinds among flows.
@@ -223,7 +234,11 @@ fn over_udp_lists_are_understood_after_templates_are_repeated() {
     }
     let (rows, said) = heard(&mut process);
     assert_eq!((rows.len(), said), (310, 310));
-    let lists: Vec<_> = rows.iter().filter_map(|row| row["subTemplateList"].as_array()).flatten().collect();
+    let lists: Vec<_> = rows
+        .iter()
+        .filter_map(|row| row["subTemplateList"].as_array())
+        .flatten()
+        .collect();
     assert_eq!(lists.len(), 200);
     assert!(lists.iter().all(|list| list[0].get("octets").is_none()));
 }
@@ -241,5 +256,8 @@ fn without_room_for_them_answers_stay_behind() {
     process.handle_records(NOW, &records, 0);
     let (rows, said) = heard(&mut process);
     assert_eq!((said, process.take_refused(), process.take_reduced()), (1, 0, 1));
-    assert_eq!((rows[0].get("subTemplateList"), &rows[0]["dnsAnswerCount"]), (None, &json!(3)));
+    assert_eq!(
+        (rows[0].get("subTemplateList"), &rows[0]["dnsAnswerCount"]),
+        (None, &json!(3))
+    );
 }

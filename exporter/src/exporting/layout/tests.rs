@@ -48,7 +48,7 @@ fn round_trip(parts: &Parts<'_>, times: Times) -> Vec<(ElementId, String)> {
                 Value::Ipv4(address) => address.to_string(),
                 Value::Ipv6(address) => address.to_string(),
                 Value::Mac(mac) => format!("{mac:02x?}"),
-            Value::Octets(octets) => format!("{octets:02x?}"),
+                Value::Octets(octets) => format!("{octets:02x?}"),
                 Value::String(text) => String::from_utf8_lossy(text).into_owned(),
                 Value::DateTime { ns, .. } => ns.to_string(),
                 other => panic!("{}: {other:?} is not of its type", field.name),

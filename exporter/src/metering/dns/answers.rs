@@ -43,7 +43,10 @@ impl AnswerReader {
                 break;
             }
             match self.read_one(octets, at) {
-                Some(list) if self.lists.iter().map(Vec::len).sum::<usize>() + self.record.len() <= limits::DNS_ANSWER_OCTETS => {
+                Some(list)
+                    if self.lists.iter().map(Vec::len).sum::<usize>() + self.record.len()
+                        <= limits::DNS_ANSWER_OCTETS =>
+                {
                     counters.answers += 1;
                     if let Some(list) = self.lists.get_mut(list) {
                         list.extend_from_slice(&self.record);

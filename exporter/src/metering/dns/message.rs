@@ -74,9 +74,7 @@ impl Message {
             is_cut,
             ..Message::default()
         };
-        message
-            .read_question(octets, is_mdns, name)
-            .map_err(not_captured)?;
+        message.read_question(octets, is_mdns, name).map_err(not_captured)?;
         if let Err(fault) = message.read_records(octets) {
             // A server that truncates may do so within a record.
             let excused = message.flags & FLAG_TRUNCATED != 0 || not_captured(fault) == DnsFault::NotCaptured;
@@ -164,14 +162,29 @@ impl Message {
                 DnsFault::NameCut => DnsFault::RecordsCut,
                 other => other,
             })?;
-            let Some([type0, type1, class0, class1, extended, version, flags0, flags1, length0, length1]) =
-                octets.get(behind..behind + 10)
+            let Some(
+                [
+                    type0,
+                    type1,
+                    class0,
+                    class1,
+                    extended,
+                    version,
+                    flags0,
+                    flags1,
+                    length0,
+                    length1,
+                ],
+            ) = octets.get(behind..behind + 10)
             else {
                 return Err(DnsFault::RecordsCut);
             };
             let end = behind + 10 + usize::from(u16::from_be_bytes([*length0, *length1]));
             let data = octets.get(behind + 10..end).ok_or(DnsFault::RecordsCut)?;
-            if u16::from_be_bytes([*type0, *type1]) == TYPE_OPT && number >= answers + authorities && self.edns.is_none() {
+            if u16::from_be_bytes([*type0, *type1]) == TYPE_OPT
+                && number >= answers + authorities
+                && self.edns.is_none()
+            {
                 self.edns = Some(Edns {
                     udp_octets: u16::from_be_bytes([*class0, *class1]),
                     version: *version,
@@ -192,7 +205,9 @@ impl Message {
     fn read_options(&mut self, data: &[u8]) {
         let mut reader = Reader::new(data, Layer::List, 0);
         while let (Ok(code), Ok(length)) = (reader.u16(), reader.u16()) {
-            let Ok(value) = reader.take(usize::from(length)) else { return };
+            let Ok(value) = reader.take(usize::from(length)) else {
+                return;
+            };
             match (code, value) {
                 (OPTION_CLIENT_SUBNET, [family0, family1, source, _, address @ ..]) => {
                     let family = u16::from_be_bytes([*family0, *family1]);

@@ -143,7 +143,8 @@ impl Dns {
     /// Takes in the messages of a packet.
     pub(in crate::metering) fn handle_packet(&mut self, packet: &DnsPacket<'_>, hasher: &KeyHasher, out: &mut Records) {
         let headers = packet.headers;
-        let is_mdns = headers.ports.contains(&MDNS_PORT) && !headers.ports.iter().any(|port| self.config.ports.has(*port));
+        let is_mdns =
+            headers.ports.contains(&MDNS_PORT) && !headers.ports.iter().any(|port| self.config.ports.has(*port));
         match (&headers.transport, packet.network.protocol) {
             (Transport::Udp, protocol::UDP) if headers.payload_octets > 0 => {
                 let stated = match packet.network.fragment {
@@ -355,11 +356,16 @@ impl Pairing {
         let answer_lists = self.sample(message, octets, out);
         let query = place.map(|place| self.open.get(place));
         let start = out.octets.len();
-        query.map_or(&self.name, |query| &query.name).write_text(&mut out.octets);
+        query
+            .map_or(&self.name, |query| &query.name)
+            .write_text(&mut out.octets);
         let packet = from.packet;
         let start_ns = query.map_or(arrived.now_ns, |query| query.start_ns.min(arrived.now_ns));
         let transaction = DnsTransaction {
-            key: packet.key.oriented(!packet.from_high, query.map_or(arrived.interface, |query| query.interface)),
+            key: packet.key.oriented(
+                !packet.from_high,
+                query.map_or(arrived.interface, |query| query.interface),
+            ),
             start_ns,
             end_ns: arrived.now_ns,
             status: match query {

@@ -221,7 +221,13 @@ mod tests {
         assert_eq!(read(&behind_header(&longest), 12).unwrap().0.len(), 253);
         let longer = [label.repeat(3), vec![62], vec![b'b'; 62], vec![0]].concat();
         assert_eq!(read(&behind_header(&longer), 12), Err(DnsFault::NameTooLong));
-        let escaped = [[&[63][..], &[0xff; 63]].concat().repeat(3), vec![61], vec![0xff; 61], vec![0]].concat();
+        let escaped = [
+            [&[63][..], &[0xff; 63]].concat().repeat(3),
+            vec![61],
+            vec![0xff; 61],
+            vec![0],
+        ]
+        .concat();
         let text = read(&behind_header(&escaped), 12).unwrap().0;
         assert_eq!(text.len(), 250 * 4 + 3);
         assert!(text.len() <= MAX_TEXT_OCTETS);

@@ -102,7 +102,9 @@ impl Streams {
             None => self.begin(segment),
         };
         self.aging.renew(place);
-        let Some(stream) = self.streams.get_mut(place as usize) else { return };
+        let Some(stream) = self.streams.get_mut(place as usize) else {
+            return;
+        };
         stream.last_ns = segment.now_ns;
         let [low, high] = &mut stream.sides;
         let side = if segment.from_high { high } else { low };
@@ -215,7 +217,9 @@ impl Side {
     ) {
         if (sequence.wrapping_sub(self.next) as i32) <= 0 {
             self.go_on(sequence, payload, octets, around);
-        } else if self.ahead.len() < MAX_AHEAD && payload.len() == octets && *around.kept + octets <= limits::DNS_STREAM_OCTETS
+        } else if self.ahead.len() < MAX_AHEAD
+            && payload.len() == octets
+            && *around.kept + octets <= limits::DNS_STREAM_OCTETS
         {
             *around.kept += octets;
             self.ahead.push((sequence, payload.to_vec()));

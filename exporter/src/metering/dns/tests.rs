@@ -33,7 +33,9 @@ impl Host {
     }
 
     fn udp(&mut self, src: ([u8; 4], u16), dst: ([u8; 4], u16), message: &[u8]) {
-        let mut datagram = [src.1, dst.1, 8 + message.len() as u16, 0].map(u16::to_be_bytes).concat();
+        let mut datagram = [src.1, dst.1, 8 + message.len() as u16, 0]
+            .map(u16::to_be_bytes)
+            .concat();
         datagram.extend(message);
         self.packet(17, src.0, dst.0, &datagram);
     }
@@ -54,7 +56,11 @@ impl Host {
         segment.extend(sequence.to_be_bytes());
         segment.extend([0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
         segment.extend(payload);
-        let (from, to) = if from_client { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
+        let (from, to) = if from_client {
+            (CLIENT, SERVER)
+        } else {
+            (SERVER, CLIENT)
+        };
         self.packet(6, from, to, &segment);
     }
 
@@ -165,14 +171,31 @@ fn a_query_and_its_response_are_one_transaction() {
     host.wait(12);
     host.respond(&response(7, "www.eXample.COM", 28, 3));
     let transactions = host.take();
-    let [one] = transactions.as_slice() else { panic!("{transactions:?}") };
+    let [one] = transactions.as_slice() else {
+        panic!("{transactions:?}")
+    };
     assert_eq!(host.name(one), "www.example.com");
-    assert_eq!((one.status, one.end_reason), (DnsStatus::Answered, FlowEndReason::EndOfFlow));
-    assert_eq!((one.id, one.qtype, one.qclass, one.rcode, one.flags), (7, 28, 1, Some(3), 0x8183));
-    assert_eq!((one.start_ns, one.end_ns, one.latency_us), (START_NS, START_NS + 12 * MS, Some(12_000)));
-    assert_eq!((one.query_octets, one.response_octets, one.retries), (Some(33), Some(33), 0));
+    assert_eq!(
+        (one.status, one.end_reason),
+        (DnsStatus::Answered, FlowEndReason::EndOfFlow)
+    );
+    assert_eq!(
+        (one.id, one.qtype, one.qclass, one.rcode, one.flags),
+        (7, 28, 1, Some(3), 0x8183)
+    );
+    assert_eq!(
+        (one.start_ns, one.end_ns, one.latency_us),
+        (START_NS, START_NS + 12 * MS, Some(12_000))
+    );
+    assert_eq!(
+        (one.query_octets, one.response_octets, one.retries),
+        (Some(33), Some(33), 0)
+    );
     assert_eq!((one.key.src.to_string(), one.key.src_port), ("10.0.0.1".into(), 40_000));
-    assert_eq!((one.key.dst.to_string(), one.key.dst_port, one.key.protocol), ("192.0.2.53".into(), 53, 17));
+    assert_eq!(
+        (one.key.dst.to_string(), one.key.dst_port, one.key.protocol),
+        ("192.0.2.53".into(), 53, 17)
+    );
     let counters = host.counters();
     assert_eq!((counters.messages, counters.queries, counters.responses), (2, 1, 1));
     assert_eq!((counters.opened, counters.answered, counters.open), (1, 1, 0));
@@ -190,10 +213,21 @@ fn without_a_response_it_times_out_after_its_last_query() {
     assert!(host.take().is_empty());
     host.wait(200);
     let transactions = host.take();
-    let [one] = transactions.as_slice() else { panic!("{transactions:?}") };
-    assert_eq!((one.status, one.end_reason), (DnsStatus::Unanswered, FlowEndReason::IdleTimeout));
-    assert_eq!((one.start_ns, one.end_ns, one.retries), (START_NS, START_NS + 2_000 * MS, 1));
-    assert_eq!((one.rcode, one.latency_us, one.response_octets, one.flags), (None, None, None, 0x0100));
+    let [one] = transactions.as_slice() else {
+        panic!("{transactions:?}")
+    };
+    assert_eq!(
+        (one.status, one.end_reason),
+        (DnsStatus::Unanswered, FlowEndReason::IdleTimeout)
+    );
+    assert_eq!(
+        (one.start_ns, one.end_ns, one.retries),
+        (START_NS, START_NS + 2_000 * MS, 1)
+    );
+    assert_eq!(
+        (one.rcode, one.latency_us, one.response_octets, one.flags),
+        (None, None, None, 0x0100)
+    );
     host.respond(&response(1, "a.example", 1, 0));
     let [late] = &host.take()[..] else { panic!() };
     assert_eq!((late.status, late.query_octets), (DnsStatus::NoQuery, None));
@@ -207,7 +241,11 @@ fn without_a_response_it_times_out_after_its_last_query() {
 fn identifier_name_type_and_flow_have_to_agree() {
     let mut host = host();
     host.ask(&query(1, "a.example", 1));
-    for wrong in [response(2, "a.example", 1, 0), response(1, "b.example", 1, 0), response(1, "a.example", 28, 0)] {
+    for wrong in [
+        response(2, "a.example", 1, 0),
+        response(1, "b.example", 1, 0),
+        response(1, "a.example", 28, 0),
+    ] {
         host.respond(&wrong);
     }
     host.udp((SERVER, 53), (CLIENT, 40_001), &response(1, "a.example", 1, 0));
@@ -227,7 +265,10 @@ fn a_response_without_its_question_finds_the_query() {
     host.respond(&refused);
     let transactions = host.take();
     assert_eq!(host.name(&transactions[0]), "a.example");
-    assert_eq!((transactions[0].status, transactions[0].rcode), (DnsStatus::Answered, Some(5)));
+    assert_eq!(
+        (transactions[0].status, transactions[0].rcode),
+        (DnsStatus::Answered, Some(5))
+    );
     host.respond(&refused);
     let transactions = host.take();
     assert_eq!(host.name(&transactions[0]), ".");
@@ -238,20 +279,40 @@ fn a_response_without_its_question_finds_the_query() {
 fn edns_tells_size_flags_subnet_and_errors() {
     let mut host = host();
     let subnet: &[u8] = &[0, 1, 24, 0, 203, 0, 113];
-    host.ask(&message(1, 0x0100, "a.example", 1, [0, 0, 1], &opt(1232, 0, 0x8000, &[(10, &[1; 8]), (8, subnet)])));
+    host.ask(&message(
+        1,
+        0x0100,
+        "a.example",
+        1,
+        [0, 0, 1],
+        &opt(1232, 0, 0x8000, &[(10, &[1; 8]), (8, subnet)]),
+    ));
     // BADVERS is 16: its upper bits are in the OPT record.
     let error: &[u8] = &[0, 18, b'n', b'o'];
-    host.respond(&message(1, 0x8180, "a.example", 1, [0, 0, 1], &opt(4096, 1, 0, &[(15, error)])));
+    host.respond(&message(
+        1,
+        0x8180,
+        "a.example",
+        1,
+        [0, 0, 1],
+        &opt(4096, 1, 0, &[(15, error)]),
+    ));
     let one = host.take().remove(0);
     let edns = one.edns.unwrap();
     assert_eq!((edns.udp_octets, edns.version, edns.is_dnssec_ok()), (1232, 0, true));
     assert_eq!(one.client_subnet.unwrap().to_string(), "203.0.113.0/24");
     assert_eq!((one.rcode, one.extended_error), (Some(16), Some(18)));
     let read = |family, prefix, octets: &[u8]| Subnet::read(family, prefix, octets).map(|subnet| subnet.to_string());
-    assert_eq!(read(2, 56, &[0x20, 1, 0xd, 0xb8, 0, 0, 0xff]), Some("2001:db8:0:ff00::/56".into()));
+    assert_eq!(
+        read(2, 56, &[0x20, 1, 0xd, 0xb8, 0, 0, 0xff]),
+        Some("2001:db8:0:ff00::/56".into())
+    );
     assert_eq!(read(1, 20, &[198, 51, 0xff]), Some("198.51.240.0/20".into()));
     assert_eq!(read(1, 0, &[]), Some("0.0.0.0/0".into()));
-    assert_eq!((read(1, 33, &[0; 4]), read(1, 24, &[1, 2]), read(3, 0, &[])), (None, None, None));
+    assert_eq!(
+        (read(1, 33, &[0; 4]), read(1, 24, &[1, 2]), read(3, 0, &[])),
+        (None, None, None)
+    );
 }
 
 #[test]
@@ -272,7 +333,10 @@ fn junk_is_counted_by_reason() {
         (DnsFault::LabelKind, with(12, &[0x80])),
         (DnsFault::PointerNotBackwards, with(12, &[0xc0, 12])),
         (DnsFault::QuestionCut, whole[..whole.len() - 1].to_vec()),
-        (DnsFault::NameTooLong, [&whole[..12], &[&[63][..], &[b'a'; 63]].concat().repeat(5)].concat()),
+        (
+            DnsFault::NameTooLong,
+            [&whole[..12], &[&[63][..], &[b'a'; 63]].concat().repeat(5)].concat(),
+        ),
     ];
     for (fault, junk) in &cases {
         host.ask(junk);
@@ -282,15 +346,28 @@ fn junk_is_counted_by_reason() {
     assert_eq!(host.counters().faults_total(), cases.len() as u64);
     // What lies behind the question does not keep it from being used.
     for (fault, lying) in [
-        (DnsFault::RecordsCut, message(2, 0x8180, "a.example", 1, [9, 0, 0], &record(1, 60, &[1, 2, 3, 4]))),
-        (DnsFault::TrailingOctets, message(3, 0x8180, "a.example", 1, [0; 3], b"more")),
+        (
+            DnsFault::RecordsCut,
+            message(2, 0x8180, "a.example", 1, [9, 0, 0], &record(1, 60, &[1, 2, 3, 4])),
+        ),
+        (
+            DnsFault::TrailingOctets,
+            message(3, 0x8180, "a.example", 1, [0; 3], b"more"),
+        ),
     ] {
         host.respond(&lying);
         assert_eq!(host.take().len(), 1);
         assert_eq!(host.counters().used_with_fault[fault as usize], 1, "{fault:?}");
     }
     // Truncation within a record is no fault.
-    host.respond(&message(4, 0x8380, "a.example", 1, [9, 0, 0], &record(1, 60, &[1, 2, 3, 4])));
+    host.respond(&message(
+        4,
+        0x8380,
+        "a.example",
+        1,
+        [9, 0, 0],
+        &record(1, 60, &[1, 2, 3, 4]),
+    ));
     assert_eq!(host.counters().used_with_fault_by_reason().count(), 2);
     assert_eq!(host.take()[0].flags & message::FLAG_TRUNCATED, message::FLAG_TRUNCATED);
 }
@@ -369,12 +446,20 @@ fn over_tcp_messages_are_told_apart_by_their_lengths() {
     let transactions = host.take();
     assert_eq!(transactions.len(), 5);
     for one in &transactions {
-        assert_eq!((one.status, one.latency_us, one.key.protocol), (DnsStatus::Answered, Some(3_000), 6));
+        assert_eq!(
+            (one.status, one.latency_us, one.key.protocol),
+            (DnsStatus::Answered, Some(3_000), 6)
+        );
         assert_eq!((one.query_octets, one.response_octets), (Some(27), Some(27)));
     }
     let counters = host.counters();
     assert_eq!((counters.messages, counters.tcp_messages), (10, 10));
-    let StreamCounters { followed, gaps, octets_skipped, .. } = counters.streams;
+    let StreamCounters {
+        followed,
+        gaps,
+        octets_skipped,
+        ..
+    } = counters.streams;
     assert_eq!((followed, gaps, octets_skipped), (1, 0, 0));
 }
 
@@ -422,24 +507,48 @@ fn mdns_questions_to_one_are_paired_and_those_to_all_are_not() {
     let mut host = host();
     let group = ([224, 0, 0, 251], 5353);
     // To everybody, and the answer to everybody, which repeats no question and asks to forget what was known.
-    host.udp((CLIENT, 5353), group, &message(0, 0, "_ipp._tcp.local", 12, [0; 3], &[]));
-    let answer = [&[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0][..], &name("Printer.local"), &[0, 1, 0x80, 1, 0, 0, 0, 120, 0, 4, 10, 0, 0, 9]].concat();
+    host.udp(
+        (CLIENT, 5353),
+        group,
+        &message(0, 0, "_ipp._tcp.local", 12, [0; 3], &[]),
+    );
+    let answer = [
+        &[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0][..],
+        &name("Printer.local"),
+        &[0, 1, 0x80, 1, 0, 0, 0, 120, 0, 4, 10, 0, 0, 9],
+    ]
+    .concat();
     host.udp(([10, 0, 0, 9], 5353), group, &answer);
     let transactions = host.take();
-    let [one] = transactions.as_slice() else { panic!("{transactions:?}") };
+    let [one] = transactions.as_slice() else {
+        panic!("{transactions:?}")
+    };
     assert_eq!(host.name(one), "printer.local");
-    assert_eq!((one.status, one.qtype, one.qclass, one.answers), (DnsStatus::NoQuery, 1, 1, 1));
+    assert_eq!(
+        (one.status, one.qtype, one.qclass, one.answers),
+        (DnsStatus::NoQuery, 1, 1, 1)
+    );
     // RFC 6762 section 6.7: from another port, answered by whoever knows, with id and question repeated.
     host.udp((CLIENT, 40_000), group, &query(77, "printer.local", 1));
     host.wait(20);
-    host.udp(([10, 0, 0, 9], 5353), (CLIENT, 40_000), &response(77, "printer.local", 1, 0));
+    host.udp(
+        ([10, 0, 0, 9], 5353),
+        (CLIENT, 40_000),
+        &response(77, "printer.local", 1, 0),
+    );
     let one = host.take().remove(0);
     assert_eq!((one.status, one.latency_us), (DnsStatus::Answered, Some(20_000)));
-    assert_eq!((one.key.src.to_string(), one.key.dst.to_string()), ("10.0.0.1".into(), "10.0.0.9".into()));
+    assert_eq!(
+        (one.key.src.to_string(), one.key.dst.to_string()),
+        ("10.0.0.1".into(), "10.0.0.9".into())
+    );
     host.udp((CLIENT, 40_000), group, &query(78, "nobody.local", 1));
     host.wait(5_200);
     let one = host.take().remove(0);
-    assert_eq!((one.status, one.key.dst.to_string()), (DnsStatus::Unanswered, "224.0.0.251".into()));
+    assert_eq!(
+        (one.status, one.key.dst.to_string()),
+        (DnsStatus::Unanswered, "224.0.0.251".into())
+    );
     let counters = host.counters();
     assert_eq!((counters.multicast_queries, counters.multicast_responses), (1, 1));
 }
@@ -451,14 +560,25 @@ fn answers_are_read_on_the_sample_with_their_names_written_out() {
         ..DnsConfig::default()
     });
     // Target of the alias: "cdn" in front of the question's name.
-    let answers = [record(5, 300, b"\x03Cdn\xc0\x0c"), record(1, 60, &[192, 0, 2, 7]), record(28, 60, &[0x20; 16])].concat();
+    let answers = [
+        record(5, 300, b"\x03Cdn\xc0\x0c"),
+        record(1, 60, &[192, 0, 2, 7]),
+        record(28, 60, &[0x20; 16]),
+    ]
+    .concat();
     for id in 0..4 {
         host.respond(&message(id, 0x8180, "a.example", 1, [3, 0, 0], &answers));
     }
     let transactions = host.take();
-    let lists: Vec<_> = transactions.iter().map(|one| one.answer_lists.of(&host.records.dns_answers)).collect();
+    let lists: Vec<_> = transactions
+        .iter()
+        .map(|one| one.answer_lists.of(&host.records.dns_answers))
+        .collect();
     assert!(lists[0].is_none() && lists[2].is_none());
-    let lists = lists[1].unwrap().lists.map(|list| list.of(&host.records.octets).to_vec());
+    let lists = lists[1]
+        .unwrap()
+        .lists
+        .map(|list| list.of(&host.records.octets).to_vec());
     let owner = b"\x09a.example".to_vec();
     let expected = [
         [&owner[..], &[0, 1, 0, 0, 0, 60, 192, 0, 2, 7]].concat(),
@@ -467,7 +587,10 @@ fn answers_are_read_on_the_sample_with_their_names_written_out() {
     ];
     assert_eq!(lists, expected);
     let counters = host.counters();
-    assert_eq!((counters.answers_sampled, counters.answers, counters.answers_unreadable), (2, 6, 0));
+    assert_eq!(
+        (counters.answers_sampled, counters.answers, counters.answers_unreadable),
+        (2, 6, 0)
+    );
 }
 
 #[test]
@@ -482,12 +605,16 @@ fn the_first_fragment_tells_all_but_its_answers() {
     packet.extend([SERVER, CLIENT].concat());
     packet.extend(datagram);
     host.ask(&query(1, "a.example", 16));
-    host.meter.handle_frame(host.now_ns, LinkType::RAW, &packet, packet.len() as u32, 0);
+    host.meter
+        .handle_frame(host.now_ns, LinkType::RAW, &packet, packet.len() as u32, 0);
     let one = host.take().remove(0);
     assert_eq!((one.status, one.answers), (DnsStatus::Answered, 9));
     assert_eq!(one.response_octets.map(usize::from), Some(message.len()));
     let counters = host.counters();
-    assert_eq!((counters.cut_messages, counters.used_with_fault_by_reason().count()), (1, 0));
+    assert_eq!(
+        (counters.cut_messages, counters.used_with_fault_by_reason().count()),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -548,12 +675,16 @@ proptest! {
 
 /// Octets that are messages, almost messages, and none.
 fn any_message() -> impl Strategy<Value = Vec<u8>> {
-    let whole = (0u16..4, any::<bool>(), 0u16..3, proptest::collection::vec(any::<u8>(), 0..40)).prop_map(
-        |(id, is_query, answers, records)| {
+    let whole = (
+        0u16..4,
+        any::<bool>(),
+        0u16..3,
+        proptest::collection::vec(any::<u8>(), 0..40),
+    )
+        .prop_map(|(id, is_query, answers, records)| {
             let flags = if is_query { 0x0100 } else { 0x8180 };
             message(id, flags, "a.example", 1, [answers, 0, 1], &records)
-        },
-    );
+        });
     let changed = (whole.clone(), any::<prop::sample::Index>(), any::<u8>()).prop_map(|(mut octets, at, octet)| {
         let at = at.index(octets.len());
         octets[at] = octet;
