@@ -67,7 +67,7 @@ class Exporter:
             command += ["--active-timeout", "1000d", "--idle-timeout", "1000d"]
             run = subprocess.run(command, capture_output=True, text=True, timeout=120, env={"PATH": "/usr/bin:/bin"})
             lines = [json.loads(line) for line in run.stdout.splitlines()]
-            self.read[capture] = [Flow(line) for line in lines if "protocolIdentifier" in line]
+            self.read[capture] = [Flow(line) for line in lines if "packetDeltaCount" in line]
         return self.read[capture]
 
     def by_key(self, capture: Path) -> dict:

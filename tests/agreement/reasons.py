@@ -9,6 +9,8 @@ BROKEN = "fuzzed packets whose headers contradict themselves: which of them coun
 GQUIC = "Google's own QUIC before the standard; only versions 1, 2 and late drafts are decrypted"
 
 REASONS: list = [
+    Reason("flowtest", "http_invalid_method", "http_[hmua]*", "a method that is none of those registered is not taken for HTTP"),
+    Reason("flowtest", "http_put", "http_content_type", "theirs is the type of the request's content, ours that of the answer's, which has none"),
     Reason("flowtest", "http2_switch", "http_status_code", "the first answer is 101, which ends HTTP/1; theirs is of the HTTP/2 behind it"),
     Reason("flowtest", "tls_version_error", "tls_server_version", "no ServerHello: the highest version offered is given, theirs is the alert's record version"),
     Reason("ipfixprobe", "tls", "tlsClientFingerprintJa4", "theirs counts the GREASE extensions, which JA4 leaves out; hashes agree, and so does FoxIO's own program (below)"),

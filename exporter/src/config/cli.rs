@@ -207,7 +207,7 @@ pub struct RunArgs {
         help_heading = "Metering"
     )]
     tunnels: Option<String>,
-    /// Pair DNS queries with their responses, a record for each transaction: on or off [default: on]
+    /// Pair DNS queries with their responses, a record for each transaction beside the flows: on or off [default: off]
     #[arg(
         long,
         value_name = "on|off",

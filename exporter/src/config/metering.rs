@@ -45,7 +45,7 @@ pub struct Transactions {
 impl Transactions {
     fn read(reader: &mut Reader<'_>) -> Transactions {
         Transactions {
-            enabled: reader.one("dns", |text| either(text, "on", "off")).unwrap_or(true),
+            enabled: reader.one("dns", |text| either(text, "on", "off")).unwrap_or(false),
             ports: reader.all("dns_ports", ports).unwrap_or_default(),
             timeout: reader
                 .one("dns_timeout", positive_duration)

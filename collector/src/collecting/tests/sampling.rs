@@ -193,7 +193,7 @@ fn rates_and_names_survive_a_restart() {
         500,
         &[be(9, 8), be(1, 8), be(7, 4), b"\x0d\0\0\x01".to_vec(), be(5, 4)].concat(),
     );
-    let mut named = |process: &mut CollectingProcess| {
+    let named = |process: &mut CollectingProcess| {
         let rows = take(process, NOW + S, udp(A), &message(7, 5, std::slice::from_ref(&flow)));
         let text = [id::IN_IF_NAME, id::APP_NAME, id::IN_VRF_NAME].map(|column| format!("{:?}", rows[0].get(column)));
         (rows[0].number(id::OCTETS), rows[0].number(id::RAW_OCTETS), text)
