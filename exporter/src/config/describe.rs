@@ -127,10 +127,11 @@ mod tests {
                 "captures from eth0; 2 workers, ring of 4096 KiB each, 2048 octets of a frame, then as user nobody",
                 "meters 1 of every 100 packets; idle timeout 15s, active timeout 1m, at most 1048576 flows; \
                  TCP performance off, as packets are sampled; applications all; tunnels open; \
-                 DNS off, as packets are sampled",
+                 DNS off",
             ]
         );
         let lines = described(&[
+            ("dns", "on"),
             ("read", "a.pcap"),
             ("to", "json:-"),
             ("sample", "flow:1/8"),
