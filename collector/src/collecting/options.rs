@@ -203,13 +203,16 @@ impl OptionsData {
     }
 }
 
+/// The rates of one scope: whether a sampler told them, and from when on (ns since 1970) each was in force.
+type SavedRates = (RateScope, bool, Vec<(i64, Rate)>);
+
 /// What one Observation Domain of an exporter told, as it is kept across a restart.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct SavedOptions {
     exporter: IpAddr,
     domain: u32,
     started_ns: Option<i64>,
-    rates: Vec<(RateScope, bool, Vec<(i64, Rate)>)>,
+    rates: Vec<SavedRates>,
     interfaces: Vec<(u64, String)>,
     applications: Vec<(Vec<u8>, String)>,
     vrfs: Vec<(u64, String)>,

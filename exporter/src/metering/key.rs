@@ -70,7 +70,7 @@ impl PackedKey {
 
     /// The key of an ARP message: protocol 0 between the addresses it speaks of.
     pub fn of_arp(arp: &Arp, headers: &Headers<'_>) -> (PackedKey, bool) {
-        let mapped = |address: Ipv4Addr| u128::from(address.to_ipv6_mapped().to_bits());
+        let mapped = |address: Ipv4Addr| address.to_ipv6_mapped().to_bits();
         let (src, dst) = (mapped(arp.sender_ip), mapped(arp.target_ip));
         let [outer, inner] = headers.link.vlan;
         let key = PackedKey {

@@ -476,7 +476,7 @@ fn a_segment_out_of_order_waits_for_the_one_before_it() {
     assert_eq!(host.counters().messages, 0);
     host.segment(true, 1, ACK, &octets[..30]);
     assert_eq!((host.counters().queries, host.counters().streams.gaps), (2, 0));
-    assert_eq!(host.meter.finish(FlowEndReason::ForcedEnd), true);
+    assert!(host.meter.finish(FlowEndReason::ForcedEnd));
 }
 
 #[test]

@@ -171,7 +171,7 @@ impl Samples {
         }
         // No histogram: each sample takes the place of a kept one with the chance that keeps all equally likely
         // (Vitter's algorithm R), by a multiplicative hash of its number instead of a random one.
-        let draw = u64::from(self.sketched.wrapping_mul(0x9e37_79b9)) * u64::from(self.sketched) >> 32;
+        let draw = (u64::from(self.sketched.wrapping_mul(0x9e37_79b9)) * u64::from(self.sketched)) >> 32;
         if let Some(kept) = self.kept.get_mut(draw as usize) {
             *kept = us;
         }

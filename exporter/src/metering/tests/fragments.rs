@@ -6,7 +6,7 @@ use super::*;
 fn fragment(from: End, id: u16, offset: u16, more: bool, payload: &[u8]) -> Vec<u8> {
     let mut packet = ipv4(from, 17, payload);
     packet[4..6].copy_from_slice(&id.to_be_bytes());
-    let field = u16::from(more) << 13 | offset / 8;
+    let field = (u16::from(more) << 13) | (offset / 8);
     packet[6..8].copy_from_slice(&field.to_be_bytes());
     packet
 }
