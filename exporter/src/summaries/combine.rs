@@ -42,7 +42,7 @@ impl Sinks<'_> {
 }
 
 /// A table in which every item has one place, which it may have to give up to another one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Combined {
     places: Box<[Place]>,
 }
@@ -89,7 +89,7 @@ impl Combined {
 }
 
 /// The same for names, which bring their number of transactions only.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct CombinedNames {
     places: Box<[NamePlace]>,
 }

@@ -6,14 +6,15 @@
 mod combine;
 pub mod json;
 pub mod limits;
-pub mod metrics;
 mod names;
-pub mod sketch;
+pub mod shared;
 #[cfg(test)]
 mod tests;
 mod window;
 mod windows;
 
-pub use metrics::{Kind, Metric};
+// What both programs agree on lies in a crate of its own.
+pub use flowgauge_sketches as sketch;
+pub use flowgauge_sketches::metrics::{self, Kind, Metric};
 pub use window::{Summary, Window};
 pub use windows::{Summaries, SummariesConfig, SummaryCounters};

@@ -155,7 +155,7 @@ impl Window {
 }
 
 /// A window that is being filled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct OpenWindow {
     window: Window,
     addresses: [Combined; 2],

@@ -29,6 +29,8 @@ impl Default for SummariesConfig {
 pub struct SummaryCounters {
     /// Packets taken in.
     pub packets: u64,
+    /// IP octets of them.
+    pub octets: u64,
     /// Transactions taken in.
     pub transactions: u64,
     /// Of both, those that went to a window before the newest.
@@ -39,6 +41,19 @@ pub struct SummaryCounters {
     pub windows: u64,
     /// Windows that had to close before their time, because too many were open.
     pub closed_early: u64,
+}
+
+impl SummaryCounters {
+    /// Adds the account of another worker.
+    pub fn add(&mut self, other: &SummaryCounters) {
+        self.packets += other.packets;
+        self.octets += other.octets;
+        self.transactions += other.transactions;
+        self.late += other.late;
+        self.too_late += other.too_late;
+        self.windows += other.windows;
+        self.closed_early += other.closed_early;
+    }
 }
 
 /// Fills windows and closes them.
@@ -74,6 +89,7 @@ impl Summaries {
         if let Some(window) = self.window(facts.time_ns) {
             window.packet(facts);
             self.counters.packets += 1;
+            self.counters.octets += u64::from(facts.octets);
         }
     }
 
@@ -163,6 +179,16 @@ impl Summaries {
     #[inline]
     pub fn has_closed(&self) -> bool {
         !self.closed.is_empty()
+    }
+
+    /// All windows that end at or before this are closed.
+    pub fn closed_until_ns(&self) -> i64 {
+        self.clock_ns.saturating_sub(self.config.lateness_ns)
+    }
+
+    /// A copy of the newest of the windows that are being filled, as if it closed now.
+    pub fn snapshot(&self) -> Option<Window> {
+        self.open.last().map(|window| window.clone().close())
     }
 
     /// Windows that are being filled.

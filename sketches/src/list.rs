@@ -4,7 +4,7 @@ use datasketches::frequencies::{ErrorType, FrequentItemsSketch};
 
 use super::image::{self, Refusal};
 use super::item::Item;
-use crate::summaries::limits::{IMAGE_LG_K, LEAST_LIST_PLACES, LIST_PLACES};
+use crate::limits::{IMAGE_LG_K, LEAST_LIST_PLACES, LIST_PLACES};
 
 /// A weight far from where sums of sums would overflow.
 const MOST_WEIGHT: u64 = 1 << 62;

@@ -9,7 +9,7 @@ use datasketches::hll::{Coupon, HllSketch, HllType, HllUnion};
 
 use super::estimate::{Estimate, TWO_SIGMA};
 use super::image::{self, Refusal};
-use crate::summaries::limits::{CARDINALITY_LG_K, IMAGE_LG_K};
+use crate::limits::{CARDINALITY_LG_K, IMAGE_LG_K};
 
 /// Different octets.
 #[derive(Clone, Debug)]

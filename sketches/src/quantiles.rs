@@ -8,7 +8,7 @@ use datasketches::req::{RankAccuracy, ReqFloat, ReqSketch};
 
 use super::estimate::{Estimate, TWO_SIGMA};
 use super::image::{self, Refusal};
-use crate::summaries::limits::IMAGE_K;
+use crate::limits::IMAGE_K;
 
 /// k of KLL: ranks are off by at most 1.33 % with 99 % confidence.
 const KLL_K: u16 = 200;

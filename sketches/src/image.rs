@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::summaries::limits::IMAGE_OCTETS;
+use crate::limits::IMAGE_OCTETS;
 
 /// Family numbers of Apache DataSketches (sketchFamily, enterprise element 130).
 pub const FAMILY_HLL: u8 = 7;

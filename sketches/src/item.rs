@@ -7,7 +7,7 @@ use datasketches::codec::{SketchBytes, SketchSlice};
 use datasketches::error::{Error, ErrorKind};
 use datasketches::frequencies::FrequentItemValue;
 
-use crate::summaries::limits::ITEM_OCTETS;
+use crate::limits::ITEM_OCTETS;
 
 const INLINE: usize = 46;
 
