@@ -10,7 +10,7 @@ use clap::{ArgMatches, Args, CommandFactory, Parser, Subcommand};
 
 use super::ConfigError;
 use super::keys::{KEYS, Key, Origin, Setting, Settings, Shape, nearest};
-use crate::summaries::limits::{LIST_ROWS, MAX_LIST_ROWS, WINDOW_NS};
+use crate::summaries::limits::{LIST_ROWS, MAX_LIST_ROWS};
 
 /// Turns packets into IPFIX flow records.
 #[derive(Debug, Parser)]
@@ -60,8 +60,8 @@ Examples:
   flowgauge-exporter run --interface eth0 eth1 --sample flow:1/16 --applications tls,quic --to udp://h
   flowgauge-exporter run --config /etc/flowgauge/exporter.toml
 
-DEST: udp://HOST[:4739], tcp://HOST[:4739], file:PATH (IPFIX File, RFC 5655),
-      json:PATH or json:- (one object a line)
+DEST: udp://HOST[:4739], tcp://HOST[:4739], tls://HOST[:4740] (both ends with a certificate),
+      file:PATH (IPFIX File, RFC 5655), json:PATH or json:- (one object a line)
 Durations: 500ms, 15s, 1m, 2h
 Sampling: 1/100 every 100th packet, random:1/100 one of each 100 at random (random:3/100 three),
       probability:0.01 each packet with this chance, flow:1/100 one flow in 100 with all its
@@ -95,9 +95,8 @@ pub struct SummaryArgs {
 }
 
 fn window(text: &str) -> Result<Duration, String> {
-    let [least, most] = WINDOW_NS.map(|ns| Duration::from_nanos(ns.unsigned_abs()));
     let window = super::duration::parse(text)?;
-    match (least..=most).contains(&window) {
+    match super::metering::is_window(window) {
         true => Ok(window),
         false => Err("a window lasts from 1s to 1h".to_owned()),
     }
@@ -239,6 +238,22 @@ pub struct RunArgs {
         help_heading = "Metering"
     )]
     dns_answers: Option<String>,
+    /// Sum packets and DNS transactions up in windows of this length, 1s to 1h, and export them: on (60s) or off [default: off]
+    #[arg(
+        long,
+        value_name = "on|off|TIME",
+        env = "FLOWGAUGE_METERING_SUMMARIES",
+        help_heading = "Metering"
+    )]
+    summaries: Option<String>,
+    /// Closed windows of summaries that are kept for whoever asks on this host [default: 5]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLOWGAUGE_METERING_SUMMARY_WINDOWS",
+        help_heading = "Metering"
+    )]
+    summary_windows: Option<String>,
 
     /// Send all flow records to this destination (may be repeated; each gets everything)
     #[arg(long, value_name = "DEST", num_args = 1.., env = "FLOWGAUGE_EXPORTING_TO", help_heading = "Exporting")]
@@ -302,6 +317,46 @@ pub struct RunArgs {
         help_heading = "Exporting"
     )]
     drain_timeout: Option<String>,
+    /// Octets of summaries a minute to each destination, whatever the traffic does [default: 64K, without images 7K]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "FLOWGAUGE_EXPORTING_SUMMARY_BUDGET",
+        help_heading = "Exporting"
+    )]
+    summary_budget: Option<String>,
+    /// Send the images of sketches, by which summaries of several exporters are merged: on or off [default: on]
+    #[arg(
+        long,
+        value_name = "on|off",
+        env = "FLOWGAUGE_EXPORTING_SUMMARY_IMAGES",
+        help_heading = "Exporting"
+    )]
+    summary_images: Option<String>,
+    /// For tls://, what the collector knows us by: a certificate and those it was issued with (PEM)
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FLOWGAUGE_EXPORTING_TLS_CERTIFICATE",
+        help_heading = "Exporting"
+    )]
+    tls_certificate: Option<String>,
+    /// For tls://, the private key of the certificate (PEM)
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FLOWGAUGE_EXPORTING_TLS_KEY",
+        help_heading = "Exporting"
+    )]
+    tls_key: Option<String>,
+    /// For tls://, the authorities that a collector's certificate must come from (PEM)
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FLOWGAUGE_EXPORTING_TLS_CA",
+        help_heading = "Exporting"
+    )]
+    tls_ca: Option<String>,
 
     /// Form of the log on standard error: text or json [default: text]
     #[arg(long, value_name = "FORM", env = "FLOWGAUGE_LOG_FORMAT", help_heading = "Log")]

@@ -60,13 +60,29 @@ impl Config {
         }
         format!(
             "meters {sampling}; idle timeout {}, active timeout {}, at most {} flows; TCP performance {tcp}; applications {}; \
-             tunnels {}; DNS {}",
+             tunnels {}; DNS {}; summaries {}",
             duration::format(metering.idle_timeout),
             duration::format(metering.active_timeout),
             metering.max_flows.unwrap_or(limits::DEFAULT_MAX_FLOWS),
             names.join(", "),
             if metering.open_tunnels { "open" } else { "closed" },
             describe_dns(&metering.dns, whole),
+            self.describe_summaries(),
+        )
+    }
+}
+
+impl Config {
+    fn describe_summaries(&self) -> String {
+        let Some(window) = self.metering.summaries.window else {
+            return "off".to_owned();
+        };
+        let export = self.exporting.summaries;
+        format!(
+            "every {}, at most {} octets a minute, {} images",
+            duration::format(window),
+            export.budget,
+            if export.images { "with" } else { "without" },
         )
     }
 }
@@ -127,7 +143,7 @@ mod tests {
                 "captures from eth0; 2 workers, ring of 4096 KiB each, 2048 octets of a frame, then as user nobody",
                 "meters 1 of every 100 packets; idle timeout 15s, active timeout 1m, at most 1048576 flows; \
                  TCP performance off, as packets are sampled; applications all; tunnels open; \
-                 DNS off",
+                 DNS off; summaries off",
             ]
         );
         let lines = described(&[
@@ -137,12 +153,16 @@ mod tests {
             ("sample", "flow:1/8"),
             ("applications", "http,arp"),
             ("tunnels", "closed"),
+            ("summaries", "10s"),
+            ("summary_images", "off"),
         ]);
         assert_eq!(lines[0], "reads a.pcap");
         assert!(
             lines[1].contains("1 of 8 flows, with all their packets; ")
                 && lines[1].contains("TCP performance on; applications http, arp; tunnels closed")
-                && lines[1].ends_with("DNS on, timeout 5s, answers of 1 in 16"),
+                && lines[1].ends_with(
+                    "DNS on, timeout 5s, answers of 1 in 16; summaries every 10s, at most 7000 octets a minute, without images"
+                ),
             "{lines:?}"
         );
     }

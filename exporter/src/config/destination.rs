@@ -6,8 +6,11 @@ use std::path::PathBuf;
 /// The port IANA registered for IPFIX over UDP, TCP and SCTP (RFC 7011 section 10).
 pub const IPFIX_PORT: u16 = 4739;
 
+/// The port IANA registered for IPFIX over TLS and DTLS (RFC 7011 section 10).
+pub const SECURE_IPFIX_PORT: u16 = 4740;
+
 /// Schemes that are planned and that this build cannot speak yet.
-const NOT_YET: [&str; 6] = ["tls", "sctp", "dtls", "netflow9", "netflow5", "sflow"];
+const NOT_YET: [&str; 5] = ["sctp", "dtls", "netflow9", "netflow5", "sflow"];
 
 /// One `--to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub enum Destination {
     Udp(Endpoint),
     /// IPFIX Messages on a TCP connection.
     Tcp(Endpoint),
+    /// IPFIX Messages on a TLS connection, both ends with a certificate.
+    Tls(Endpoint),
     /// An IPFIX File (RFC 5655).
     File(PathBuf),
     /// JSON lines in a file, or on standard output when absent.
@@ -32,37 +37,44 @@ pub struct Endpoint {
 }
 
 impl Destination {
-    /// Reads `udp://H:P`, `tcp://H:P`, `file:PATH`, `json:PATH` or `json:-`; without a port it is 4739.
+    /// Reads `udp://H:P`, `tcp://H:P`, `tls://H:P`, `file:PATH`, `json:PATH` or `json:-`; without a port it is 4739, and
+    /// 4740 for TLS.
     ///
     /// # Errors
     /// A sentence that names what is wrong and what to write instead.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(format!(
-                "destination `{text}` has no scheme: write udp://HOST:PORT, tcp://HOST:PORT, file:PATH or json:PATH"
+                "destination `{text}` has no scheme: write udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, file:PATH or json:PATH"
             ));
         };
         match scheme {
-            "udp" => Endpoint::parse(text, rest).map(Self::Udp),
-            "tcp" => Endpoint::parse(text, rest).map(Self::Tcp),
+            "udp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Udp),
+            "tcp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Tcp),
+            "tls" => Endpoint::parse(text, rest, SECURE_IPFIX_PORT).map(Self::Tls),
             "file" => path(text, rest).map(Self::File),
             "json" if rest == "-" => Ok(Self::Json(None)),
             "json" => path(text, rest).map(|path| Self::Json(Some(path))),
             _ if NOT_YET.contains(&scheme) => Err(format!(
-                "destination `{text}`: this build has no {scheme} transport yet; udp, tcp, file and json are there"
+                "destination `{text}`: this build has no {scheme} transport yet; udp, tcp, tls, file and json are there"
             )),
             _ if !rest.is_empty() && rest.bytes().all(|octet| octet.is_ascii_digit()) => Err(format!(
                 "destination `{text}`: say how to send there: udp://{text} or tcp://{text}"
             )),
             _ => Err(format!(
-                "destination `{text}`: unknown scheme `{scheme}`; udp, tcp, file and json are there"
+                "destination `{text}`: unknown scheme `{scheme}`; udp, tcp, tls, file and json are there"
             )),
         }
     }
 
     /// Whether records leave by a network, where the other end may be away.
     pub fn is_network(&self) -> bool {
-        matches!(self, Self::Udp(_) | Self::Tcp(_))
+        matches!(self, Self::Udp(_) | Self::Tcp(_) | Self::Tls(_))
+    }
+
+    /// Whether both ends need a certificate.
+    pub fn is_secure(&self) -> bool {
+        matches!(self, Self::Tls(_))
     }
 }
 
@@ -71,6 +83,7 @@ impl fmt::Display for Destination {
         match self {
             Self::Udp(endpoint) => write!(f, "udp://{endpoint}"),
             Self::Tcp(endpoint) => write!(f, "tcp://{endpoint}"),
+            Self::Tls(endpoint) => write!(f, "tls://{endpoint}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Json(Some(path)) => write!(f, "json:{}", path.display()),
             Self::Json(None) => f.write_str("json:-"),
@@ -89,7 +102,7 @@ impl fmt::Display for Endpoint {
 }
 
 impl Endpoint {
-    fn parse(whole: &str, rest: &str) -> Result<Self, String> {
+    fn parse(whole: &str, rest: &str, default_port: u16) -> Result<Self, String> {
         let wrong = |why: &str| Err(format!("destination `{whole}`: {why}"));
         let Some(authority) = rest.strip_prefix("//") else {
             return wrong("write // before the host, as in udp://127.0.0.1:4739");
@@ -120,7 +133,7 @@ impl Endpoint {
             return wrong("there is no host to send to");
         }
         let port = match port {
-            None => IPFIX_PORT,
+            None => default_port,
             Some(text) => match text.parse() {
                 Ok(port) if port > 0 => port,
                 _ => return wrong("the port is a number from 1 to 65535"),
@@ -152,6 +165,8 @@ mod tests {
             ("udp://collector.example", "udp://collector.example:4739"),
             ("tcp://[::1]:4739", "tcp://[::1]:4739"),
             ("tcp://[2001:db8::1]", "tcp://[2001:db8::1]:4739"),
+            ("tls://collector.example", "tls://collector.example:4740"),
+            ("tls://[::1]:4741", "tls://[::1]:4741"),
             ("file:a.ipfix", "file:a.ipfix"),
             ("file:///var/a.ipfix", "file:/var/a.ipfix"),
             ("json:out/a.json", "json:out/a.json"),
@@ -175,7 +190,7 @@ mod tests {
             ("tcp://[::1", "closing"),
             ("tcp://[::1]4739", "]:PORT"),
             ("tcp://[x]:1", "no IPv6"),
-            ("tls://h:4740", "no tls transport yet"),
+            ("tls:h", "write // before"),
             ("sctp://h", "no sctp transport yet"),
             ("dtls://h", "no dtls transport yet"),
             ("netflow9://h", "no netflow9 transport yet"),

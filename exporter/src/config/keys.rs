@@ -60,6 +60,8 @@ pub static KEYS: &[Key] = &[
     key("metering", "dns_ports", Shape::List),
     key("metering", "dns_timeout", Shape::Text),
     key("metering", "dns_answers", Shape::Text),
+    key("metering", "summaries", Shape::Text),
+    key("metering", "summary_windows", Shape::Text),
     key("exporting", "to", Shape::List),
     key("exporting", "domain", Shape::Text),
     key("exporting", "times", Shape::Text),
@@ -69,6 +71,11 @@ pub static KEYS: &[Key] = &[
     key("exporting", "template_refresh", Shape::Text),
     key("exporting", "template_refresh_messages", Shape::Text),
     key("exporting", "drain_timeout", Shape::Text),
+    key("exporting", "summary_budget", Shape::Text),
+    key("exporting", "summary_images", Shape::Text),
+    key("exporting", "tls_certificate", Shape::Text),
+    key("exporting", "tls_key", Shape::Text),
+    key("exporting", "tls_ca", Shape::Text),
     Key {
         id: "log",
         ..key("log", "format", Shape::Text)

@@ -7,6 +7,7 @@ use crate::limits::{DNS_ANSWERS_INTERVAL, MAX_DNS_ANSWERS_INTERVAL, MAX_MAX_FLOW
 use crate::metering::application::ProtocolSet;
 use crate::metering::dns::Ports;
 use crate::metering::sampling::{Algorithm, Sampling};
+use crate::summaries::limits::{KEPT_WINDOWS, WINDOW_NS};
 
 /// How packets become flows.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,57 @@ pub struct MeteringConfig {
     pub open_tunnels: bool,
     /// DNS transactions.
     pub dns: Transactions,
+    /// Summaries.
+    pub summaries: SummarySettings,
+}
+
+/// How summaries are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SummarySettings {
+    /// Length of a window; `None` for no summaries.
+    pub window: Option<Duration>,
+    /// Closed windows that are kept for readers on this host.
+    pub kept: usize,
+}
+
+impl Default for SummarySettings {
+    fn default() -> SummarySettings {
+        SummarySettings { window: None, kept: 5 }
+    }
+}
+
+impl SummarySettings {
+    /// What `on` means.
+    pub const WINDOW: Duration = Duration::from_secs(60);
+
+    fn read(reader: &mut Reader<'_>) -> SummarySettings {
+        let defaults = SummarySettings::default();
+        let [least, most] = KEPT_WINDOWS;
+        SummarySettings {
+            window: reader.one("summaries", summaries).unwrap_or(defaults.window),
+            kept: reader
+                .one("summary_windows", |text| number(text, least, most))
+                .unwrap_or(defaults.kept),
+        }
+    }
+}
+
+fn summaries(text: &str) -> Result<Option<Duration>, String> {
+    match text {
+        "off" => Ok(None),
+        "on" => Ok(Some(SummarySettings::WINDOW)),
+        _ => match super::duration::parse(text) {
+            Ok(window) if is_window(window) => Ok(Some(window)),
+            _ => Err(format!(
+                "`{text}` is none of on, off and a length of windows from 1s to 1h"
+            )),
+        },
+    }
+}
+
+pub(super) fn is_window(window: Duration) -> bool {
+    let [least, most] = WINDOW_NS.map(|ns| Duration::from_nanos(ns.unsigned_abs()));
+    (least..=most).contains(&window)
 }
 
 /// How DNS transactions are made.
@@ -118,11 +170,12 @@ impl MeteringConfig {
                 .one("tunnels", |text| either(text, "open", "closed"))
                 .unwrap_or(true),
             dns: Transactions::read(reader),
+            summaries: SummarySettings::read(reader),
         }
     }
 }
 
-fn either(text: &str, yes: &str, no: &str) -> Result<bool, String> {
+pub(super) fn either(text: &str, yes: &str, no: &str) -> Result<bool, String> {
     match text {
         text if text == yes => Ok(true),
         text if text == no => Ok(false),

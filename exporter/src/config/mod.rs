@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub use destination::{Destination, Endpoint};
 use keys::{Setting, Settings, nearest};
-pub use metering::{Applications, MeteringConfig};
+pub use metering::{Applications, MeteringConfig, SummarySettings};
 
 use crate::exporting::limits;
 use crate::io::live::ANY;
@@ -84,6 +84,55 @@ pub struct ExportingConfig {
     pub template_refresh_messages: u64,
     /// Trying to deliver at the end stops after this long.
     pub drain_timeout: Duration,
+    /// Which part of summaries leaves.
+    pub summaries: SummaryExportConfig,
+    /// How to show who we are and to know who a collector is; there when a destination needs it.
+    pub tls: Option<TlsFiles>,
+}
+
+/// PEM files, read when a destination starts and again when they have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Our certificate, and those between it and the authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authorities that a collector's certificate must come from.
+    pub ca: PathBuf,
+}
+
+/// Which part of summaries leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SummaryExportConfig {
+    /// Octets a minute to each destination.
+    pub budget: u32,
+    /// Whether the images of sketches are sent.
+    pub images: bool,
+}
+
+impl Default for SummaryExportConfig {
+    fn default() -> Self {
+        Self {
+            budget: limits::SUMMARY_OCTETS,
+            images: true,
+        }
+    }
+}
+
+impl SummaryExportConfig {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let images = reader
+            .one("summary_images", |text| metering::either(text, "on", "off"))
+            .unwrap_or(true);
+        let default = match images {
+            true => limits::SUMMARY_OCTETS,
+            false => limits::SUMMARY_OCTETS_WITHOUT_IMAGES,
+        };
+        Self {
+            budget: reader.one("summary_budget", size::budget).unwrap_or(default),
+            images,
+        }
+    }
 }
 
 /// Resolution of flow times: which elements carry them.
@@ -166,6 +215,7 @@ impl Config {
             );
         }
         reader.few_enough_and_different(&to);
+        let tls = reader.tls_files(&to);
         let config = Self {
             capture: CaptureConfig {
                 source: source.unwrap_or(Source::Files(Vec::new())),
@@ -212,6 +262,8 @@ impl Config {
                 drain_timeout: reader
                     .one("drain_timeout", duration::parse)
                     .unwrap_or(defaults.drain_timeout),
+                summaries: SummaryExportConfig::read(&mut reader),
+                tls,
             },
             log: LogConfig {
                 json: reader.one("log", log_form).unwrap_or_default(),
@@ -291,6 +343,22 @@ impl Reader<'_> {
                 self.wrong.push(format!("{origin}: {why}"));
                 None
             }
+        }
+    }
+
+    /// All three files, or what is missing when a destination needs them.
+    fn tls_files(&mut self, to: &[Destination]) -> Option<TlsFiles> {
+        let mut file = |id| self.one(id, |text| Ok(PathBuf::from(text)));
+        let files = (file("tls_certificate"), file("tls_key"), file("tls_ca"));
+        match (files, to.iter().find(|destination| destination.is_secure())) {
+            ((Some(certificate), Some(key), Some(ca)), _) => Some(TlsFiles { certificate, key, ca }),
+            (_, Some(destination)) => {
+                self.missing.push(format!(
+                    "{destination} needs --tls-certificate, --tls-key and --tls-ca, each a PEM file"
+                ));
+                None
+            }
+            _ => None,
         }
     }
 

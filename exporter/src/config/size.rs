@@ -1,10 +1,20 @@
 //! Sizes in octets with a unit, as in `64M`.
 
+use crate::exporting::limits::SUMMARY_OCTETS_BOUNDS;
 use crate::limits::{MAX_RING_OCTETS, MIN_RING_OCTETS};
 
 /// The size of a capture ring.
 pub(super) fn ring(text: &str) -> Result<u32, String> {
-    let wrong = || format!("`{text}` is not a size from 256K to 1G: write a number and K, M or G, such as 64M");
+    size(text, [MIN_RING_OCTETS, MAX_RING_OCTETS], "256K to 1G", "64M")
+}
+
+/// Octets of summaries a minute.
+pub(super) fn budget(text: &str) -> Result<u32, String> {
+    size(text, SUMMARY_OCTETS_BOUNDS, "1K to 64M", "64K")
+}
+
+fn size(text: &str, [least, most]: [u32; 2], range: &str, example: &str) -> Result<u32, String> {
+    let wrong = || format!("`{text}` is not a size from {range}: write a number and K, M or G, such as {example}");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = text.get(digits.len()..).unwrap_or_default();
     let shift = match unit.to_ascii_lowercase().as_str() {
@@ -18,7 +28,7 @@ pub(super) fn ring(text: &str) -> Result<u32, String> {
     let octets = number.checked_shl(shift).filter(|octets| octets >> shift == number);
     octets
         .and_then(|octets| u32::try_from(octets).ok())
-        .filter(|octets| (MIN_RING_OCTETS..=MAX_RING_OCTETS).contains(octets))
+        .filter(|octets| (least..=most).contains(octets))
         .ok_or_else(wrong)
 }
 

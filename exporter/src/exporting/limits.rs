@@ -33,5 +33,12 @@ pub const TEMPLATE_REFRESH_MESSAGES: u64 = 1000;
 /// Records a second over UDP when reading files: faster overruns the receive buffer of an untuned collector.
 pub const FILE_RATE_RECORDS: u64 = 50_000;
 
+/// Octets of summaries a minute to each destination unless told otherwise.
+pub const SUMMARY_OCTETS: u32 = 65_536;
+/// The same where images are not sent.
+pub const SUMMARY_OCTETS_WITHOUT_IMAGES: u32 = 7_000;
+/// Least and most that can be asked for.
+pub const SUMMARY_OCTETS_BOUNDS: [u32; 2] = [1_024, 64 << 20];
+
 /// Destinations of one exporter.
 pub const DESTINATIONS: usize = 64;
