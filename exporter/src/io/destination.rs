@@ -171,6 +171,9 @@ impl Worker {
         let transport: Box<dyn Transport + Send> = match destination {
             Destination::Udp(endpoint) => Box::new(udp::Udp::new(endpoint, context, accounts.clone())?),
             Destination::Tcp(endpoint) => Box::new(tcp::Tcp::new(endpoint, context, accounts.clone(), queue.clone())?),
+            Destination::Tls(endpoint) => {
+                Box::new(tcp::Tcp::with_tls(endpoint, context, accounts.clone(), queue.clone())?)
+            }
             Destination::File(path) => Box::new(file::IpfixFile::create(path, context, accounts.clone())?),
             Destination::Json(path) => Box::new(json::JsonLines::create(path.as_deref(), context, accounts.clone())?),
         };

@@ -15,6 +15,7 @@ mod readable;
 pub mod resolve;
 pub mod retry;
 pub mod tcp;
+pub mod tls;
 pub mod udp;
 
 #[cfg(test)]

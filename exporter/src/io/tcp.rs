@@ -1,12 +1,12 @@
-//! IPFIX over TCP (RFC 7011 section 10.4): one connection is one session; a new connection begins with the templates.
+//! IPFIX over TCP (RFC 7011 section 10.4), with TLS where it is asked for: one connection is one session; a new
+//! connection begins with the templates.
 //!
 //! A Message is either handed to the kernel whole or, on a new connection, encoded again: never half of it twice. What
 //! the other end has not acknowledged when a connection breaks is counted as lost, not guessed to have arrived.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
-use std::mem::MaybeUninit;
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use super::log_limit::LogLimit;
 use super::queue::{Batch, BatchQueue};
 use super::resolve::resolve;
 use super::retry::{Retry, seed};
+use super::tls;
 use crate::config::Endpoint;
 use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, limits};
 
@@ -29,6 +30,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 const DEAD_PATH_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often we look whether the end has arrived.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(5);
+/// How a TLS listener begins that is spoken to in the clear (RFC 8446 section 5.1).
+const TLS_ALERT: u8 = 21;
+const TLS_MAJOR: u8 = 3;
 
 /// A collector by TCP.
 #[derive(Debug)]
@@ -38,6 +42,7 @@ pub struct Tcp {
     context: Context,
     accounts: Arc<DestinationAccounts>,
     queue: Arc<BatchQueue>,
+    credentials: Option<tls::Credentials>,
     connection: Option<Connection>,
     retry: Retry,
     away: LogLimit,
@@ -47,6 +52,7 @@ pub struct Tcp {
 #[derive(Debug)]
 struct Connection {
     stream: TcpStream,
+    tls: Option<Box<tls::Session>>,
     in_flight: InFlight,
 }
 
@@ -67,10 +73,43 @@ impl Tcp {
             context: context.clone(),
             accounts,
             queue,
+            credentials: None,
             connection: None,
             retry: Retry::new(seed()),
             away: LogLimit::default(),
         })
+    }
+
+    /// The same with TLS on each connection.
+    ///
+    /// # Errors
+    /// One line for people: a certificate or key that is missing or cannot be used.
+    pub fn with_tls(
+        endpoint: &Endpoint,
+        context: &Context,
+        accounts: Arc<DestinationAccounts>,
+        queue: Arc<BatchQueue>,
+    ) -> Result<Self, String> {
+        let name = &accounts.name;
+        let credentials = match &context.config.tls {
+            Some(files) => tls::Credentials::load(files).map_err(|line| format!("{name}: {line}"))?,
+            None => return Err(format!("{name}: there is no certificate to show")),
+        };
+        let tcp = Self::new(endpoint, context, accounts, queue)?;
+        Ok(Self {
+            credentials: Some(credentials),
+            ..tcp
+        })
+    }
+
+    /// Takes up certificates that have changed: a new connection shows the new one.
+    fn refresh_credentials(&mut self) {
+        let name = &self.accounts.name;
+        match self.credentials.as_mut().and_then(tls::Credentials::refresh) {
+            None => {}
+            Some(Ok(())) => tracing::info!("{name}: certificates have changed and are taken up"),
+            Some(Err(line)) => tracing::warn!("{name}: {line}; those read before are used on"),
+        }
     }
 
     /// Waits until there is a connection.
@@ -91,7 +130,12 @@ impl Tcp {
     }
 
     fn try_connect(&mut self) {
-        match resolve(&self.endpoint).and_then(|addresses| Connection::open(&addresses)) {
+        self.refresh_credentials();
+        let tls = self
+            .credentials
+            .as_ref()
+            .map(|credentials| (credentials, &*self.endpoint.host));
+        match resolve(&self.endpoint).and_then(|addresses| Connection::open(&addresses, tls)) {
             Ok(connection) => {
                 let name = &self.accounts.name;
                 match self.retry.failures() {
@@ -140,11 +184,12 @@ impl Tcp {
         connection.check_open()?;
         while let Some(message) = self.process.poll_message() {
             let mut rest = message.bytes.as_slice();
-            while !rest.is_empty() {
-                match connection.stream.write(rest) {
+            let mut on_wire = 0;
+            while connection.wants_write(rest) {
+                match connection.write(&mut rest) {
                     Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
                     Ok(written) => {
-                        rest = rest.get(written..).unwrap_or_default();
+                        on_wire += written as u64;
                         progress.moved();
                     }
                     Err(error) if is_timeout(&error) => {
@@ -156,9 +201,7 @@ impl Tcp {
                     Err(error) => return Err(error.into()),
                 }
             }
-            connection
-                .in_flight
-                .add(message.bytes.len() as u64, u64::from(message.flow_records));
+            connection.in_flight.add(on_wire, u64::from(message.flow_records));
             *done += message.flow_records as usize;
             self.accounts
                 .add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
@@ -247,6 +290,9 @@ impl Transport for Tcp {
         let Some(connection) = &mut self.connection else {
             return Ok(());
         };
+        if let Some(tls) = &mut connection.tls {
+            tls.close(&connection.stream);
+        }
         let _ = connection.stream.shutdown(std::net::Shutdown::Write);
         let mut last = u64::MAX;
         // The end of the stream takes a place in the sequence too, hence 1.
@@ -282,37 +328,69 @@ impl From<io::Error> for Interruption {
 }
 
 impl Connection {
-    /// Connects to the first address that answers.
-    fn open(addresses: &[std::net::SocketAddr]) -> io::Result<Self> {
+    /// Connects to the first address that answers, and shakes hands with it where there is TLS.
+    fn open(addresses: &[SocketAddr], tls: Option<(&tls::Credentials, &str)>) -> io::Result<Self> {
         let mut last = None;
         for address in addresses {
-            match TcpStream::connect_timeout(address, CONNECT_TIMEOUT) {
-                Ok(stream) => {
-                    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
-                    stream.set_nodelay(true)?;
-                    SockRef::from(&stream).set_tcp_user_timeout(Some(DEAD_PATH_TIMEOUT))?;
-                    return Ok(Self {
-                        stream,
-                        in_flight: InFlight::default(),
-                    });
-                }
+            match Self::open_one(address, tls) {
+                Ok(connection) => return Ok(connection),
                 Err(error) => last = Some(error),
             }
         }
         Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
     }
 
+    fn open_one(address: &SocketAddr, tls: Option<(&tls::Credentials, &str)>) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(address, CONNECT_TIMEOUT)?;
+        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_tcp_user_timeout(Some(DEAD_PATH_TIMEOUT))?;
+        let tls = tls
+            .map(|(credentials, host)| tls::Session::open(credentials, host, &stream).map(Box::new))
+            .transpose()?;
+        Ok(Self {
+            stream,
+            tls,
+            in_flight: InFlight::default(),
+        })
+    }
+
+    /// Whether some of a Message, of which `rest` is not begun, is still to be written.
+    fn wants_write(&self, rest: &[u8]) -> bool {
+        !rest.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// Writes some of `rest`; says how many octets of the wire that were.
+    fn write(&mut self, rest: &mut &[u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(tls) => {
+                tls.encrypt(std::mem::take(rest))?;
+                tls.write(&self.stream)
+            }
+            None => {
+                let written = self.stream.write(rest)?;
+                *rest = rest.get(written..).unwrap_or_default();
+                Ok(written)
+            }
+        }
+    }
+
     /// A collector says nothing over IPFIX. The end of its side means that it is gone: the next write would vanish.
-    fn check_open(&self) -> io::Result<()> {
-        let mut buffer = [MaybeUninit::uninit(); 512];
-        match SockRef::from(&self.stream).recv_with_flags(&mut buffer, libc::MSG_DONTWAIT) {
-            Ok(0) => Err(io::Error::new(
-                io::ErrorKind::ConnectionReset,
-                "closed by the collector",
-            )),
-            Ok(_) => Ok(()),
-            Err(error) if is_timeout(&error) => Ok(()),
-            Err(error) => Err(error),
+    fn check_open(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            return tls.check_open(&self.stream);
+        }
+        let mut buffer = [0; 512];
+        self.stream.set_nonblocking(true)?;
+        let read = self.stream.read(&mut buffer);
+        self.stream.set_nonblocking(false)?;
+        let gone = |why: &str| Err(io::Error::new(io::ErrorKind::ConnectionReset, why));
+        match (read, buffer) {
+            (Ok(0), _) => gone("closed by the collector"),
+            (Ok(_), [TLS_ALERT, TLS_MAJOR, ..]) => gone("the collector speaks TLS; write tls:// with certificates"),
+            (Ok(_), _) => Ok(()),
+            (Err(error), _) if is_timeout(&error) => Ok(()),
+            (Err(error), _) => Err(error),
         }
     }
 
