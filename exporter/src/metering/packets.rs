@@ -13,7 +13,7 @@ use super::key::PackedKey;
 use super::meter::Meter;
 use super::prefetch::prefetch;
 use super::record::FlowEndReason;
-use super::tcp::{TcpPacket, TrackerPlace};
+use super::tcp::{TcpPacket, TcpState, TrackerPlace};
 use super::tunnel::TunnelRecord;
 use crate::capture::{Frame, Frames};
 use crate::limits;
@@ -91,8 +91,10 @@ impl Meter {
                 }
             }
             let looked = group.get_mut(..looked).unwrap_or_default();
+            // Flows that begin with this group take these places, as far as none ends before.
+            let mut vacant = self.vacant.iter().rev();
             for ahead in &mut *looked {
-                self.fetch_flow(ahead);
+                self.fetch_flow(ahead, &mut vacant);
             }
             for ahead in looked {
                 self.account(ahead);
@@ -155,17 +157,30 @@ impl Meter {
         }
     }
 
-    /// Asks for the flow that a packet most probably belongs to.
+    /// Asks for the flow that a packet most probably belongs to, or for the place of the one that it begins.
     #[inline(always)]
-    fn fetch_flow(&self, ahead: &mut Ahead<'_>) {
-        if ahead.outcome == Outcome::Metered
-            && let Some(place) = self.index.likely(ahead.hash)
+    fn fetch_flow<'v>(&self, ahead: &mut Ahead<'_>, vacant: &mut impl Iterator<Item = &'v u32>) {
+        if ahead.outcome != Outcome::Metered {
+            return;
+        }
+        let place = match self.index.likely(ahead.hash) {
+            Some(place) => {
+                ahead.likely = place;
+                place
+            }
+            None => match vacant.next() {
+                Some(place) => *place,
+                None => return,
+            },
+        };
+        let (hot, cold) = (self.hot.address(place), self.cold.address(place));
+        prefetch(hot);
+        prefetch(hot.cast::<u8>().wrapping_add(64));
+        prefetch(cold);
+        if let Transport::Tcp(tcp) = &ahead.headers.transport
+            && TcpState::turns_with(tcp.flags)
         {
-            ahead.likely = place;
-            let hot = self.hot.address(place);
-            prefetch(hot);
-            prefetch(hot.cast::<u8>().wrapping_add(64));
-            prefetch(self.cold.address(place));
+            prefetch(cold.cast::<u8>().wrapping_add(64));
         }
     }
 

@@ -8,6 +8,8 @@
 //! of its one valid entry, and its owner passes over others. Entries thus lie in the order in which flows began, and
 //! which flows come next is known before they are needed: they are fetched from memory ahead of their visit.
 
+use super::prefetch::prefetch;
+
 /// Slots of the wheel. How long a tick is depends on how far they must reach.
 const SLOTS: usize = 4096;
 
@@ -224,7 +226,8 @@ impl TimerWheel {
         })
     }
 
-    /// The flows that are visited behind those under way: to be fetched from memory.
+    /// The flows that are visited behind those under way: to be fetched from memory. Asks itself for the chunk behind
+    /// theirs.
     pub fn following(&self) -> &[Planned] {
         let own = self.slots[usize::from(self.slot)].first;
         let next = self.slots[(usize::from(self.slot) + 1) % SLOTS].first;
@@ -232,6 +235,10 @@ impl TimerWheel {
         let Some(chunk) = self.chunks.get(at as usize) else {
             return &[];
         };
+        prefetch(self.chunks.as_ptr().wrapping_add(match chunk.next {
+            NONE => next as usize,
+            behind => behind as usize,
+        }));
         chunk.flows.get(..chunk.len as usize).unwrap_or_default()
     }
 

@@ -128,11 +128,17 @@ impl TcpState {
         self.0 & TcpState::ENDED != 0
     }
 
+    /// Whether a packet with these flags changes any connection.
+    #[inline(always)]
+    pub fn turns_with(flags: TcpFlags) -> bool {
+        const TURNS: TcpFlags = TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0);
+        flags.any(TURNS)
+    }
+
     /// Whether a packet with these flags can change anything.
     #[inline(always)]
     pub fn concerned_by(self, flags: TcpFlags) -> bool {
-        const TURNS: TcpFlags = TcpFlags(TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0);
-        flags.any(TURNS) || self.0 & TcpState::HANDSHAKE != 0 || self.awaits_fin_ack()
+        TcpState::turns_with(flags) || self.0 & TcpState::HANDSHAKE != 0 || self.awaits_fin_ack()
     }
 }
 
