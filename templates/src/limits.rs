@@ -44,3 +44,6 @@ pub const MAX_MESSAGE_OCTETS: usize = 65_535;
 /// Octets of a Message over UDP where the path MTU is not known (RFC 7011 section 10.3.3 says 512 for IPv4;
 /// Ethernet less the largest common tunnel overhead is what fleets have).
 pub const DEFAULT_UDP_MESSAGE_OCTETS: usize = 1_420;
+
+/// Lanes of an optical module whose counters are read from one sFlow record; the fastest have sixteen.
+pub const COUNTER_LANES: u64 = 16;

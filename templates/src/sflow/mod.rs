@@ -5,13 +5,16 @@
 //!
 //! A sample says its own length, and so does each record in it: one that cannot be read costs itself and nothing else.
 
+mod counter;
 mod datagram;
+mod layouts;
 mod record;
 mod sample;
 #[cfg(test)]
 mod tests;
 mod xdr;
 
+pub use counter::{Counter, CounterField, CounterKind, CounterLayout, CounterValue, CounterValues};
 pub use datagram::{Datagram, SampleBody, Samples, VERSION};
 pub use record::{Address, AsPath, FlowRecord, HeaderProtocol, RawHeader, RecordFormat, SampledIp, TcpInfo};
 pub use sample::{
