@@ -7,6 +7,7 @@ pub mod collecting;
 pub mod config;
 pub mod failure;
 pub mod io;
+pub mod journal;
 pub mod limits;
 pub mod normalize;
 pub mod quantity;

@@ -122,3 +122,24 @@ pub const CAPTURED_STREAMS: usize = 65_536;
 pub const CAPTURED_STREAM_OCTETS: usize = 4 << 20;
 /// Octets left free on the store's disk: with less, nothing more is indexed until there is room again.
 pub const DISK_RESERVE_OCTETS: u64 = 64 << 20;
+
+/// Octets of one entry of the journal beside its header: those of a datagram or Message.
+pub const JOURNAL_ENTRY_OCTETS: usize = 65_535;
+/// Octets of one segment of the journal, unless all of it is small.
+pub const JOURNAL_SEGMENT_OCTETS: u64 = 64 << 20;
+/// How long one segment of the journal is written to, so that quiet ones go, too.
+pub const JOURNAL_SEGMENT_NS: i64 = 3_600_000_000_000;
+/// Listeners of earlier runs that a journal may name beside those that are configured.
+pub const JOURNAL_LISTENERS: usize = 1_024;
+/// Octets read from the journal at once.
+pub const JOURNAL_READ_OCTETS: usize = 1 << 20;
+/// Octets of batches that are handed to indexing in memory; when more wait, it reads the journal instead.
+pub const HANDOVER_OCTETS: usize = 64 << 20;
+/// Batches written to the journal by one call.
+pub const JOURNAL_BATCHES_PER_WRITE: usize = 256;
+/// How far indexing goes on when the collector stops; what is left stays in the journal for the next start.
+pub const INDEXING_AT_THE_END_MS: u64 = 10_000;
+/// Octets of the journal between two notes of what decoding knows: what is decoded again at a start.
+pub const CHECKPOINT_OCTETS: u64 = 128 << 20;
+/// Octets of waiting Sets, of all sessions together, that are kept across a restart.
+pub const SAVED_PENDING_OCTETS: usize = 64 << 20;

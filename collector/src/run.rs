@@ -156,7 +156,7 @@ impl Collector {
             },
             registry,
         );
-        let queue = Arc::new(Queue::new(config.queue_octets));
+        let queue = Arc::new(Queue::new(config.queue_octets, crate::journal::fresh_sync()));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("flowgauge-io")

@@ -1,4 +1,4 @@
-//! The queue between receiving and decoding: bounded by octets, counted where it drops, emptied before the program ends.
+//! The queue between receiving and the journal: bounded by octets, counted where it drops, emptied before the program ends.
 //!
 //! Datagrams are dropped when it is full, since nobody waits for them. Streams wait, so that the exporter feels it.
 
@@ -10,21 +10,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::journal::{Entry, Kind};
 use crate::limits::{RECYCLED_BATCH_OCTETS, RECYCLED_BATCHES};
 
-/// What each queued part costs beside its octets, so that a flood of empty datagrams is bounded too.
-const PART_OCTETS: usize = 64;
-
-/// One datagram or Message within a [`Batch`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Who sent it.
-    pub peer: SocketAddr,
-    /// Where it ends in [`Batch::bytes`]; it begins where the one before ends.
-    pub end: u32,
-}
-
-/// What one read brought, stamped: datagrams of one socket, or Messages of one connection.
+/// What one read brought, stamped: datagrams of one socket, or Messages of one connection, as they go into the journal.
 #[derive(Debug)]
 pub struct Batch {
     /// Which listener it came from: its place in the configuration.
@@ -33,38 +22,62 @@ pub struct Batch {
     pub connection: u64,
     /// When it was read, nanoseconds since 1970 UTC.
     pub received_ns: i64,
-    /// The octets of all parts.
+    /// Entries of the journal. Their headers also bound a flood of empty datagrams.
     pub bytes: Vec<u8>,
-    /// The parts, in order.
-    pub parts: Vec<Part>,
-    /// The connection ended after these parts.
-    pub closed: bool,
+    /// Datagrams or Messages in it.
+    pub received: u64,
+    /// Their octets.
+    pub octets: u64,
+    /// The position in the journal, once it is there.
+    pub start: u64,
+    sync: u32,
 }
 
 impl Batch {
     /// Adds one datagram or Message.
     pub fn push(&mut self, peer: SocketAddr, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-        // A batch is at most one read (DATAGRAMS_PER_READ datagrams or STREAM_BUFFER_OCTETS), far below 4 GiB.
-        self.parts.push(Part {
-            peer,
-            end: self.bytes.len() as u32,
-        });
+        let kind = if self.connection == 0 {
+            Kind::Datagram
+        } else {
+            Kind::Message
+        };
+        self.add(kind, peer, bytes);
+        self.received += 1;
+        self.octets += bytes.len() as u64;
     }
 
-    /// Every part with its octets.
-    pub fn iter(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
-        let mut start = 0;
-        self.parts.iter().map(move |part| {
-            let end = part.end as usize;
-            let bytes = self.bytes.get(start..end).unwrap_or_default();
-            start = end;
-            (part.peer, bytes)
+    /// Adds that the connection ended.
+    pub fn close(&mut self, peer: SocketAddr) {
+        self.add(Kind::Closed, peer, &[]);
+    }
+
+    fn add(&mut self, kind: Kind, peer: SocketAddr, bytes: &[u8]) {
+        let entry = Entry {
+            kind,
+            listener: self.listener,
+            peer,
+            connection: self.connection,
+            received_ns: self.received_ns,
+            bytes,
+        };
+        entry.encode(self.sync, &mut self.bytes);
+    }
+
+    /// Every entry, with the position behind it.
+    pub fn iter(&self) -> impl Iterator<Item = (Entry<'_>, u64)> {
+        let mut rest = self.bytes.as_slice();
+        let mut position = self.start;
+        std::iter::from_fn(move || {
+            let entry = Entry::decode_own(rest)?;
+            rest = rest.get(entry.octets()..).unwrap_or_default();
+            position += entry.octets() as u64;
+            Some((entry, position))
         })
     }
 
-    fn cost(&self) -> usize {
-        self.bytes.len() + (self.parts.len() + 1) * PART_OCTETS
+    /// What it counts for where octets are bounded.
+    pub fn cost(&self) -> usize {
+        self.bytes.len()
     }
 }
 
@@ -72,14 +85,16 @@ impl Batch {
 struct State {
     batches: VecDeque<Batch>,
     octets: usize,
-    emptied: Vec<Batch>,
+    emptied: Vec<Vec<u8>>,
     closed: bool,
+    is_waiting: bool,
 }
 
 /// The queue.
 #[derive(Debug)]
 pub struct Queue {
     limit_octets: usize,
+    sync: u32,
     state: Mutex<State>,
     filled: Condvar,
     drained: Notify,
@@ -87,10 +102,10 @@ pub struct Queue {
 }
 
 /// What [`Queue::pop`] found.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Popped {
-    /// The oldest batch.
-    Batch(Batch),
+    /// Batches.
+    Batches,
     /// Nothing came in time.
     TimedOut,
     /// The queue is empty and nothing will come any more.
@@ -98,10 +113,12 @@ pub enum Popped {
 }
 
 impl Queue {
-    /// A queue that holds at most `limit_octets` octets (and always one batch).
-    pub fn new(limit_octets: usize) -> Queue {
+    /// A queue that holds at most `limit_octets` octets (and always one batch), for a journal whose entries are found by
+    /// `sync`.
+    pub fn new(limit_octets: usize, sync: u32) -> Queue {
         Queue {
             limit_octets,
+            sync,
             state: Mutex::default(),
             filled: Condvar::new(),
             drained: Notify::new(),
@@ -116,15 +133,16 @@ impl Queue {
 
     /// An empty batch, in the buffers of an earlier one when there are any.
     pub fn batch(&self, listener: u16, connection: u64, received_ns: i64) -> Batch {
-        let emptied = self.lock().emptied.pop();
-        let (bytes, parts) = emptied.map_or_else(Default::default, |batch| (batch.bytes, batch.parts));
+        let bytes = self.lock().emptied.pop().unwrap_or_default();
         Batch {
             listener,
             connection,
             received_ns,
             bytes,
-            parts,
-            closed: false,
+            received: 0,
+            octets: 0,
+            start: 0,
+            sync: self.sync,
         }
     }
 
@@ -138,8 +156,12 @@ impl Queue {
         state.octets += cost;
         state.batches.push_back(batch);
         self.high_water_octets.fetch_max(state.octets as u64, Ordering::Relaxed);
+        // Waking nobody costs a system call all the same.
+        let is_waiting = std::mem::take(&mut state.is_waiting);
         drop(state);
-        self.filled.notify_one();
+        if is_waiting {
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
@@ -170,16 +192,20 @@ impl Queue {
         }
     }
 
-    /// The oldest batch, waiting for one at most `timeout`.
-    pub fn pop(&self, timeout: Duration) -> Popped {
+    /// The oldest batches, at most `most` of them, waiting for one at most `timeout`.
+    pub fn pop(&self, timeout: Duration, most: usize, into: &mut Vec<Batch>) -> Popped {
         let deadline = Instant::now() + timeout;
         let mut state = self.lock();
         loop {
-            if let Some(batch) = state.batches.pop_front() {
-                state.octets -= batch.cost();
+            if !state.batches.is_empty() {
+                let count = most.min(state.batches.len());
+                let before = into.len();
+                into.extend(state.batches.drain(..count));
+                let taken = into.get(before..).unwrap_or_default();
+                state.octets -= taken.iter().map(Batch::cost).sum::<usize>();
                 drop(state);
                 self.drained.notify_waiters();
-                return Popped::Batch(batch);
+                return Popped::Batches;
             }
             if state.closed {
                 return Popped::Closed;
@@ -188,6 +214,7 @@ impl Queue {
             if left.is_zero() {
                 return Popped::TimedOut;
             }
+            state.is_waiting = true;
             state = self
                 .filled
                 .wait_timeout(state, left)
@@ -196,16 +223,16 @@ impl Queue {
         }
     }
 
-    /// Takes back a batch that was worked off, for its buffers.
-    pub fn recycle(&self, mut batch: Batch) {
-        if batch.bytes.capacity() > RECYCLED_BATCH_OCTETS {
+    /// Takes back a batch that was worked off, for its buffer.
+    pub fn recycle(&self, batch: Batch) {
+        let mut bytes = batch.bytes;
+        if bytes.capacity() > RECYCLED_BATCH_OCTETS {
             return;
         }
-        batch.bytes.clear();
-        batch.parts.clear();
+        bytes.clear();
         let mut state = self.lock();
         if state.emptied.len() < RECYCLED_BATCHES {
-            state.emptied.push(batch);
+            state.emptied.push(bytes);
         }
     }
 
@@ -244,15 +271,30 @@ mod tests {
         batch
     }
 
+    fn pop(queue: &Queue) -> Option<Batch> {
+        let mut batches = Vec::new();
+        queue.pop(Duration::ZERO, 1, &mut batches);
+        batches.pop()
+    }
+
     #[test]
-    fn parts_come_out_as_they_went_in_and_buffers_are_used_again() {
-        let queue = Queue::new(1 << 20);
-        queue.try_push(batch_of(&queue, &[b"abc", b"", b"de"])).unwrap();
-        let Popped::Batch(batch) = queue.pop(Duration::ZERO) else {
-            panic!()
-        };
-        let parts: Vec<_> = batch.iter().map(|(_, bytes)| bytes.to_vec()).collect();
-        assert_eq!(parts, [b"abc".to_vec(), Vec::new(), b"de".to_vec()]);
+    fn entries_come_out_as_they_went_in_and_buffers_are_used_again() {
+        let queue = Queue::new(1 << 20, 7);
+        let mut batch = batch_of(&queue, &[b"abc", b"", b"de"]);
+        batch.close(PEER);
+        assert_eq!((batch.received, batch.octets), (3, 5));
+        batch.start = 1_000;
+        queue.try_push(batch).unwrap();
+        let batch = pop(&queue).unwrap();
+        let entries: Vec<_> = batch
+            .iter()
+            .map(|(entry, _)| (entry.kind, entry.bytes.to_vec()))
+            .collect();
+        let datagrams = [&b"abc"[..], b"", b"de"].map(|bytes| (Kind::Datagram, bytes.to_vec()));
+        assert_eq!(entries[..3], datagrams);
+        assert_eq!(entries[3], (Kind::Closed, Vec::new()));
+        let behind = batch.iter().last().unwrap().1;
+        assert_eq!(behind, 1_000 + batch.bytes.len() as u64);
         let place = batch.bytes.as_ptr();
         queue.recycle(batch);
         assert_eq!(queue.batch(0, 0, 2).bytes.as_ptr(), place);
@@ -262,26 +304,28 @@ mod tests {
 
     #[test]
     fn a_full_queue_gives_the_batch_back_and_a_closed_one_is_emptied_first() {
-        let queue = Queue::new(300);
+        let queue = Queue::new(300, 7);
         queue.try_push(batch_of(&queue, &[&[0; 100]])).unwrap();
         let refused = queue.try_push(batch_of(&queue, &[&[0; 100]])).unwrap_err();
-        assert_eq!(refused.bytes.len(), 100);
+        assert_eq!(refused.octets, 100);
         queue.close();
-        assert!(matches!(queue.pop(Duration::ZERO), Popped::Batch(_)));
-        assert!(matches!(queue.pop(Duration::ZERO), Popped::Closed));
+        let mut batches = Vec::new();
+        assert_eq!(queue.pop(Duration::ZERO, 9, &mut batches), Popped::Batches);
+        assert_eq!(queue.pop(Duration::ZERO, 9, &mut batches), Popped::Closed);
+        assert_eq!(batches.len(), 1);
     }
 
     #[test]
     fn a_batch_beyond_the_limit_passes_an_empty_queue() {
-        let queue = Queue::new(10);
+        let queue = Queue::new(10, 7);
         queue.try_push(batch_of(&queue, &[&[0; 100]])).unwrap();
-        assert!(matches!(queue.pop(Duration::ZERO), Popped::Batch(_)));
-        assert!(matches!(queue.pop(Duration::ZERO), Popped::TimedOut));
+        assert!(pop(&queue).is_some());
+        assert_eq!(queue.pop(Duration::ZERO, 9, &mut Vec::new()), Popped::TimedOut);
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_stream_waits_for_room_and_loses_nothing() {
-        let queue = Arc::new(Queue::new(400));
+        let queue = Arc::new(Queue::new(400, 7));
         let pushing = Arc::clone(&queue);
         let pusher = tokio::spawn(async move {
             for n in 0..100u8 {
@@ -291,9 +335,11 @@ mod tests {
             pushing.close();
         });
         let popped = tokio::task::spawn_blocking(move || {
-            let mut seen = Vec::new();
-            while let Popped::Batch(batch) = queue.pop(Duration::from_secs(10)) {
-                seen.push(batch.bytes[0]);
+            let (mut seen, mut batches) = (Vec::new(), Vec::new());
+            while queue.pop(Duration::from_secs(10), 2, &mut batches) == Popped::Batches {
+                for batch in batches.drain(..) {
+                    seen.extend(batch.iter().map(|(entry, _)| entry.bytes[0]));
+                }
             }
             seen
         });

@@ -214,7 +214,7 @@ impl Connection {
             .cut_octets
             .fetch_add(self.buffer.len() as u64, Ordering::Relaxed);
         let mut last = self.queue.batch(self.listener, self.id, crate::run::now_ns());
-        last.closed = true;
+        last.close(self.peer);
         self.queue.push(last).await;
         self.counters.open.fetch_sub(1, Ordering::Relaxed);
         self.counters.end(reason);
@@ -270,7 +270,7 @@ impl Connection {
     }
 
     /// How many Messages the read completed.
-    async fn after_read(&mut self, read: std::io::Result<usize>) -> Result<usize, Ended> {
+    async fn after_read(&mut self, read: std::io::Result<usize>) -> Result<u64, Ended> {
         match read {
             Ok(0) => Err(Ended::Closed),
             Ok(octets) => {
@@ -282,7 +282,7 @@ impl Connection {
     }
 
     /// Cuts whole Messages off the buffer and queues them.
-    async fn hand_on(&mut self) -> Result<usize, Ended> {
+    async fn hand_on(&mut self) -> Result<u64, Ended> {
         let mut batch = self.queue.batch(self.listener, self.id, crate::run::now_ns());
         let mut done = 0;
         let framing = loop {
@@ -302,9 +302,9 @@ impl Connection {
                 }
             }
         };
-        let messages = batch.parts.len();
-        self.counters.messages.fetch_add(messages as u64, Ordering::Relaxed);
-        if batch.parts.is_empty() {
+        let messages = batch.received;
+        self.counters.messages.fetch_add(messages, Ordering::Relaxed);
+        if messages == 0 {
             self.queue.recycle(batch);
         } else {
             self.queue.push(batch).await;
@@ -318,7 +318,8 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::queue::Popped;
+    use crate::io::queue::Batch;
+    use crate::journal::Kind;
     use tokio::io::AsyncWriteExt as _;
 
     /// A Message without Sets, with `sequence` to tell it by.
@@ -344,7 +345,7 @@ mod tests {
     async fn start(connections: u64) -> Running {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
-        let (queue, counters) = (Arc::new(Queue::new(1 << 20)), Arc::new(TcpCounters::default()));
+        let (queue, counters) = (Arc::new(Queue::new(1 << 20, 7)), Arc::new(TcpCounters::default()));
         let (stop, stopped) = watch::channel(false);
         let receiver = TcpReceiver {
             socket,
@@ -373,9 +374,13 @@ mod tests {
             self.task.await.unwrap();
             self.queue.close();
             let (mut messages, mut closed) = (Vec::new(), 0);
-            while let Popped::Batch(batch) = self.queue.pop(Duration::ZERO) {
-                messages.extend(batch.iter().map(|(_, bytes)| bytes.to_vec()));
-                closed += usize::from(batch.closed);
+            let mut batches = Vec::new();
+            self.queue.pop(Duration::ZERO, usize::MAX, &mut batches);
+            for (entry, _) in batches.iter().flat_map(Batch::iter) {
+                match entry.kind {
+                    Kind::Closed => closed += 1,
+                    _ => messages.push(entry.bytes.to_vec()),
+                }
             }
             assert_eq!(self.counters.open.load(Ordering::Relaxed), 0);
             (messages, self.counters, closed)
@@ -407,7 +412,7 @@ mod tests {
         let mut early = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         std::io::Write::write_all(&mut early, &message(7)).unwrap();
         drop(early);
-        let (queue, counters) = (Arc::new(Queue::new(1 << 20)), Arc::new(TcpCounters::default()));
+        let (queue, counters) = (Arc::new(Queue::new(1 << 20, 7)), Arc::new(TcpCounters::default()));
         let (_stop, stopped) = watch::channel(true);
         let receiver = TcpReceiver {
             socket: TcpListener::from_std(socket).unwrap(),
@@ -422,10 +427,9 @@ mod tests {
             stop: stopped,
         };
         receiver.run().await;
-        let Popped::Batch(batch) = queue.pop(Duration::ZERO) else {
-            panic!()
-        };
-        assert_eq!(batch.bytes, message(7));
+        let mut batches = Vec::new();
+        queue.pop(Duration::ZERO, 1, &mut batches);
+        assert_eq!(batches[0].iter().next().unwrap().0.bytes, message(7));
         assert_eq!(counters.ended(Ended::Closed), 1);
     }
 

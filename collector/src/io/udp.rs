@@ -120,7 +120,7 @@ impl UdpReceiver {
         if let Some(drops) = reader.kernel_drops(count) {
             self.counters.kernel_drops.store(drops, Ordering::Relaxed);
         }
-        let (datagrams, octets) = (batch.parts.len() as u64, batch.bytes.len() as u64);
+        let (datagrams, octets) = (batch.received, batch.octets);
         self.counters.datagrams.fetch_add(datagrams, Ordering::Relaxed);
         self.counters.octets.fetch_add(octets, Ordering::Relaxed);
         let pushed = match wait_until {
@@ -260,7 +260,6 @@ fn socket_address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::queue::Popped;
     use std::net::UdpSocket;
 
     fn receiver(address: &str, queue_octets: usize) -> (UdpReceiver, SocketAddr) {
@@ -272,7 +271,7 @@ mod tests {
         let counters = Arc::new(UdpCounters::default());
         prepare(&socket, 1 << 20, &counters).unwrap();
         let local = socket.local_addr().unwrap().as_socket().unwrap();
-        let (queue, stop) = (Arc::new(Queue::new(queue_octets)), Arc::new(AtomicBool::new(false)));
+        let (queue, stop) = (Arc::new(Queue::new(queue_octets, 7)), Arc::new(AtomicBool::new(false)));
         (
             UdpReceiver {
                 socket,
@@ -283,6 +282,12 @@ mod tests {
             },
             local,
         )
+    }
+
+    fn popped(queue: &Queue) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        queue.pop(Duration::ZERO, usize::MAX, &mut batches);
+        batches
     }
 
     #[test]
@@ -297,11 +302,11 @@ mod tests {
         receiver.run();
         queue.close();
         let mut seen = Vec::new();
-        while let Popped::Batch(batch) = queue.pop(Duration::ZERO) {
+        for batch in popped(&queue) {
             assert_eq!(batch.listener, 3);
-            for (peer, bytes) in batch.iter() {
-                assert_eq!(peer, sender.local_addr().unwrap());
-                seen.push(bytes.to_vec());
+            for (entry, _) in batch.iter() {
+                assert_eq!(entry.peer, sender.local_addr().unwrap());
+                seen.push(entry.bytes.to_vec());
             }
         }
         assert_eq!(seen, (0..200u8).map(|n| vec![n; usize::from(n)]).collect::<Vec<_>>());
@@ -318,10 +323,9 @@ mod tests {
         v4.send_to(b"four", ("127.0.0.1", local.port())).unwrap();
         receiver.stop.store(true, Ordering::Release);
         receiver.run();
-        let Popped::Batch(batch) = queue.pop(Duration::ZERO) else {
-            panic!()
-        };
-        assert_eq!(batch.iter().next().unwrap(), (v4.local_addr().unwrap(), &b"four"[..]));
+        let batches = popped(&queue);
+        let (entry, _) = batches[0].iter().next().unwrap();
+        assert_eq!((entry.peer, entry.bytes), (v4.local_addr().unwrap(), &b"four"[..]));
     }
 
     #[test]
@@ -346,10 +350,7 @@ mod tests {
         assert_eq!(received + counters.kernel_drops.load(Ordering::Relaxed), 101);
         assert!(counters.kernel_drops.load(Ordering::Relaxed) > 0);
         assert!(counters.queue_drops.load(Ordering::Relaxed) > 0);
-        let queued = match receiver.queue.pop(Duration::ZERO) {
-            Popped::Batch(batch) => batch.parts.len() as u64,
-            _ => 0,
-        };
+        let queued: u64 = popped(&receiver.queue).iter().map(|batch| batch.received).sum();
         assert_eq!(received, queued + counters.queue_drops.load(Ordering::Relaxed));
     }
 }

@@ -9,6 +9,7 @@ use super::{Shared, keep_templates, now_ns};
 use crate::collecting::SessionKey;
 use crate::io::disk::{Room, room};
 use crate::io::queue::{Batch, Popped};
+use crate::journal::Kind;
 use crate::normalize::row::Row;
 use crate::store::{StoreError, StoreWriter};
 
@@ -90,10 +91,13 @@ impl Indexing {
             self.look_after_timeouts();
             return true;
         }
-        match self.shared.queue.pop(self.sleep()) {
-            Popped::Batch(batch) => {
-                self.index(&batch);
-                self.shared.queue.recycle(batch);
+        let mut batches = Vec::new();
+        match self.shared.queue.pop(self.sleep(), 1, &mut batches) {
+            Popped::Batches => {
+                for batch in batches {
+                    self.index(&batch);
+                    self.shared.queue.recycle(batch);
+                }
             }
             Popped::TimedOut => {}
             Popped::Closed => return false,
@@ -137,7 +141,12 @@ impl Indexing {
 
     fn index(&mut self, batch: &Batch) {
         self.shared.handing_over.fetch_add(1, Ordering::AcqRel);
-        for (peer, bytes) in batch.iter() {
+        for (entry, _) in batch.iter() {
+            if entry.kind == Kind::Closed {
+                self.shared.process().handle_closed(batch.listener, batch.connection);
+                continue;
+            }
+            let (peer, bytes) = (entry.peer, entry.bytes);
             let key = SessionKey {
                 listener: batch.listener,
                 peer,
@@ -148,9 +157,6 @@ impl Indexing {
                 .process()
                 .handle(batch.received_ns, key, bytes, &mut self.rows);
             self.store(batch.received_ns);
-        }
-        if batch.closed {
-            self.shared.process().handle_closed(batch.listener, batch.connection);
         }
         self.shared.handing_over.fetch_add(1, Ordering::AcqRel);
     }
