@@ -100,6 +100,7 @@ pub fn item(form: Form, octets: &[u8]) -> String {
     }
 }
 
-fn time(time_ns: i64) -> String {
+/// RFC 3339.
+pub fn time(time_ns: i64) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(time_ns)).map_or_else(|_| time_ns.to_string(), |time| time.to_string())
 }
