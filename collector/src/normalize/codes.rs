@@ -42,6 +42,13 @@ pub const END_REASONS: Codes = &[
     (5, "lackOfResources"),
 ];
 
+/// What a record tells of: a flow.
+pub const KIND_FLOW: u64 = 1;
+/// One DNS transaction.
+pub const KIND_DNS: u64 = 2;
+/// What a record tells of.
+pub const KINDS: Codes = &[(KIND_FLOW, "flow"), (KIND_DNS, "dns")];
+
 /// DNS response codes (IANA DNS parameters).
 pub const DNS_RCODES: Codes = &[
     (0, "NOERROR"),
@@ -101,7 +108,7 @@ mod tests {
 
     #[test]
     fn lists_are_sorted_and_found_both_ways() {
-        for codes in [PROTOCOLS, END_REASONS, DNS_RCODES, DNS_STATUS, TLS_VERSIONS] {
+        for codes in [PROTOCOLS, KINDS, END_REASONS, DNS_RCODES, DNS_STATUS, TLS_VERSIONS] {
             assert!(codes.windows(2).all(|pair| pair[0].0 < pair[1].0));
             for (number, text) in codes {
                 assert_eq!(label(codes, *number), Some(*text));

@@ -235,6 +235,7 @@ columns! {
     DURATION = plain("duration", Duration, &["flowDurationMicroseconds", "flowDurationMilliseconds"],
         "end minus start").unit("ns");
     RECEIVED = plain("received", Time, &[], "when the collector received the record, in whole milliseconds");
+    KIND = plain("kind", Number, &[], "what the record tells of: a flow, or one DNS transaction").codes(codes::KINDS, "");
 
     SRC_IP = plain("src.ip", Ip, &["sourceIPv4Address", "sourceIPv6Address"], "source address").indexed();
     DST_IP = plain("dst.ip", Ip, &["destinationIPv4Address", "destinationIPv6Address"], "destination address").indexed();

@@ -8,6 +8,7 @@ use flowgauge_templates::ipfix::template::Template;
 use flowgauge_templates::ipfix::value::{Value, decode_value, unsigned};
 use flowgauge_templates::text::{TextContext, hex_text, mac_text, time_text, value_json};
 
+use super::codes::{KIND_DNS, KIND_FLOW};
 use super::columns::{COLUMNS, ColumnId, ColumnKind, id};
 use super::equivalents::{Equivalent, Equivalents};
 use super::facts::Facts;
@@ -140,6 +141,8 @@ struct PlanStep {
 #[derive(Clone, Debug)]
 pub struct NormalizingPlan {
     steps: Box<[PlanStep]>,
+    /// Of [`codes::KINDS`].
+    kind: u64,
     equivalents: Arc<Equivalents>,
 }
 
@@ -160,6 +163,7 @@ impl NormalizingPlan {
 
     /// Compiles fields in the order records have them.
     pub fn compile_fields(fields: Vec<PlanField>, equivalents: &Arc<Equivalents>) -> Self {
+        let kind = kind(&fields);
         let nprobe = fields.iter().any(|field| field.element.pen == NTOP_PEN);
         let candidate = |field: &PlanField| candidate(field, equivalents, nprobe);
         let candidates: Vec<_> = fields.iter().map(candidate).collect();
@@ -183,6 +187,7 @@ impl NormalizingPlan {
             .collect();
         Self {
             steps,
+            kind,
             equivalents: Arc::clone(equivalents),
         }
     }
@@ -215,9 +220,24 @@ impl NormalizingPlan {
         for (data_type, octets) in lists {
             lists::look_into(data_type, octets, received.text, &self.equivalents, &mut row);
         }
+        row.push_number(id::KIND, self.kind);
         times.finish(&mut row, received, counters);
         counters.rows += 1;
         row
+    }
+}
+
+/// Records that count packets tell of flows, whatever else they say; a transaction says what became of it and counts none.
+fn kind(fields: &[PlanField]) -> u64 {
+    let counts = |field: &PlanField| {
+        let counters = [id::OCTETS, id::PACKETS, id::REV_OCTETS, id::REV_PACKETS];
+        let has = |column: &ColumnId| column.column().elements.contains(&field.name.as_ref());
+        counters.iter().any(has)
+    };
+    let is_transaction = fields.iter().any(|field| field.element == ids::DNS_TRANSACTION_STATUS);
+    match is_transaction && !fields.iter().any(counts) {
+        true => KIND_DNS,
+        false => KIND_FLOW,
     }
 }
 

@@ -7,6 +7,7 @@ use flowgauge_templates::ipfix::{FieldSpecifier, Template};
 use flowgauge_templates::text::TextContext;
 use proptest::prelude::*;
 
+use super::codes::{KIND_DNS, KIND_FLOW};
 use super::columns::{COLUMNS, ColumnId, id};
 use super::facts::Facts;
 use super::plan::PlanField;
@@ -114,6 +115,7 @@ fn a_biflow_fills_its_columns() {
         (id::START, CellRef::Signed(EXPORT - 2_000 * MS)),
         (id::DURATION, CellRef::Signed(1_500 * MS)),
         (id::RECEIVED, CellRef::Signed(EXPORT + 5 * MS)),
+        (id::KIND, CellRef::Number(KIND_FLOW)),
         (id::SRC_IP, CellRef::Ip(ipv4_to_u128([10, 0, 0, 1]))),
         (id::DST_IP, CellRef::Ip(ipv4_to_u128([192, 0, 2, 1]))),
         (id::SRC_PORT, CellRef::Number(0x8000)),
@@ -623,4 +625,22 @@ fn values_in_lists_land_in_our_columns() {
     assert_eq!(row.get(id::DNS_QNAME), Some(CellRef::Text("example.org")));
     assert_eq!(row.get(id::SRC_IP), None);
     assert!(other(&row)[0].1.contains("later"), "the list is kept whole");
+}
+
+/// What counts packets is a flow, also when it says what became of a query in it.
+#[test]
+fn transactions_are_told_from_flows() {
+    let status = ("dnsTransactionStatus", &[1u8][..]);
+    let name = ("dnsQueryName", &b"example.com"[..]);
+    let kind = |fields: &[(&str, &[u8])]| row_with(fields, &received()).0.number(id::KIND);
+    assert_eq!(kind(&[status, name]), Some(KIND_DNS));
+    assert_eq!(kind(&[name]), Some(KIND_FLOW));
+    for counter in [
+        "packetDeltaCount",
+        "octetDeltaCount",
+        "reverseOctetDeltaCount",
+        "initiatorPackets",
+    ] {
+        assert_eq!(kind(&[status, name, (counter, &[1])]), Some(KIND_FLOW), "{counter}");
+    }
 }

@@ -10,6 +10,7 @@ use super::bits::Bits;
 use super::ends::EndColumn;
 use super::filter::ast::{Literal, Node, NodeKind, Operator, Subject, Test};
 use super::filter::pattern::Pattern;
+use super::kinds::Kinds;
 use super::order::compare_cells;
 use super::ranges::{Ranges, ranges, set_ranges};
 use super::scan::{BLOCK, first_codes, present, scan};
@@ -27,6 +28,8 @@ const SCAN_COST: u32 = 20;
 /// Which rows a question is about.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Selection<'f> {
+    /// Which kinds of rows.
+    pub kinds: Kinds,
     /// The filter, `None` for all.
     pub filter: Option<&'f Filter>,
     /// Flows that end at or after this.
@@ -41,14 +44,17 @@ impl Selection<'_> {
         let evaluation = Evaluation { open, watch };
         let all = Bits::all(segment.rows());
         let Some(filter) = self.filter else {
-            return self.in_time(&evaluation, segment, all);
+            let bits = self.in_time(&evaluation, segment, all)?;
+            return self.kinds.select(open, bits, watch);
         };
         // The inverted index leaves fewer rows to look at than the time does.
         if cost(&filter.root) < SCAN_COST {
             let bits = evaluation.node(&filter.root, &all)?;
-            return self.in_time(&evaluation, segment, bits);
+            let bits = self.in_time(&evaluation, segment, bits)?;
+            return self.kinds.select(open, bits, watch);
         }
         let bits = self.in_time(&evaluation, segment, all)?;
+        let bits = self.kinds.select(open, bits, watch)?;
         if bits.is_empty() {
             Ok(bits)
         } else {

@@ -15,6 +15,7 @@ use super::ends::EndColumn;
 use super::evaluate::Selection;
 use super::filter::ast::Subject;
 use super::filter::{Filter, nearest};
+use super::kinds::Kinds;
 use super::order::total_order;
 use super::scan::{BLOCK, first_codes};
 use super::table::{TableColumn, TableRow};
@@ -83,7 +84,9 @@ pub fn flows(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, Query
         request.limit.min(limits::FLOWS_PER_ANSWER)
     };
     let fields = Fields::parse(&request.fields, snapshot)?;
+    let ordered = Subject::Column(order.column);
     let selection = Selection {
+        kinds: Kinds::of(request.filter.as_ref(), std::iter::once(&ordered)),
         filter: request.filter.as_ref(),
         from_ns: request.from_ns,
         to_ns: request.to_ns,

@@ -8,6 +8,7 @@ mod ends;
 mod evaluate;
 pub mod filter;
 pub mod flows;
+mod kinds;
 mod order;
 mod ranges;
 mod scan;

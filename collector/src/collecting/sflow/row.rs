@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use flowgauge_templates::packet::{Headers, Transport};
 use flowgauge_templates::sflow::{Address, Datagram, FlowRecord, Interface, RawHeader, SampledIp};
 
+use crate::normalize::codes::KIND_FLOW;
 use crate::normalize::columns::{ColumnId, id};
 use crate::normalize::row::{CellRef, Row, ip_to_u128};
 
@@ -75,6 +76,7 @@ impl RowBuilder {
         row.set_signed(id::START, now_ns);
         row.set_signed(id::DURATION, 0);
         row.set_signed(id::RECEIVED, now_ns - now_ns.rem_euclid(NS_PER_MS));
+        row.set_number(id::KIND, KIND_FLOW);
         row.set_ip(id::EXPORTER_IP, ip_to_u128(address));
         row.set_number(id::EXPORTER_DOMAIN, u64::from(datagram.sub_agent));
         let mut builder = Self {

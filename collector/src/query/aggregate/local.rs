@@ -6,6 +6,7 @@ use tantivy::columnar::MonotonicallyMappableToU64;
 
 use super::super::bits::Bits;
 use super::super::filter::ast::Subject;
+use super::super::kinds::Kinds;
 use super::super::scan::{BLOCK, first_codes};
 use super::super::{QueryError, Watch};
 use super::keys::Keys;
@@ -13,13 +14,14 @@ use super::metric::MetricKind;
 use super::plan::Plan;
 use super::values::{LocalCode, Reader};
 use crate::limits;
+use crate::normalize::codes::KIND_FLOW;
 use crate::normalize::columns::id;
 use crate::store::segment::{OpenSegment, Segment};
 
 /// What is added up for one metric, one slot a group.
 pub enum Sums {
     /// Rows.
-    Flows(Vec<u64>),
+    Rows(Vec<u64>),
     /// Whole sums and sums of floating-point numbers.
     Sum(Vec<i128>, Vec<f64>),
     /// The same with how many values there were.
@@ -36,7 +38,7 @@ impl Sums {
     /// Nothing yet.
     pub fn new(kind: &MetricKind) -> Self {
         match kind {
-            MetricKind::Flows | MetricKind::FlowRate => Self::Flows(Vec::new()),
+            MetricKind::Count(_) | MetricKind::FlowRate => Self::Rows(Vec::new()),
             MetricKind::Sum(_) | MetricKind::Rate(..) => Self::Sum(Vec::new(), Vec::new()),
             MetricKind::Avg(_) => Self::Avg(Vec::new(), Vec::new(), Vec::new()),
             MetricKind::Min(_) => Self::Extreme(Vec::new(), false),
@@ -49,7 +51,7 @@ impl Sums {
     /// Makes room for so many groups.
     pub fn grow(&mut self, groups: usize) {
         match self {
-            Self::Flows(flows) => flows.resize(groups, 0),
+            Self::Rows(rows) => rows.resize(groups, 0),
             Self::Sum(whole, floats) => {
                 whole.resize(groups, 0);
                 floats.resize(groups, 0.0);
@@ -79,6 +81,8 @@ pub struct Local<'s> {
     pub readers: Vec<Reader<'s>>,
     /// Readers of each metric's columns.
     pub metrics: Vec<Vec<Reader<'s>>>,
+    /// Reader of what a row is, where it may be no flow.
+    kinds: Reader<'s>,
     /// The groups.
     pub keys: Keys,
     /// Sums, one for each metric.
@@ -101,6 +105,10 @@ impl<'s> Local<'s> {
             .interval_ns
             .map(|_| (plan.bucket(first_ns).to_u64(), plan.bucket(last_ns).to_u64()));
         let mut local = Self {
+            kinds: match plan.kinds {
+                Kinds::Flows => Reader::Absent,
+                Kinds::All => reader(&Subject::Column(id::KIND)),
+            },
             keys: Keys::new(&readers, buckets, documents.count()),
             readers,
             metrics: plan
@@ -147,12 +155,18 @@ impl<'s> Local<'s> {
         codes: &mut Vec<Option<LocalCode>>,
     ) -> Result<(), QueryError> {
         let mut values = 0;
+        // What does not say what it is is a flow.
+        self.kinds.read(docs, scratch, codes);
+        let kinds: Vec<u64> = codes
+            .iter()
+            .map(|code| code.map_or(KIND_FLOW, |(_, code)| code))
+            .collect();
         for ((sums, readers), metric) in self.sums.iter_mut().zip(&self.metrics).zip(&plan.metrics) {
             sums.grow(self.keys.len());
-            if let Sums::Flows(flows) = sums {
-                for group in groups {
-                    if let Some(slot) = flows.get_mut(*group as usize) {
-                        *slot += 1;
+            if let (Sums::Rows(rows), Some(counted)) = (&mut *sums, metric.counted()) {
+                for (group, kind) in groups.iter().zip(&kinds) {
+                    if let Some(slot) = rows.get_mut(*group as usize) {
+                        *slot += u64::from(*kind == counted);
                     }
                 }
             }
@@ -189,7 +203,7 @@ fn add_codes(sums: &mut Sums, reader: &Reader<'_>, subject: &Subject, groups: &[
         .zip(codes)
         .filter_map(|(group, code)| Some((*group, (*code)?)));
     match sums {
-        Sums::Flows(_) => {}
+        Sums::Rows(_) => {}
         Sums::Sum(whole, floats) => {
             for (group, code) in present {
                 add_one(reader, code, group, whole, floats);

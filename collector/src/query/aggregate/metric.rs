@@ -3,6 +3,7 @@
 use super::super::QueryError;
 use super::super::filter::ast::Subject;
 use super::super::filter::nearest;
+use crate::normalize::codes::{KIND_DNS, KIND_FLOW};
 use crate::normalize::columns::{COLUMNS, ColumnId, ColumnKind, column, id};
 use crate::normalize::row::cut;
 
@@ -18,13 +19,13 @@ pub struct Metric {
 /// What a metric is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MetricKind {
-    /// Rows.
-    Flows,
+    /// Rows of one kind of [`KINDS`](crate::normalize::codes::KINDS).
+    Count(u64),
     /// The columns added up.
     Sum(Vec<Subject>),
     /// The columns added up, times a factor, for each second.
     Rate(Vec<Subject>, u64),
-    /// Rows for each second.
+    /// Flows for each second.
     FlowRate,
     /// Different values.
     Unique(Subject),
@@ -42,6 +43,7 @@ const PLAIN: &[&str] = &[
     "octets",
     "packets",
     "flows",
+    "transactions",
     "bps",
     "pps",
     "fps",
@@ -129,7 +131,8 @@ impl Metric {
         let both_octets = &[id::OCTETS, id::REV_OCTETS][..];
         let both_packets = &[id::PACKETS, id::REV_PACKETS][..];
         Ok(match name {
-            "flows" => MetricKind::Flows,
+            "flows" => MetricKind::Count(KIND_FLOW),
+            "transactions" => MetricKind::Count(KIND_DNS),
             "fps" => MetricKind::FlowRate,
             "octets" => MetricKind::Sum(subjects(octets)),
             "packets" => MetricKind::Sum(subjects(packets)),
@@ -197,13 +200,22 @@ impl Metric {
     /// The columns it reads.
     pub fn subjects(&self) -> &[Subject] {
         match &self.kind {
-            MetricKind::Flows | MetricKind::FlowRate => &[],
+            MetricKind::Count(_) | MetricKind::FlowRate => &[],
             MetricKind::Sum(subjects) | MetricKind::Rate(subjects, _) => subjects,
             MetricKind::Unique(subject)
             | MetricKind::Min(subject)
             | MetricKind::Max(subject)
             | MetricKind::Avg(subject)
             | MetricKind::Quantile(subject, _) => std::slice::from_ref(subject),
+        }
+    }
+
+    /// The kind of rows that it counts, if it counts rows.
+    pub fn counted(&self) -> Option<u64> {
+        match self.kind {
+            MetricKind::Count(kind) => Some(kind),
+            MetricKind::FlowRate => Some(KIND_FLOW),
+            _ => None,
         }
     }
 
@@ -214,7 +226,8 @@ impl Metric {
             Subject::Other(_) => (ColumnKind::Float, ""),
         };
         match &self.kind {
-            MetricKind::Flows => (ColumnKind::Number, "flows"),
+            MetricKind::Count(KIND_DNS) => (ColumnKind::Number, "transactions"),
+            MetricKind::Count(_) => (ColumnKind::Number, "flows"),
             MetricKind::Unique(_) => (ColumnKind::Number, ""),
             MetricKind::FlowRate => (ColumnKind::Float, "flows/s"),
             MetricKind::Rate(_, 8) => (ColumnKind::Float, "bit/s"),

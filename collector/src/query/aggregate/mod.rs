@@ -115,6 +115,7 @@ fn gather(
     stats: &mut QueryStats,
 ) -> Result<Total, QueryError> {
     let selection = Selection {
+        kinds: plan.kinds,
         filter: request.filter.as_ref(),
         from_ns: plan.from_ns,
         to_ns: plan.to_ns,

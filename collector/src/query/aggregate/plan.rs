@@ -2,9 +2,11 @@
 
 use super::super::QueryError;
 use super::super::filter::ast::Subject;
+use super::super::kinds::Kinds;
 use super::metric::{Metric, parse_subject};
 use super::{AggregateRequest, Interval};
 use crate::limits;
+use crate::normalize::codes::KIND_DNS;
 use crate::normalize::columns::ColumnKind;
 use crate::normalize::row::cut;
 use crate::store::Snapshot;
@@ -60,6 +62,8 @@ pub enum OrderBy {
 /// A request, checked.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// Which kinds of rows.
+    pub kinds: Kinds,
     /// Columns to group by.
     pub groups: Vec<Group>,
     /// Metrics to show; behind them, at most one more that is only ordered by.
@@ -131,7 +135,14 @@ impl Plan {
             .to_ns
             .unwrap_or(stored.1.saturating_add(1))
             .max(from.saturating_add(1));
+        let counts_transactions = metrics.iter().any(|metric| metric.counted() == Some(KIND_DNS));
+        let subjects = groups.iter().map(|group| &group.subject);
+        let subjects = subjects.chain(metrics.iter().flat_map(Metric::subjects));
         let mut plan = Self {
+            kinds: match counts_transactions {
+                true => Kinds::All,
+                false => Kinds::of(request.filter.as_ref(), subjects),
+            },
             groups,
             metrics,
             shown,

@@ -335,7 +335,7 @@ fn without_bucket(key: &[u64]) -> GroupKey {
 /// Adds local groups to slots.
 fn take_in(held: &mut Sums, local: &Sums, pairs: impl Iterator<Item = (usize, usize)>) {
     match (held, local) {
-        (Sums::Flows(held), Sums::Flows(local)) => {
+        (Sums::Rows(held), Sums::Rows(local)) => {
             for (group, slot) in pairs {
                 if let (Some(held), Some(flows)) = (held.get_mut(slot), local.get(group)) {
                     *held += flows;
@@ -465,7 +465,7 @@ impl Answer {
         });
         let Some((held, slot)) = held else {
             return match &metric.kind {
-                MetricKind::Flows | MetricKind::Unique(_) => Some(Cell::Number(0)),
+                MetricKind::Count(_) | MetricKind::Unique(_) => Some(Cell::Number(0)),
                 MetricKind::FlowRate | MetricKind::Rate(..) => Some(Cell::Float(0.0)),
                 MetricKind::Sum(_) => Some(whole_cell(kind, 0)),
                 _ => None,
@@ -489,8 +489,8 @@ fn value(kind: &MetricKind, shown: ColumnKind, held: &Held, slot: usize, seconds
         Held::Sums(sums) => sums,
     };
     Some(match (kind, sums) {
-        (MetricKind::FlowRate, Sums::Flows(flows)) => Cell::Float(*flows.get(slot)? as f64 / seconds),
-        (_, Sums::Flows(flows)) => Cell::Number(*flows.get(slot)?),
+        (MetricKind::FlowRate, Sums::Rows(flows)) => Cell::Float(*flows.get(slot)? as f64 / seconds),
+        (_, Sums::Rows(flows)) => Cell::Number(*flows.get(slot)?),
         (MetricKind::Rate(_, by), Sums::Sum(whole, _)) => Cell::Float(*whole.get(slot)? as f64 * *by as f64 / seconds),
         // Elements may be whole in one segment and not in the next.
         (_, Sums::Sum(whole, floats)) if shown == ColumnKind::Float => {
