@@ -1,43 +1,36 @@
 //! Puts counts of the same item together before they go into sketches.
 //!
-//! A sketch costs tens of nanoseconds an update, and each item feeds three. Packets of one address come in runs, so most of
-//! them only add to a place of a small table; what is pushed out of it, and all at the end of a window, goes into the
-//! sketches with its whole weight. The result is that of updating for each packet: weights add up, and a cardinality
+//! A sketch costs tens of nanoseconds an update, and each item feeds several. What comes from one address comes in runs,
+//! so most of it only adds to a place of a small table; what is pushed out of it, and all at the end of a window, goes into
+//! the sketches with its whole weight. The result is that of updating each time: weights add up, and a cardinality
 //! counts a value once however often it comes.
 
-use super::sketch::{Cardinality, Item, List};
+use super::names::last_labels;
+use super::sketch::Item;
 
 /// One item's counts.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+pub(super) struct Place {
     key: u128,
+    /// What was counted: packets and octets, or queries and responses.
+    pub counts: [u64; 2],
     /// Octets of the item: its form; 0 when the place is free.
     length: u8,
-    packets: u32,
-    octets: u64,
+    /// Ways that it was seen on, a bit each.
+    pub ways: u8,
 }
 
-/// Where counts go.
-#[derive(Debug)]
-pub(super) struct Sinks<'s> {
-    pub different: &'s mut Cardinality,
-    pub packets: &'s mut List,
-    pub octets: Option<&'s mut List>,
-}
-
-impl Sinks<'_> {
+impl Place {
+    /// The item.
     #[inline]
-    fn take(&mut self, place: &Place) {
-        let octets = place.key.to_be_bytes();
-        let Some(octets) = octets.get(16 - usize::from(place.length).min(16)..) else {
-            return;
-        };
-        self.different.update(octets);
-        let item = Item::new(octets);
-        if let Some(list) = &mut self.octets {
-            list.update(item.clone(), place.octets);
-        }
-        self.packets.update(item, u64::from(place.packets));
+    pub fn with<R>(&self, take: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let octets = self.key.to_be_bytes();
+        Some(take(octets.get(16 - usize::from(self.length).min(16)..)?))
+    }
+
+    /// The item's number; IPv4 addresses are as they were given.
+    pub fn key(&self) -> u128 {
+        self.key
     }
 }
 
@@ -55,50 +48,89 @@ impl Combined {
         }
     }
 
-    /// Counts a packet of an item of `length` octets, the last ones of `key`.
+    /// Adds counts to an item of `length` octets, the last ones of `key`. `sink` takes what has to make room.
     #[inline]
-    pub fn count(&mut self, key: u128, length: u8, octets: u64, sinks: &mut Sinks<'_>) {
+    pub fn count(&mut self, key: u128, length: u8, ways: u8, counts: [u64; 2], sink: impl FnOnce(&Place)) {
         let mixed = ((key >> 64) as u64 ^ (key as u64)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let at = (mixed >> 40) as usize & (self.places.len() - 1);
         let Some(place) = self.places.get_mut(at) else { return };
-        if place.key == key && place.length == length && place.packets < u32::MAX {
-            place.packets += 1;
-            place.octets = place.octets.saturating_add(octets);
+        if place.key == key && place.length == length {
+            for (sum, count) in place.counts.iter_mut().zip(counts) {
+                *sum = sum.saturating_add(count);
+            }
+            place.ways |= ways;
             return;
         }
         if place.length > 0 {
-            sinks.take(place);
+            sink(place);
         }
         *place = Place {
             key,
+            counts,
             length,
-            packets: 1,
-            octets,
+            ways,
         };
     }
 
     /// Empties it.
-    pub fn flush(&mut self, sinks: &mut Sinks<'_>) {
-        for place in &mut self.places {
-            if place.length > 0 {
-                sinks.take(place);
-                *place = Place::default();
-            }
+    pub fn flush(&mut self, mut sink: impl FnMut(&Place)) {
+        for place in self.places.iter_mut().filter(|place| place.length > 0) {
+            sink(place);
+            *place = Place::default();
         }
     }
 }
 
-/// The same for names, which bring their number of transactions only.
+/// What is counted of a name: transactions, µs waited for answers, octets of responses.
+pub(super) type NameCounts = [u64; 3];
+
+/// The same for DNS names, whose zones are found once while they have their place.
 #[derive(Clone, Debug)]
 pub(super) struct CombinedNames {
     places: Box<[NamePlace]>,
 }
 
+/// A name.
 #[derive(Clone, Debug)]
-struct NamePlace {
+pub(super) struct NamePlace {
     name: Item,
-    /// Transactions, those with a query, and those with a response.
-    counts: [u32; 3],
+    counts: NameCounts,
+    /// Where its last two and its last three labels begin, as the public suffix list counts them; the name's length where
+    /// it has fewer.
+    labels_at: [u16; 2],
+    zone_hash: u64,
+}
+
+impl NamePlace {
+    pub fn name(&self) -> &[u8] {
+        self.name.octets()
+    }
+
+    pub fn counts(&self) -> NameCounts {
+        self.counts
+    }
+
+    fn labels(&self, which: usize) -> Option<&[u8]> {
+        let labels = self.name().get(usize::from(*self.labels_at.get(which)?)..)?;
+        (!labels.is_empty()).then_some(labels)
+    }
+
+    /// The last two labels.
+    #[inline]
+    pub fn zone(&self) -> Option<&[u8]> {
+        self.labels(0)
+    }
+
+    /// The last three.
+    pub fn longer(&self) -> Option<&[u8]> {
+        self.labels(1)
+    }
+
+    /// What was given for the zone when the name got its place.
+    #[inline]
+    pub fn zone_hash(&self) -> u64 {
+        self.zone_hash
+    }
 }
 
 impl CombinedNames {
@@ -106,41 +138,83 @@ impl CombinedNames {
     pub fn new(places: usize) -> CombinedNames {
         let free = NamePlace {
             name: Item::new(&[]),
-            counts: [0; 3],
+            counts: NameCounts::default(),
+            labels_at: [0; 2],
+            zone_hash: 0,
         };
         CombinedNames {
             places: vec![free; places.next_power_of_two()].into_boxed_slice(),
         }
     }
 
-    /// Counts a transaction; `sink` takes a name that has to go, with its counts.
+    /// Adds counts to a name, and gives its place and whether it got it just now. `sink` takes a name that has to go,
+    /// `hash` makes the hash of a zone.
     #[inline]
-    pub fn count(&mut self, name: &[u8], counts: [u32; 3], mut sink: impl FnMut(&[u8], [u32; 3])) {
+    pub fn count(
+        &mut self,
+        name: &[u8],
+        counts: NameCounts,
+        hash_zone: impl FnOnce(&[u8]) -> u64,
+        sink: impl FnOnce(&NamePlace),
+    ) -> Option<(&NamePlace, bool)> {
         let at = hash(name) as usize & (self.places.len() - 1);
-        let Some(place) = self.places.get_mut(at) else { return };
-        if place.name.octets() == name {
+        let place = self.places.get_mut(at)?;
+        if place.name() == name {
             for (sum, count) in place.counts.iter_mut().zip(counts) {
                 *sum = sum.saturating_add(count);
             }
-            return;
+            return Some((place, false));
         }
-        if !place.name.octets().is_empty() {
-            sink(place.name.octets(), place.counts);
+        if !place.name().is_empty() {
+            sink(place);
         }
+        let [zone, longer] = last_labels(name);
+        let begins = |part: Option<&[u8]>| (name.len() - part.map_or(0, <[u8]>::len)) as u16;
         *place = NamePlace {
             name: Item::new(name),
             counts,
+            labels_at: [begins(zone), begins(longer)],
+            zone_hash: zone.map_or(0, hash_zone),
         };
+        Some((place, true))
     }
 
     /// Empties it.
-    pub fn flush(&mut self, mut sink: impl FnMut(&[u8], [u32; 3])) {
-        for place in &mut self.places {
-            if !place.name.octets().is_empty() {
-                sink(place.name.octets(), place.counts);
-                place.name = Item::new(&[]);
-                place.counts = [0; 3];
+    pub fn flush(&mut self, mut sink: impl FnMut(&NamePlace)) {
+        for place in self.places.iter_mut().filter(|place| !place.name().is_empty()) {
+            sink(place);
+            place.name = Item::new(&[]);
+        }
+    }
+}
+
+/// Pairs that were seen not long ago, so that a sketch need not be told again.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    marks: Box<[u64]>,
+}
+
+impl Seen {
+    /// `places` is a power of two.
+    pub fn new(places: usize) -> Seen {
+        Seen {
+            marks: vec![0; places.next_power_of_two()].into_boxed_slice(),
+        }
+    }
+
+    /// Whether a pair of a good hash and any number is new here. Two pairs in 2^64 are taken for one.
+    #[inline]
+    pub fn is_new(&mut self, hash: u64, number: u128) -> bool {
+        let number = (number >> 64) as u64 ^ (number as u64).rotate_left(32);
+        let mark = (hash ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let at = (mark >> 40) as usize & (self.marks.len() - 1);
+        match self.marks.get_mut(at) {
+            Some(place) if *place == mark => false,
+            Some(place) => {
+                *place = mark;
+                true
             }
+            None => true,
         }
     }
 }

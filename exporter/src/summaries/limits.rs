@@ -24,3 +24,13 @@ pub const WAITING_WINDOWS: usize = 8;
 pub const PATIENCE_NS: i64 = 10_000_000_000;
 /// Moments of each worker that are remembered for the rates.
 pub const RATE_SAMPLES: usize = 16;
+/// Types and codes of DNS likewise.
+pub const COMBINED_TYPES: usize = 64;
+/// Pairs of a zone and a client that are remembered as told already.
+pub const SEEN_CLIENTS: usize = 4096;
+/// Zones whose clients and names are counted in a window, with two small sketches each.
+pub const ZONES: usize = 256;
+/// Registers of those: 2^9 give a standard error of 4.6 %.
+pub const ZONE_LG_K: u8 = 9;
+/// Networks that can be given as the host's own.
+pub const NETWORKS: usize = 256;

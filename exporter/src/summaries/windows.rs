@@ -1,18 +1,27 @@
 //! The windows that are being filled: each packet and transaction goes to the one of its own time, however late it comes,
 //! as long as that is among the open ones or newer than they are.
 
+use std::sync::Arc;
+
+use super::geo::Geo;
 use super::limits::{LATENESS_NS, OPEN_WINDOWS, WINDOW_NS};
-use super::window::{OpenWindow, Window};
+use super::networks::Networks;
+use super::open::{Known, OpenWindow};
+use super::window::Window;
 use crate::metering::dns::DnsTransaction;
 use crate::metering::facts::PacketFacts;
 
 /// How summaries are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SummariesConfig {
     /// Length of a window, ns; brought into [`WINDOW_NS`].
     pub window_ns: i64,
     /// How long a window waits behind its end for what is late, ns.
     pub lateness_ns: i64,
+    /// What is ours: it tells in from out. With none, every packet's way is unknown.
+    pub networks: Arc<Networks>,
+    /// Countries and autonomous systems; without it their lists stay empty.
+    pub geo: Option<Arc<Geo>>,
 }
 
 impl Default for SummariesConfig {
@@ -20,6 +29,8 @@ impl Default for SummariesConfig {
         SummariesConfig {
             window_ns: 60_000_000_000,
             lateness_ns: LATENESS_NS,
+            networks: Arc::default(),
+            geo: None,
         }
     }
 }
@@ -63,6 +74,8 @@ pub struct Summaries {
     /// Oldest first.
     open: Vec<OpenWindow>,
     clock_ns: i64,
+    /// The first time that was seen.
+    began_ns: i64,
     closed: Vec<Window>,
     counters: SummaryCounters,
 }
@@ -75,9 +88,11 @@ impl Summaries {
             config: SummariesConfig {
                 window_ns: config.window_ns.clamp(least, most),
                 lateness_ns: config.lateness_ns.max(0),
+                ..config
             },
             open: Vec::with_capacity(OPEN_WINDOWS),
             clock_ns: i64::MIN,
+            began_ns: i64::MAX,
             closed: Vec::new(),
             counters: SummaryCounters::default(),
         }
@@ -119,10 +134,12 @@ impl Summaries {
         let start_ns = time_ns
             .div_euclid(self.config.window_ns)
             .saturating_mul(self.config.window_ns);
-        if time_ns >= self.clock_ns {
-            self.handle_timeout(time_ns);
-        } else {
+        self.began_ns = self.began_ns.min(time_ns);
+        let is_late = time_ns < self.clock_ns;
+        if is_late {
             self.counters.late += 1;
+        } else {
+            self.handle_timeout(time_ns);
         }
         let place = self.open.partition_point(|window| window.start_ns() < start_ns);
         if self.open.get(place).is_some_and(|window| window.start_ns() == start_ns) {
@@ -137,14 +154,19 @@ impl Summaries {
             }
             self.counters.closed_early += 1;
             self.close(0);
-            return self.place_new(place - 1, start_ns);
+            return self.place_new(place - 1, start_ns, is_late);
         }
-        self.place_new(place, start_ns)
+        self.place_new(place, start_ns, is_late)
     }
 
-    fn place_new(&mut self, place: usize, start_ns: i64) -> Option<usize> {
+    fn place_new(&mut self, place: usize, start_ns: i64, is_late: bool) -> Option<usize> {
         let end_ns = start_ns.saturating_add(self.config.window_ns);
-        self.open.insert(place, OpenWindow::new(start_ns, end_ns));
+        let known = Known {
+            networks: self.config.networks.clone(),
+            geo: self.config.geo.clone(),
+        };
+        self.open
+            .insert(place, OpenWindow::new(start_ns, end_ns, known, is_late));
         Some(place)
     }
 
@@ -165,7 +187,7 @@ impl Summaries {
     }
 
     fn close(&mut self, place: usize) {
-        let window = self.open.remove(place).close();
+        let window = self.open.remove(place).close(self.looked_ns());
         self.counters.windows += 1;
         self.closed.push(window);
     }
@@ -188,7 +210,11 @@ impl Summaries {
 
     /// A copy of the newest of the windows that are being filled, as if it closed now.
     pub fn snapshot(&self) -> Option<Window> {
-        self.open.last().map(|window| window.clone().close())
+        self.open.last().map(|window| window.clone().close(self.looked_ns()))
+    }
+
+    fn looked_ns(&self) -> [i64; 2] {
+        [self.began_ns, self.clock_ns]
     }
 
     /// Windows that are being filled.

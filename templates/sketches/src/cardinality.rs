@@ -33,6 +33,13 @@ fn empty(lg_k: u8) -> HllSketch {
 }
 
 impl Cardinality {
+    /// A coarser or finer one than usual.
+    pub fn with_lg_k(lg_k: u8) -> Cardinality {
+        Cardinality {
+            sketch: empty(lg_k.clamp(4, IMAGE_LG_K)),
+        }
+    }
+
     /// Takes one value in. The libraries of other languages leave empty strings out, and so do we.
     #[inline]
     pub fn update(&mut self, octets: &[u8]) {

@@ -32,6 +32,7 @@ fn ten_seconds() -> Summaries {
     Summaries::new(SummariesConfig {
         window_ns: 10 * SECOND_NS,
         lateness_ns: 5 * SECOND_NS,
+        ..SummariesConfig::default()
     })
 }
 
