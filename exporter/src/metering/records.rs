@@ -7,6 +7,7 @@ use super::labels::LabelRecord;
 use super::record::FlowRecord;
 use super::tcp::TcpPerformance;
 use super::tunnel::TunnelRecord;
+use crate::summaries::record::SummaryRecord;
 
 /// Where in one of the lists of [`Records`] a Flow Record's part is, if it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +65,8 @@ pub struct Records {
     pub dns: Vec<DnsTransaction>,
     /// Parts of [`DnsTransaction::answer_lists`].
     pub dns_answers: Vec<DnsAnswers>,
+    /// Summary records, in batches of their own.
+    pub summaries: Vec<SummaryRecord>,
 }
 
 impl Records {
@@ -78,16 +81,17 @@ impl Records {
         self.folds.clear();
         self.dns.clear();
         self.dns_answers.clear();
+        self.summaries.clear();
     }
 
-    /// Flow Records and DNS transactions.
+    /// Flow Records, DNS transactions and summary records.
     pub fn len(&self) -> usize {
-        self.flows.len() + self.dns.len()
+        self.flows.len() + self.dns.len() + self.summaries.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.flows.is_empty() && self.dns.is_empty()
+        self.flows.is_empty() && self.dns.is_empty() && self.summaries.is_empty()
     }
 
     /// TCP performance of one of `flows`.

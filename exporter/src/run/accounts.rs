@@ -3,9 +3,12 @@
 use std::fmt::Write as _;
 
 use crate::capture::SourceCounters;
+use crate::exporting::summaries::SummaryExportCounters;
 use crate::exporting::{AccountsSnapshot, Loss};
 use crate::metering::dns::DnsCounters;
 use crate::metering::{FlowEndReason, MeterCounters};
+use crate::summaries::SummaryCounters;
+use crate::summaries::shared::SharedCounters;
 
 /// What became of everything.
 #[derive(Clone, Debug)]
@@ -14,12 +17,14 @@ pub struct Accounts {
     pub metered: Vec<MeteringAccounts>,
     /// One for each destination.
     pub destinations: Vec<AccountsSnapshot>,
+    /// Where there were summaries.
+    pub summaries: Option<SummaryAccounts>,
     /// Whether packets came from files: then any loss is a failure.
     pub from_files: bool,
 }
 
 /// What became of the packets of one source.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct MeteringAccounts {
     /// The interface, when it was live.
     pub interface: Option<String>,
@@ -33,6 +38,55 @@ pub struct MeteringAccounts {
     pub interfaces: Vec<(String, SourceCounters)>,
     /// Faults of the source; each was logged.
     pub faults: u64,
+}
+
+/// What became of summaries.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SummaryAccounts {
+    /// What the workers took in.
+    pub counted: SummaryCounters,
+    /// Windows of all workers.
+    pub shared: SharedCounters,
+    /// What left of them.
+    pub exported: SummaryExportCounters,
+}
+
+impl SummaryAccounts {
+    /// One line.
+    fn line(&self) -> String {
+        let (counted, exported) = (&self.counted, &self.exported);
+        let mut text = format!(
+            "summaries of {} packets and {} DNS transactions: {} windows closed, {} exported in {} records, at most {} octets",
+            counted.packets,
+            counted.transactions,
+            self.shared.windows,
+            exported.windows,
+            exported.records,
+            exported.octets,
+        );
+        for (count, what) in [
+            (counted.late, "packets and transactions late"),
+            (counted.too_late, "too late for any window"),
+            (counted.closed_early, "windows closed early"),
+            (self.shared.late_parts, "windows exported again for what came late"),
+            (self.shared.dropped, "windows dropped before they were exported"),
+        ] {
+            if count > 0 {
+                let _ = write!(text, ", {count} {what}");
+            }
+        }
+        let left_out = [
+            ("metrics", exported.metrics_left_out),
+            ("rows", exported.rows_left_out),
+            ("images", exported.images_left_out),
+            ("images made coarser", exported.images_coarser),
+        ];
+        if left_out.iter().any(|(_, count)| *count > 0) {
+            text.push_str(", left out for the budget");
+            append_list(&mut text, left_out.into_iter().filter(|(_, count)| *count > 0));
+        }
+        text
+    }
 }
 
 impl MeteringAccounts {
@@ -154,6 +208,7 @@ impl Accounts {
             .flat_map(|source| [Some(source.line()), source.dns_line()])
             .flatten();
         sources
+            .chain(self.summaries.iter().map(SummaryAccounts::line))
             .chain(self.destinations.iter().map(AccountsSnapshot::to_string))
             .collect()
     }
@@ -208,6 +263,7 @@ mod tests {
         let accounts = Accounts {
             metered: vec![metered()],
             destinations: Vec::new(),
+            summaries: None,
             from_files: true,
         };
         assert_eq!(
@@ -258,6 +314,7 @@ mod tests {
         let mut accounts = Accounts {
             metered: vec![metered()],
             destinations: vec![destination.snapshot()],
+            summaries: None,
             from_files: false,
         };
         assert!(!accounts.is_failure());

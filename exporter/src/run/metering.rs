@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use flowgauge_templates::packet::Fault;
 
-use super::FanOut;
 use super::accounts::MeteringAccounts;
+use super::summaries::Feed;
+use super::{FanOut, Wiring};
 use crate::capture::{CaptureError, Frame, FrameSource, Lent, Next};
 use crate::exporting::MeteringStatistics;
 use crate::exporting::limits::BATCH_RECORDS;
@@ -47,6 +48,8 @@ pub(super) struct MeteringLoop<'r> {
     dropping: LogLimit,
     /// Whether any destination still takes records.
     has_receiver: bool,
+    /// What is summed up, where summaries are wanted.
+    feed: Option<Feed<'r>>,
     fan_out: &'r FanOut<'r>,
     stop: &'r Stop,
     shared: &'r SharedMetering,
@@ -55,23 +58,28 @@ pub(super) struct MeteringLoop<'r> {
 impl<'r> MeteringLoop<'r> {
     pub(super) fn new(
         interface: Option<String>,
+        worker: usize,
         config: MeterConfig,
-        fan_out: &'r FanOut<'r>,
-        stop: &'r Stop,
-        shared: &'r SharedMetering,
+        wiring: &Wiring<'r>,
     ) -> Self {
+        let mut meter = Meter::new(config);
+        let feed = wiring.summaries.map(|shared| {
+            meter.keep_facts();
+            Feed::new(shared, worker, wiring.exports_transactions)
+        });
         Self {
             interface,
-            meter: Meter::new(config),
+            meter,
             batch_ns: 0,
             report_ns: None,
             published: MeteringStatistics::default(),
             dropped: 0,
             dropping: LogLimit::default(),
             has_receiver: true,
-            fan_out,
-            stop,
-            shared,
+            feed,
+            fan_out: wiring.fan_out,
+            stop: wiring.stop,
+            shared: wiring.metering,
         }
     }
 
@@ -83,9 +91,7 @@ impl<'r> MeteringLoop<'r> {
                 Ok(Lent::Frames(frames)) => {
                     let newest_ns = frames.newest_ns();
                     self.meter.handle_frames(&frames);
-                    if self.meter.records_waiting() >= BATCH_RECORDS {
-                        self.send();
-                    }
+                    self.handle_metered();
                     if self.interface.is_some() && self.handle_live_time(newest_ns) {
                         faults.extend(self.adapt(source));
                     }
@@ -113,6 +119,9 @@ impl<'r> MeteringLoop<'r> {
         }
         self.send();
         self.publish();
+        if let Some(feed) = self.feed {
+            feed.finish();
+        }
         MeteringAccounts {
             interface: self.interface,
             meter: self.meter.counters().clone(),
@@ -132,7 +141,14 @@ impl<'r> MeteringLoop<'r> {
             frame.wire_length,
             frame.interface,
         );
-        if self.meter.records_waiting() >= BATCH_RECORDS {
+        self.handle_metered();
+    }
+
+    /// Sums up what was metered, and sends a batch that is full.
+    #[inline]
+    fn handle_metered(&mut self) {
+        let is_full = self.feed.as_mut().is_some_and(|feed| feed.count(&mut self.meter));
+        if is_full || self.meter.records_waiting() >= BATCH_RECORDS {
             self.send();
         }
     }
@@ -159,6 +175,10 @@ impl<'r> MeteringLoop<'r> {
 
     /// Hands what the flow table made to the destinations.
     fn send(&mut self) {
+        if let Some(feed) = &mut self.feed {
+            feed.count(&mut self.meter);
+            feed.handle_taken();
+        }
         if self.meter.records_waiting() > 0 {
             if let Some(spare) = self.fan_out.spares.take() {
                 self.meter.recycle(spare);
@@ -207,6 +227,9 @@ impl<'r> MeteringLoop<'r> {
             return false;
         }
         self.batch_ns = now_ns;
+        if let Some(feed) = &mut self.feed {
+            feed.handle_timeout(now_ns);
+        }
         self.send();
         self.publish();
         let report_ns = *self.report_ns.get_or_insert(now_ns);

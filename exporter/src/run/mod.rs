@@ -11,6 +11,7 @@ pub mod accounts;
 mod metering;
 mod rights;
 mod sources;
+mod summaries;
 pub mod summary;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::config::{Config, MeteringConfig, Source};
+use crate::exporting::summaries::SummaryPlan;
 use crate::io::destination::{Context, SharedMetering, Worker, now_ns};
 use crate::io::patience::Stop;
 use crate::io::queue::{Batch, Spares};
@@ -28,7 +30,8 @@ use crate::limits;
 use crate::metering::MeterConfig;
 use crate::metering::application::ApplicationConfig;
 use crate::metering::dns::DnsConfig;
-use accounts::{Accounts, MeteringAccounts};
+use crate::summaries::SharedSummaries;
+use accounts::{Accounts, MeteringAccounts, SummaryAccounts};
 use metering::MeteringLoop;
 use sources::Sources;
 
@@ -65,9 +68,59 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
         one_packet_once: sources.have_several_interfaces(),
         ..meter_config(&config.metering, sources.workers())
     };
-    let metered = match sources {
+    // Whoever shows summaries on this host reads them from here.
+    let shared_summaries = summaries::shared(config, sources.workers());
+    let wiring = Wiring {
+        fan_out: &fan_out,
+        stop: &stop,
+        metering: &metering,
+        summaries: shared_summaries.as_deref(),
+        exports_transactions: config.metering.dns.enabled,
+    };
+    let plan = summary_plan(config);
+    let (metered, summaries) = thread::scope(|scope| {
+        let exporting = shared_summaries.as_deref().map(|shared| {
+            shared.attach_export();
+            scope.spawn(|| summaries::export(shared, plan, &fan_out))
+        });
+        let metered = meter(sources, &meter_config, &wiring);
+        shared_summaries.as_deref().map(SharedSummaries::end);
+        let exported = exporting.map(|thread| thread.join().unwrap_or_default());
+        let summaries = shared_summaries
+            .as_deref()
+            .zip(exported)
+            .map(|(shared, exported)| SummaryAccounts {
+                counted: shared.counters(),
+                shared: shared.shared_counters(),
+                exported,
+            });
+        (metered, summaries)
+    });
+    workers.iter().for_each(|worker| worker.queue.close());
+    stop.drain();
+    let destinations = workers.into_iter().map(|worker| worker.join().snapshot()).collect();
+    Ok(Accounts {
+        metered,
+        destinations,
+        summaries,
+        from_files,
+    })
+}
+
+/// What of summaries leaves. The Selector is named where it is one; adaptive sampling changes it within a window.
+fn summary_plan(config: &Config) -> SummaryPlan {
+    let selector = match config.metering.sampling.selectors().as_slice() {
+        [only] => only.id,
+        _ => 0,
+    };
+    SummaryPlan::new(config.exporting.summaries, config.exporting.mtu, selector)
+}
+
+/// Meters until the sources end or the exporter is stopped.
+fn meter(sources: Sources, meter_config: &MeterConfig, wiring: &Wiring<'_>) -> Vec<MeteringAccounts> {
+    match sources {
         Sources::Files(mut files) => {
-            vec![MeteringLoop::new(None, meter_config, &fan_out, &stop, &metering).run(&mut *files)]
+            vec![MeteringLoop::new(None, 0, meter_config.clone(), wiring).run(&mut *files)]
         }
         Sources::Live(sources) => thread::scope(|scope| {
             let workers = sources.len();
@@ -76,7 +129,7 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
                 .enumerate()
                 .map(|(at, mut source)| {
                     let name = sources::name(&source, at, workers);
-                    let metering_loop = MeteringLoop::new(Some(name), meter_config.clone(), &fan_out, &stop, &metering);
+                    let metering_loop = MeteringLoop::new(Some(name), at, meter_config.clone(), wiring);
                     scope.spawn(move || {
                         let mut accounts = metering_loop.run(&mut source);
                         accounts.interfaces = source
@@ -92,15 +145,17 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
                 .map(|thread| thread.join().unwrap_or_else(|_| MeteringAccounts::panicked()))
                 .collect()
         }),
-    };
-    workers.iter().for_each(|worker| worker.queue.close());
-    stop.drain();
-    let destinations = workers.into_iter().map(|worker| worker.join().snapshot()).collect();
-    Ok(Accounts {
-        metered,
-        destinations,
-        from_files,
-    })
+    }
+}
+
+/// What every metering loop works with.
+struct Wiring<'w> {
+    fan_out: &'w FanOut<'w>,
+    stop: &'w Stop,
+    metering: &'w SharedMetering,
+    summaries: Option<&'w SharedSummaries>,
+    /// Whether DNS transactions are exported; for summaries alone they are only counted.
+    exports_transactions: bool,
 }
 
 fn start_destinations(config: &Config, context: &Context) -> Result<Vec<Worker>, String> {
@@ -142,10 +197,14 @@ fn meter_config(config: &MeteringConfig, tables: usize) -> MeterConfig {
             ..ApplicationConfig::default()
         },
         dns: DnsConfig {
-            enabled: config.dns.enabled,
+            enabled: config.dns.enabled || config.summaries.window.is_some(),
             ports: config.dns.ports,
             timeout_ns: ns(config.dns.timeout),
-            answers_interval: config.dns.answers_interval,
+            // Summaries have no use for answers.
+            answers_interval: match config.dns.enabled {
+                true => config.dns.answers_interval,
+                false => 0,
+            },
             ..DnsConfig::default()
         },
         open_tunnels: config.open_tunnels,

@@ -1,6 +1,7 @@
 //! `summary`: counts the packets and DNS transactions of captures into windows, and says what all of them merge to.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,6 +10,8 @@ use crate::capture::{FrameSource, Lent};
 use crate::io::pcap_file::PcapFiles;
 use crate::metering::application::{ApplicationConfig, ProtocolSet};
 use crate::metering::{FlowEndReason, Meter, MeterConfig};
+use crate::summaries::geo::Geo;
+use crate::summaries::networks::Networks;
 use crate::summaries::{Summaries, SummariesConfig, SummaryCounters, Window, json};
 
 /// What to sum up.
@@ -22,6 +25,10 @@ pub struct SummaryConfig {
     pub window: Duration,
     /// Rows of each list.
     pub rows: usize,
+    /// What is ours: it tells in from out.
+    pub networks: Networks,
+    /// MaxMind databases of countries and of autonomous systems.
+    pub geo: Vec<PathBuf>,
 }
 
 /// The summary of captures, and the faults met in them, which cost only what is behind them in their file.
@@ -30,6 +37,10 @@ pub struct SummaryConfig {
 /// One line for people, when a file cannot be opened or the filter makes no sense.
 pub fn summarize(config: &SummaryConfig) -> Result<(Value, Vec<String>), String> {
     let mut files = PcapFiles::open(&config.read, config.filter.as_deref()).map_err(|error| error.to_string())?;
+    let geo = match config.geo.as_slice() {
+        [] => None,
+        paths => Some(Geo::open(paths)?),
+    };
     let mut meter = Meter::new(MeterConfig {
         tcp_performance: false,
         applications: ApplicationConfig {
@@ -42,6 +53,8 @@ pub fn summarize(config: &SummaryConfig) -> Result<(Value, Vec<String>), String>
     let mut summing = Summing {
         summaries: Summaries::new(SummariesConfig {
             window_ns: i64::try_from(config.window.as_nanos()).unwrap_or(i64::MAX),
+            networks: Arc::new(config.networks.clone()),
+            geo: geo.map(Arc::new),
             ..SummariesConfig::default()
         }),
         whole: None,

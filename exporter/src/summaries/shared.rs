@@ -200,6 +200,13 @@ impl SharedSummaries {
         self.changed.notify_all();
     }
 
+    /// No worker will hand anything over any more, even one that ended without a word.
+    pub fn end(&self) {
+        self.lock().workers.iter_mut().for_each(|worker| worker.finished = true);
+        self.collect();
+        self.changed.notify_all();
+    }
+
     /// Bounded: who reads files waits until those before have been taken, live the oldest part goes.
     fn add_parts<'s>(&'s self, mut state: MutexGuard<'s, State>, closed: Vec<Window>) -> MutexGuard<'s, State> {
         for window in closed {
@@ -208,7 +215,9 @@ impl SharedSummaries {
                 state.parts.len() + outgoing >= WAITING_WINDOWS * self.config.workers
             };
             if self.config.waits && state.outgoing.is_some() {
-                let woken = self.taken.wait_while(state, |state| is_full(state) && state.outgoing.is_some());
+                let woken = self
+                    .taken
+                    .wait_while(state, |state| is_full(state) && state.outgoing.is_some());
                 state = woken.unwrap_or_else(PoisonError::into_inner);
             } else if is_full(&state) {
                 state.counters.dropped += 1;
@@ -326,9 +335,10 @@ impl SharedSummaries {
     /// As [`SharedSummaries::closed_since`], waiting for one at most `timeout`.
     pub fn wait_closed_since(&self, sequence: u64, timeout: Duration) -> Vec<Closed> {
         let state = self.lock();
-        drop(self.changed.wait_timeout_while(state, timeout, |state| {
-            state.sequence <= sequence && !state.is_over()
-        }));
+        drop(
+            self.changed
+                .wait_timeout_while(state, timeout, |state| state.sequence <= sequence && !state.is_over()),
+        );
         self.closed_since(sequence)
     }
 
@@ -340,7 +350,11 @@ impl SharedSummaries {
             let (Some((until_ns, last)), Some(first_ns)) = (worker.totals.back(), worker.totals.front()) else {
                 continue;
             };
-            let second_ago = worker.totals.iter().rev().find(|(ns, _)| ns + 1_000_000_000 <= *until_ns);
+            let second_ago = worker
+                .totals
+                .iter()
+                .rev()
+                .find(|(ns, _)| ns + 1_000_000_000 <= *until_ns);
             let (since_ns, first) = second_ago.unwrap_or(first_ns);
             let over_ns = until_ns.saturating_sub(*since_ns);
             if over_ns <= 0 {
@@ -402,7 +416,10 @@ impl State {
         let slowest = self.workers.iter().map(of).min().unwrap_or(i64::MAX);
         let fastest = self.workers.iter().map(of).max().unwrap_or(i64::MAX);
         let due_ns = slowest.max(fastest.saturating_sub(PATIENCE_NS));
-        let parts = self.parts.iter().filter(|part| part.end_ns <= due_ns || self.workers.len() == 1);
+        let parts = self
+            .parts
+            .iter()
+            .filter(|part| part.end_ns <= due_ns || self.workers.len() == 1);
         parts.map(|part| part.start_ns).min()
     }
 
@@ -418,7 +435,11 @@ impl State {
     fn add_closed(&mut self, window: Option<Window>, kept: usize) {
         let Some(window) = window.map(Arc::new) else { return };
         self.counters.windows += 1;
-        if self.closed.iter().any(|closed| closed.window.start_ns == window.start_ns) {
+        if self
+            .closed
+            .iter()
+            .any(|closed| closed.window.start_ns == window.start_ns)
+        {
             self.counters.late_parts += 1;
         }
         if let Some(outgoing) = &mut self.outgoing {

@@ -186,6 +186,15 @@ impl Variant {
         variant
     }
 
+    /// How many numbers [`Self::spread`] gives.
+    pub(in crate::exporting) const SPREAD: usize = 32;
+
+    /// A small number that differs for most variants in use.
+    #[inline(always)]
+    pub(in crate::exporting) fn spread(self) -> usize {
+        ((self.parts ^ self.application.rotate_left(17)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 59) as usize
+    }
+
     /// The variants to try, in this order, when there cannot be a template for this one or a record does not fit into a
     /// Message: first without the application, then with Flow Keys and counters alone.
     pub(in crate::exporting) fn reductions(self) -> [Self; 2] {
