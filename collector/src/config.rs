@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::failure::{Failure, nearest};
 use crate::io::listener::{DEFAULT_LISTENERS, ListenAddress};
+use crate::io::tls::TlsConfig;
 use crate::store::StoreConfig;
 
 pub use file::read_file;
@@ -30,6 +31,8 @@ pub struct Config {
     pub tcp_connections: u64,
     /// A connection without a Message for this long is closed; zero keeps it.
     pub tcp_idle: Duration,
+    /// Certificates of `tls://`.
+    pub tls: TlsConfig,
     /// Where HTTP is served.
     pub http: SocketAddr,
     /// How long one query over HTTP may take.
@@ -71,6 +74,7 @@ impl Default for Config {
             queue_octets: 256 << 20,
             tcp_connections: 1_024,
             tcp_idle: Duration::ZERO,
+            tls: TlsConfig::default(),
             http: SocketAddr::from(([127, 0, 0, 1], 8080)),
             query_timeout: Duration::from_secs(30),
             data: default_data_directory(),

@@ -70,6 +70,10 @@ pub const RECYCLED_BATCH_OCTETS: usize = 1 << 20;
 pub const MESSAGE_OCTETS: usize = 65_535;
 /// Octets read from a stream before its Messages are handed on.
 pub const STREAM_BUFFER_OCTETS: usize = 256 * 1024;
+/// A TLS handshake that has not ended by then is given up.
+pub const HANDSHAKE_S: u64 = 10;
+/// Names of exporters' certificates that are kept to be shown beside their addresses.
+pub const CLIENT_NAMES: usize = 16_384;
 /// A stream that began a Message and does not end it in this time is closed.
 pub const STREAM_STALL_S: u64 = 60;
 /// How long sockets are still read when the collector stops.

@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::io::listener::{ListenAddress, Transport};
 use crate::io::queue::Queue;
 use crate::io::tcp::{TcpCounters, TcpLimits, TcpReceiver};
+use crate::io::tls::{ClientNames, Handshakes};
 use crate::io::udp::{UdpCounters, UdpReceiver, prepare};
 use crate::normalize::Equivalents;
 use crate::store::{Store, StoreError};
@@ -69,6 +70,8 @@ pub struct Shared {
     pub queue: Arc<Queue>,
     /// The listeners, in the order of the configuration.
     pub listeners: Vec<ListenerStatus>,
+    /// By which names exporters were let in.
+    pub client_names: Arc<ClientNames>,
     /// Every listener is bound and the store is open.
     pub ready: AtomicBool,
     /// The collector is about to end.
@@ -140,6 +143,8 @@ impl Collector {
             .iter()
             .map(|listen| Ok((*listen, listen.bind()?)))
             .collect::<Result<_, Failure>>()?;
+        let has_tls = config.listeners.iter().any(|listen| listen.transport == Transport::Tls);
+        let handshakes = has_tls.then(|| Handshakes::new(&config.tls)).transpose()?.map(Arc::new);
         let http = std::net::TcpListener::bind(config.http).map_err(|error| {
             crate::io::listener::bind_failure(&format!("http://{}", config.http), config.http, &error)
         })?;
@@ -180,7 +185,7 @@ impl Collector {
                     }
                     ListenerCounters::Udp(counters)
                 }
-                Transport::Tcp => ListenerCounters::Tcp(Arc::default()),
+                Transport::Tcp | Transport::Tls => ListenerCounters::Tcp(Arc::default()),
             };
             listeners.push(ListenerStatus {
                 configured: *configured,
@@ -194,6 +199,7 @@ impl Collector {
             process: Mutex::new(process),
             queue,
             listeners,
+            client_names: handshakes.as_ref().map_or_else(Arc::default, |tls| Arc::clone(tls.names())),
             ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             started: Instant::now(),
@@ -249,6 +255,9 @@ impl Collector {
                             connections: shared.config.tcp_connections,
                             idle: shared.config.tcp_idle,
                         },
+                        tls: handshakes
+                            .clone()
+                            .filter(|_| status.configured.transport == Transport::Tls),
                         connections: Arc::clone(&connections),
                         stop: stopped.clone(),
                     };

@@ -31,6 +31,7 @@ pub async fn exporters(State(api): State<Api>, parameters: Parameters) -> Result
                 "protocol": key.protocol.as_str(),
                 "domain": key.domain,
                 "transport": account.transport.map(|transport| transport.as_str()),
+                "client_names": api.shared.client_names.of(key.address),
                 "datagrams": account.datagrams,
                 "messages": account.messages,
                 "octets": account.octets,

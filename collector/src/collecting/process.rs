@@ -408,7 +408,7 @@ fn account_key((version, key): &SessionScope, session: &Session) -> AccountKey {
 fn transport_kind(transport: Transport) -> TransportKind {
     match transport {
         Transport::Udp => TransportKind::Udp,
-        Transport::Tcp => TransportKind::Tcp,
+        Transport::Tcp | Transport::Tls => TransportKind::Tcp,
     }
 }
 

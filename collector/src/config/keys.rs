@@ -31,6 +31,15 @@ fn count(text: &str) -> Result<u64, String> {
         .map_err(|_| format!("{text:?} is not a whole number"))
 }
 
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}
+
+fn path_text(path: &Option<PathBuf>) -> String {
+    path.as_ref()
+        .map_or_else(String::new, |path| path.display().to_string())
+}
+
 macro_rules! key {
     ($section:literal, $name:literal, $flag:literal, $value:literal, $help:literal, list: $list:literal,
      $set:expr, $text:expr) => {
@@ -53,7 +62,7 @@ macro_rules! key {
 /// Every key there is.
 pub static KEYS: &[Key] = &[
     key!("listen", "addresses", "listen", "LISTEN",
-        "Where flow exports come in: udp://A:P (IPFIX, NetFlow 5, 7 and 9, sFlow 5, told apart by themselves) or tcp://A:P (IPFIX); repeatable",
+        "Where flow exports come in: udp://A:P (IPFIX, NetFlow 5, 7 and 9, sFlow 5, told apart by themselves), tcp://A:P or tls://A:P (IPFIX); repeatable",
         list: true,
         |config, text| {
             let listeners: Result<Vec<ListenAddress>, String> =
@@ -110,6 +119,51 @@ pub static KEYS: &[Key] = &[
         },
         |config| shown(config.tcp_idle)
     ),
+    key!(
+        "listen",
+        "tls_certificate",
+        "tls-certificate",
+        "FILE",
+        "For tls://, the certificate that exporters know the collector by, and those it was issued with (PEM)",
+        |config, text| {
+            config.tls.certificate = path(text);
+            Ok(())
+        },
+        |config| path_text(&config.tls.certificate)
+    ),
+    key!(
+        "listen",
+        "tls_key",
+        "tls-key",
+        "FILE",
+        "For tls://, the private key of the certificate (PEM)",
+        |config, text| {
+            config.tls.key = path(text);
+            Ok(())
+        },
+        |config| path_text(&config.tls.key)
+    ),
+    key!(
+        "listen",
+        "tls_ca",
+        "tls-ca",
+        "FILE",
+        "For tls://, the authorities that exporters' certificates must come from (PEM)",
+        |config, text| {
+            config.tls.ca = path(text);
+            Ok(())
+        },
+        |config| path_text(&config.tls.ca)
+    ),
+    key!("listen", "tls_clients", "tls-clients", "NAMES",
+        "For tls://, let in only exporters whose certificate has one of these names (subjectAltName)",
+        list: true,
+        |config, text| {
+            let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+            config.tls.clients = names.map(str::to_owned).collect();
+            Ok(())
+        },
+        |config| config.tls.clients.join(",")),
     key!(
         "http",
         "address",

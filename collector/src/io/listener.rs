@@ -16,6 +16,8 @@ pub enum Transport {
     Udp,
     /// A stream of IPFIX Messages (RFC 7011 section 10.4).
     Tcp,
+    /// The same within TLS, both ends with a certificate (RFC 7011 section 11).
+    Tls,
 }
 
 impl Transport {
@@ -24,6 +26,20 @@ impl Transport {
         match self {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
+            Transport::Tls => "tls",
+        }
+    }
+
+    /// Whether connections are accepted, rather than datagrams read.
+    pub fn is_stream(self) -> bool {
+        matches!(self, Transport::Tcp | Transport::Tls)
+    }
+
+    /// The port IANA registered for IPFIX over it (RFC 7011 section 10).
+    fn default_port(self) -> u16 {
+        match self {
+            Transport::Udp | Transport::Tcp => 4739,
+            Transport::Tls => 4740,
         }
     }
 }
@@ -56,14 +72,18 @@ impl FromStr for ListenAddress {
         let transport = match scheme {
             "udp" => Transport::Udp,
             "tcp" => Transport::Tcp,
-            "tls" | "sctp" | "dtls" => {
+            "tls" => Transport::Tls,
+            "sctp" | "dtls" => {
                 return Err(format!(
-                    "{text:?}: {scheme} is not built into this version; use udp:// or tcp://"
+                    "{text:?}: {scheme} is not built into this version; use udp://, tcp:// or tls://"
                 ));
             }
             _ => return Err(format!("{text:?}: unknown transport {scheme:?}; {form}")),
         };
-        let address = parse_host_port(rest).ok_or_else(|| format!("{text:?}: {rest:?} is not ADDRESS:PORT; {form}"))?;
+        let with_port = || parse_host_port(&format!("{rest}:{}", transport.default_port()));
+        let address = parse_host_port(rest)
+            .or_else(with_port)
+            .ok_or_else(|| format!("{text:?}: {rest:?} is not ADDRESS:PORT; {form}"))?;
         Ok(ListenAddress { transport, address })
     }
 }
@@ -109,18 +129,18 @@ fn is_without_ipv6(error: &io::Error) -> bool {
 fn bind(transport: Transport, address: SocketAddr) -> io::Result<Socket> {
     let (kind, protocol) = match transport {
         Transport::Udp => (Type::DGRAM, Protocol::UDP),
-        Transport::Tcp => (Type::STREAM, Protocol::TCP),
+        Transport::Tcp | Transport::Tls => (Type::STREAM, Protocol::TCP),
     };
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    if transport == Transport::Tcp {
+    if transport.is_stream() {
         // A restarted collector takes its port back while old connections linger in TIME_WAIT.
         socket.set_reuse_address(true)?;
     }
     socket.bind(&address.into())?;
-    if transport == Transport::Tcp {
+    if transport.is_stream() {
         socket.listen(1024)?;
     }
     Ok(socket)
@@ -166,6 +186,13 @@ mod tests {
             "udp://:2055".parse::<ListenAddress>().unwrap().to_string(),
             "udp://[::]:2055"
         );
+        for (text, with_port) in [
+            ("tls://127.0.0.1", "tls://127.0.0.1:4740"),
+            ("tcp://[::1]", "tcp://[::1]:4739"),
+            ("udp://*", "udp://[::]:4739"),
+        ] {
+            assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), with_port);
+        }
         for default in DEFAULT_LISTENERS {
             default.parse::<ListenAddress>().unwrap();
         }
@@ -186,7 +213,7 @@ mod tests {
                 .contains("ADDRESS:PORT")
         );
         assert!(
-            "tls://0.0.0.0:4740"
+            "sctp://0.0.0.0:4739"
                 .parse::<ListenAddress>()
                 .unwrap_err()
                 .contains("not built")

@@ -9,4 +9,5 @@ pub mod listener;
 pub mod queue;
 pub mod tcp;
 pub mod tcp_stream;
+pub mod tls;
 pub mod udp;

@@ -1,4 +1,4 @@
-//! Stream listeners: IPFIX over TCP (RFC 7011 section 10.4). A full queue makes the exporter wait, nothing is dropped.
+//! Stream listeners: IPFIX over TCP (RFC 7011 section 10.4), within TLS where the listener asks for it. A full queue makes the exporter wait, nothing is dropped.
 //!
 //! A peer that does not speak IPFIX, or begins a Message and does not end it, is closed with a counted reason.
 
@@ -8,14 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flowgauge_templates::ipfix::message_length;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::queue::Queue;
+use super::tls::Handshakes;
 use crate::limits::{DRAIN_MS, DRAIN_SILENCE_MS, STREAM_BUFFER_OCTETS, STREAM_STALL_S};
+
+/// How a TLS client begins (RFC 8446 section 5.1).
+const TLS_HANDSHAKE: [u8; 2] = [22, 3];
 
 /// Why a connection ended: a closed set, since each is the label of a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +40,17 @@ pub enum Ended {
     TooMany,
     /// The collector stopped.
     Stopped,
+    /// A TLS listener was spoken to in something else.
+    NotTls,
+    /// A certificate was missing or not acceptable, the exporter's or ours.
+    Certificate,
+    /// The TLS handshake broke, or did not end in time.
+    Handshake,
 }
 
 impl Ended {
     /// Every reason.
-    pub const ALL: [Ended; 8] = [
+    pub const ALL: [Ended; 11] = [
         Ended::Closed,
         Ended::Cut,
         Ended::Broken,
@@ -49,6 +59,9 @@ impl Ended {
         Ended::Idle,
         Ended::TooMany,
         Ended::Stopped,
+        Ended::NotTls,
+        Ended::Certificate,
+        Ended::Handshake,
     ];
 
     /// The label in counters and logs.
@@ -62,6 +75,9 @@ impl Ended {
             Ended::Idle => "idle",
             Ended::TooMany => "too_many",
             Ended::Stopped => "stopped",
+            Ended::NotTls => "not_tls",
+            Ended::Certificate => "certificate",
+            Ended::Handshake => "handshake",
         }
     }
 }
@@ -121,6 +137,8 @@ pub struct TcpReceiver {
     pub counters: Arc<TcpCounters>,
     /// Its bounds.
     pub limits: TcpLimits,
+    /// Shakes hands on each connection, for TLS.
+    pub tls: Option<Arc<Handshakes>>,
     /// Gives each connection of the process its own number.
     pub connections: Arc<AtomicU64>,
     /// Turns true when the collector stops.
@@ -168,8 +186,11 @@ impl TcpReceiver {
             return;
         }
         self.counters.open.fetch_add(1, Ordering::Relaxed);
-        let connection = Connection {
+        // An exporter that vanished without a word is found out by the kernel.
+        let _ = socket2::SockRef::from(&stream).set_keepalive(true);
+        let begin = Begin {
             stream,
+            tls: self.tls.clone(),
             peer,
             listener: self.listener,
             id: 1 + self.connections.fetch_add(1, Ordering::Relaxed),
@@ -177,14 +198,69 @@ impl TcpReceiver {
             counters: Arc::clone(&self.counters),
             idle: self.limits.idle,
             stop: self.stop.clone(),
-            buffer: Vec::with_capacity(STREAM_BUFFER_OCTETS),
         };
-        open.spawn(connection.run());
+        open.spawn(begin.run());
     }
 }
 
-struct Connection {
+/// A connection that may have to shake hands first.
+struct Begin {
     stream: TcpStream,
+    tls: Option<Arc<Handshakes>>,
+    peer: SocketAddr,
+    listener: u16,
+    id: u64,
+    queue: Arc<Queue>,
+    counters: Arc<TcpCounters>,
+    idle: Duration,
+    stop: watch::Receiver<bool>,
+}
+
+impl Begin {
+    async fn run(mut self) {
+        let (peer, counters) = (self.peer, Arc::clone(&self.counters));
+        let (stream, name): (Stream, _) = match self.tls.take() {
+            None => (Box::new(self.stream), None),
+            Some(tls) => {
+                let handshake = tls.accept(peer.ip(), self.stream);
+                let shaken = tokio::select! {
+                    shaken = handshake => shaken.map_err(|refusal| (refusal.ended, refusal.line)),
+                    _ = self.stop.wait_for(|stop| *stop) => Err((Ended::Stopped, "the collector stops".to_owned())),
+                };
+                match shaken {
+                    Ok((stream, name)) => (stream, name),
+                    Err((ended, line)) => {
+                        tracing::warn!(%peer, "exporter turned away: {line}");
+                        counters.open.fetch_sub(1, Ordering::Relaxed);
+                        counters.end(ended);
+                        return;
+                    }
+                }
+            }
+        };
+        match name {
+            Some(name) => tracing::info!(%peer, name, "exporter connected"),
+            None => tracing::info!(%peer, "exporter connected"),
+        }
+        let connection = Connection {
+            stream,
+            peer,
+            listener: self.listener,
+            id: self.id,
+            queue: self.queue,
+            counters,
+            idle: self.idle,
+            stop: self.stop,
+            buffer: Vec::with_capacity(STREAM_BUFFER_OCTETS),
+        };
+        connection.run().await;
+    }
+}
+
+type Stream = Box<dyn AsyncRead + Send + Unpin>;
+
+struct Connection {
+    stream: Stream,
     peer: SocketAddr,
     listener: u16,
     id: u64,
@@ -197,9 +273,6 @@ struct Connection {
 
 impl Connection {
     async fn run(mut self) {
-        // An exporter that vanished without a word is found out by the kernel.
-        let _ = socket2::SockRef::from(&self.stream).set_keepalive(true);
-        tracing::info!(peer = %self.peer, "exporter connected");
         let reason = self.read_until_stopped().await;
         let reason = match reason {
             Some(reason) => reason,
@@ -297,7 +370,12 @@ impl Connection {
                 },
                 Ok(None) => break Ok(()),
                 Err(error) => {
-                    tracing::warn!(peer = %self.peer, %error, "closing a connection that does not carry IPFIX Messages");
+                    let hint = if rest.starts_with(&TLS_HANDSHAKE) {
+                        "; it speaks TLS: listen on tls:// or tell it to use tcp://"
+                    } else {
+                        ""
+                    };
+                    tracing::warn!(peer = %self.peer, %error, "closing a connection that does not carry IPFIX Messages{hint}");
                     break Err(Ended::NotIpfix);
                 }
             }
@@ -356,6 +434,7 @@ mod tests {
                 connections,
                 idle: Duration::ZERO,
             },
+            tls: None,
             connections: Arc::new(AtomicU64::new(0)),
             stop: stopped,
         };
@@ -423,6 +502,7 @@ mod tests {
                 connections: 8,
                 idle: Duration::ZERO,
             },
+            tls: None,
             connections: Arc::new(AtomicU64::new(0)),
             stop: stopped,
         };
