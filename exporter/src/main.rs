@@ -120,6 +120,8 @@ fn summary(arguments: SummaryArgs) -> ExitCode {
         filter: arguments.filter,
         window: arguments.window,
         rows: arguments.rows,
+        networks: arguments.networks.unwrap_or_default(),
+        geo: arguments.geo,
     });
     match result {
         Ok((summary, faults)) => {

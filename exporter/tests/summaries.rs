@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use flowgauge_exporter::run::summary::{SummaryConfig, summarize};
+use flowgauge_exporter::summaries::networks::Networks;
 use serde_json::Value;
 
 const COUNTERS: [(&str, &str); 7] = [
@@ -59,6 +60,8 @@ fn dns_traffic_is_summed_up_as_it_was_made() {
             filter: None,
             window: Duration::from_secs(10),
             rows: 1000,
+            networks: Networks::default(),
+            geo: Vec::new(),
         };
         let (summary, faults) = summarize(&config).unwrap();
         assert_eq!(faults, Vec::<String>::new());

@@ -11,6 +11,7 @@ use clap::{ArgMatches, Args, CommandFactory, Parser, Subcommand};
 use super::ConfigError;
 use super::keys::{KEYS, Key, Origin, Setting, Settings, Shape, nearest};
 use crate::summaries::limits::{LIST_ROWS, MAX_LIST_ROWS};
+use crate::summaries::networks::Networks;
 
 /// Turns packets into IPFIX flow records.
 #[derive(Debug, Parser)]
@@ -92,6 +93,16 @@ pub struct SummaryArgs {
     /// Rows of each top list
     #[arg(long, value_name = "N", default_value_t = LIST_ROWS, value_parser = rows)]
     pub rows: usize,
+    /// Networks that are ours, separated by commas: they tell traffic in from traffic out
+    #[arg(long, value_name = "CIDR,..", value_parser = networks)]
+    pub networks: Option<Networks>,
+    /// MaxMind database of countries or of autonomous systems (may be repeated: one of each)
+    #[arg(long, value_name = "FILE")]
+    pub geo: Vec<PathBuf>,
+}
+
+fn networks(text: &str) -> Result<Networks, String> {
+    Networks::parse(text.split(',').map(str::trim))
 }
 
 fn window(text: &str) -> Result<Duration, String> {

@@ -8,6 +8,7 @@ use super::metrics::{Form, Metric};
 use super::sketch::Estimate;
 use super::sketch::quantiles::RANKS;
 use super::window::{Summary, Window};
+use super::zones::Zones;
 
 /// A window, or several merged into one, with at most `rows` rows of each list. Metrics that gathered nothing are left
 /// out, but for counters.
@@ -29,7 +30,31 @@ pub fn window(window: &Window, rows: usize) -> Value {
         "to": time(window.end_ns),
         "windows": window.windows,
         "metrics": metrics,
+        "zones": zones(window.zones(), rows),
     })
+}
+
+/// Zones of DNS names, those with the most transactions first. One that is not there had at most `missed`.
+fn zones(zones: &Zones, rows: usize) -> Value {
+    let rows: Vec<Value> = zones
+        .rows(rows)
+        .into_iter()
+        .map(|zone| {
+            let [mut names, mut clients] = [Map::new(), Map::new()];
+            estimate(&mut names, &zone.names());
+            estimate(&mut clients, &zone.clients());
+            json!({
+                "zone": item(Form::Name, zone.name.octets()),
+                "transactions": zone.transactions,
+                "queries": zone.queries,
+                "responses": zone.responses,
+                "missed": zone.missed,
+                "names": names,
+                "clients": clients,
+            })
+        })
+        .collect();
+    json!({"missed": zones.missed(), "rows": rows})
 }
 
 fn summary(metric: Metric, summary: &Summary, rows: usize) -> Value {
