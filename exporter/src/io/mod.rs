@@ -20,3 +20,5 @@ pub mod udp;
 
 #[cfg(test)]
 mod stories;
+#[cfg(test)]
+mod tls_stories;

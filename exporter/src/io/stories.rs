@@ -18,9 +18,9 @@ use crate::metering::Place;
 use crate::metering::tcp::TcpPerformance;
 use crate::metering::tunnel::TunnelRecord;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-fn context(drain_timeout: Duration) -> Context {
+pub(super) fn context(drain_timeout: Duration) -> Context {
     Context {
         config: ExportingConfig {
             to: Vec::new(),
@@ -43,17 +43,17 @@ fn context(drain_timeout: Duration) -> Context {
     }
 }
 
-fn start(destination: &str, context: &Context) -> Worker {
+pub(super) fn start(destination: &str, context: &Context) -> Worker {
     Worker::start(&Destination::parse(destination).unwrap(), context).unwrap()
 }
 
-fn batch(records: usize) -> Batch {
+pub(super) fn batch(records: usize) -> Batch {
     let kinds = [samples::udp(), samples::tcp(), samples::icmp6()];
     let records: Vec<_> = kinds.iter().cycle().take(records).cloned().collect();
     Batch::new(records.into())
 }
 
-fn finish(worker: Worker, context: &Context) -> AccountsSnapshot {
+pub(super) fn finish(worker: Worker, context: &Context) -> AccountsSnapshot {
     worker.queue.close();
     context.stop.drain();
     let accounts = worker.join().snapshot();
@@ -62,15 +62,15 @@ fn finish(worker: Worker, context: &Context) -> AccountsSnapshot {
 }
 
 /// The other end of one transport session.
-struct Collector {
+pub(super) struct Collector {
     session: CollectingSession,
     registry: Registry,
-    flows: u64,
-    gaps: u64,
+    pub flows: u64,
+    pub gaps: u64,
 }
 
 impl Collector {
-    fn new(transport: TransportKind) -> Self {
+    pub fn new(transport: TransportKind) -> Self {
         Self {
             session: CollectingSession::new(transport, CollectingConfig::default()),
             registry: Registry::new(),
@@ -79,7 +79,7 @@ impl Collector {
         }
     }
 
-    fn hear(&mut self, message: &[u8]) {
+    pub fn hear(&mut self, message: &[u8]) {
         let (flows, gaps) = (&mut self.flows, &mut self.gaps);
         self.session
             .handle_message(
@@ -103,7 +103,7 @@ impl Collector {
     }
 
     /// Hears the whole Messages in `octets`; says how many octets are left over.
-    fn hear_all(&mut self, mut octets: &[u8]) -> usize {
+    pub fn hear_all(&mut self, mut octets: &[u8]) -> usize {
         while let Ok(Some(length)) = message_length(octets) {
             let Some((message, rest)) = octets.split_at_checked(length) else {
                 break;
@@ -115,7 +115,7 @@ impl Collector {
     }
 }
 
-fn accept_within(listener: &TcpListener, patience: Duration) -> TcpStream {
+pub(super) fn accept_within(listener: &TcpListener, patience: Duration) -> TcpStream {
     listener.set_nonblocking(true).unwrap();
     let deadline = Instant::now() + patience;
     loop {
