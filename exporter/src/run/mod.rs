@@ -79,8 +79,11 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
     };
     let plan = summary_plan(config);
     let (metered, summaries) = thread::scope(|scope| {
+        let are_exported = config.metering.summaries.are_exported;
         let exporting = shared_summaries.as_deref().map(|shared| {
-            shared.attach_export();
+            if are_exported {
+                shared.attach_export();
+            }
             scope.spawn(|| summaries::export(shared, plan, &fan_out))
         });
         let metered = meter(sources, &meter_config, &wiring);
