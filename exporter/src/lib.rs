@@ -3,6 +3,7 @@
 //! `capture` and `metering` are pure cores: no sockets, files, threads or clock. `io` holds the shells around them.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod api;
 pub mod capture;
 pub mod config;
 pub mod exporting;

@@ -369,6 +369,16 @@ pub struct RunArgs {
     )]
     tls_ca: Option<String>,
 
+    /// Serve rates, summaries and metrics over HTTP here, or off [default: 127.0.0.1:10853 live, off when reading files].
+    /// Given an address, summaries are made for those who ask, even if none are exported
+    #[arg(
+        long,
+        value_name = "ADDR|off",
+        env = "FLOWGAUGE_API_ADDRESS",
+        help_heading = "API"
+    )]
+    api: Option<String>,
+
     /// Form of the log on standard error: text or json [default: text]
     #[arg(long, value_name = "FORM", env = "FLOWGAUGE_LOG_FORMAT", help_heading = "Log")]
     log: Option<String>,
@@ -416,7 +426,12 @@ pub fn complaint(error: &clap::Error) -> Option<String> {
 /// One line for each, with the nearest variable there is.
 pub fn check_variables(names: impl IntoIterator<Item = String>) -> Result<(), ConfigError> {
     // The other programs of the project have variables of their own; these sections are ours alone.
-    const OURS: [&str; 3] = ["FLOWGAUGE_CAPTURE_", "FLOWGAUGE_METERING_", "FLOWGAUGE_EXPORTING_"];
+    const OURS: [&str; 4] = [
+        "FLOWGAUGE_CAPTURE_",
+        "FLOWGAUGE_METERING_",
+        "FLOWGAUGE_EXPORTING_",
+        "FLOWGAUGE_API_",
+    ];
     let known: Vec<String> = KEYS.iter().map(Key::variable).collect();
     let mut lines: Vec<String> = names
         .into_iter()

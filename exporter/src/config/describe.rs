@@ -7,9 +7,14 @@ use crate::metering::application::ProtocolSet;
 use crate::metering::sampling::{Algorithm, Sampling};
 
 impl Config {
-    /// Lines about capture and metering.
+    /// Lines about capture, metering and the API.
     pub fn describe(&self) -> Vec<String> {
-        vec![self.describe_capture(), self.describe_metering()]
+        let api = self.api.map(|api| match api.is_required {
+            true => format!("serves HTTP on {}", api.address),
+            false => format!("serves HTTP on {} if that is free", api.address),
+        });
+        let lines = [self.describe_capture(), self.describe_metering()];
+        lines.into_iter().chain(api).collect()
     }
 
     fn describe_capture(&self) -> String {
@@ -77,6 +82,9 @@ impl Config {
         let Some(window) = self.metering.summaries.window else {
             return "off".to_owned();
         };
+        if !self.metering.summaries.are_exported {
+            return format!("every {}, not exported", duration::format(window));
+        }
         let export = self.exporting.summaries;
         format!(
             "every {}, at most {} octets a minute, {} images",
@@ -144,6 +152,7 @@ mod tests {
                 "meters 1 of every 100 packets; idle timeout 15s, active timeout 1m, at most 1048576 flows; \
                  TCP performance off, as packets are sampled; applications all; tunnels open; \
                  DNS off; summaries off",
+                "serves HTTP on 127.0.0.1:10853 if that is free",
             ]
         );
         let lines = described(&[

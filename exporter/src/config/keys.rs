@@ -77,6 +77,10 @@ pub static KEYS: &[Key] = &[
     key("exporting", "tls_key", Shape::Text),
     key("exporting", "tls_ca", Shape::Text),
     Key {
+        id: "api",
+        ..key("api", "address", Shape::Text)
+    },
+    Key {
         id: "log",
         ..key("log", "format", Shape::Text)
     },

@@ -39,11 +39,17 @@ pub struct SummarySettings {
     pub window: Option<Duration>,
     /// Closed windows that are kept for readers on this host.
     pub kept: usize,
+    /// Whether they are exported, not only kept.
+    pub are_exported: bool,
 }
 
 impl Default for SummarySettings {
     fn default() -> SummarySettings {
-        SummarySettings { window: None, kept: 5 }
+        SummarySettings {
+            window: None,
+            kept: 5,
+            are_exported: true,
+        }
     }
 }
 
@@ -59,7 +65,14 @@ impl SummarySettings {
             kept: reader
                 .one("summary_windows", |text| number(text, least, most))
                 .unwrap_or(defaults.kept),
+            are_exported: defaults.are_exported,
         }
+    }
+
+    /// Nobody said whether they are wanted, but somebody wants to read them on this host.
+    pub(super) fn make_for_readers(&mut self) {
+        self.window = Some(SummarySettings::WINDOW);
+        self.are_exported = false;
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Nothing is opened or resolved here, so that `check` can say all that is wrong without side effects.
 
+mod api;
 pub mod cli;
 mod describe;
 pub mod destination;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use api::ApiConfig;
 pub use destination::{Destination, Endpoint};
 use keys::{Setting, Settings, nearest};
 pub use metering::{Applications, MeteringConfig, SummarySettings};
@@ -33,6 +35,8 @@ pub struct Config {
     pub metering: MeteringConfig,
     /// How flow records leave.
     pub exporting: ExportingConfig,
+    /// Where the HTTP API is served, if it is.
+    pub api: Option<ApiConfig>,
     /// What is said on standard error.
     pub log: LogConfig,
 }
@@ -216,9 +220,15 @@ impl Config {
         }
         reader.few_enough_and_different(&to);
         let tls = reader.tls_files(&to);
+        let source = source.unwrap_or(Source::Files(Vec::new()));
+        let api = ApiConfig::read(&mut reader, &source);
+        let mut metering = MeteringConfig::read(&mut reader);
+        if api.is_some_and(|api| api.is_required) && !settings.contains_key("summaries") {
+            metering.summaries.make_for_readers();
+        }
         let config = Self {
             capture: CaptureConfig {
-                source: source.unwrap_or(Source::Files(Vec::new())),
+                source,
                 filter: reader.one("filter", |text| {
                     crate::io::pcap_file::check_filter(text)
                         .map(|()| text.to_owned())
@@ -235,7 +245,7 @@ impl Config {
                     .unwrap_or(crate::limits::SNAPLEN),
                 user: reader.one("user", |text| Ok(text.to_owned())),
             },
-            metering: MeteringConfig::read(&mut reader),
+            metering,
             exporting: ExportingConfig {
                 to,
                 domain: reader
@@ -265,6 +275,7 @@ impl Config {
                 summaries: SummaryExportConfig::read(&mut reader),
                 tls,
             },
+            api,
             log: LogConfig {
                 json: reader.one("log", log_form).unwrap_or_default(),
                 quiet: reader.one("quiet", switch).unwrap_or_default(),
