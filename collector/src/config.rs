@@ -25,8 +25,16 @@ pub struct Config {
     pub listeners: Vec<ListenAddress>,
     /// Receive buffer asked of the kernel for each UDP socket, octets.
     pub receive_buffer_octets: usize,
-    /// What may wait between receiving and indexing, octets.
+    /// What may wait between receiving and the journal, octets.
     pub queue_octets: usize,
+    /// Sockets, and threads that read them, of each UDP address.
+    pub receivers: usize,
+    /// What the journal may take on disk, octets; 0 keeps none.
+    pub journal_octets: u64,
+    /// How old what is journaled may be before it is durable.
+    pub journal_sync: Duration,
+    /// How long the journal stays after it was indexed.
+    pub journal_keep: Duration,
     /// Connections at one time, each listener.
     pub tcp_connections: u64,
     /// A connection without a Message for this long is closed; zero keeps it.
@@ -72,6 +80,10 @@ impl Default for Config {
             listeners: DEFAULT_LISTENERS.iter().filter_map(|text| text.parse().ok()).collect(),
             receive_buffer_octets: 32 << 20,
             queue_octets: 256 << 20,
+            receivers: 1,
+            journal_octets: 4 << 30,
+            journal_sync: Duration::from_secs(1),
+            journal_keep: Duration::ZERO,
             tcp_connections: 1_024,
             tcp_idle: Duration::ZERO,
             tls: TlsConfig::default(),
@@ -87,6 +99,13 @@ impl Default for Config {
             log_level: "info".to_owned(),
             log_format: LogFormat::Text,
         }
+    }
+}
+
+impl Config {
+    /// Where the journal lies.
+    pub fn journal_directory(&self) -> PathBuf {
+        self.data.join("journal")
     }
 }
 

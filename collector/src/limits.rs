@@ -86,6 +86,13 @@ pub const SESSIONS: usize = 16_384;
 /// Sessions given up at once when there are too many: those without templates first, then those idle longest.
 pub const SESSIONS_PER_EVICTION: usize = 1_024;
 
+/// Sources of sFlow counters (interfaces, hosts, queues) whose growth is followed; an exporter may have so many of them.
+pub const COUNTER_SOURCES: usize = 65_536;
+/// See [`COUNTER_SOURCES`].
+pub const COUNTER_SOURCES_PER_EXPORTER: usize = 8_192;
+/// Rows made of one sFlow counter sample, whose formats may come again for every queue.
+pub const ROWS_PER_COUNTER_SAMPLE: usize = 256;
+
 /// sFlow sub-agents whose datagram numbers are followed.
 pub const SFLOW_AGENTS: usize = 16_384;
 /// A UDP session that is silent for this long ends.
@@ -106,6 +113,10 @@ pub const OPTIONS_NAMES_PER_DOMAIN: usize = 65_536;
 pub const OPTIONS_DOMAINS: usize = 16_384;
 /// Selectors, samplers and interfaces of one Observation Domain whose sampling is kept.
 pub const SELECTORS_PER_DOMAIN: usize = 4_096;
+/// Selectors of one Selection Sequence.
+pub const SELECTORS_PER_SEQUENCE: usize = 8;
+/// Counters about itself that an exporter may tell of in one Observation Domain.
+pub const STATISTICS_PER_DOMAIN: usize = 64;
 /// Rates of one Selector: those it had before are for records of before.
 pub const RATES_PER_SELECTOR: usize = 16;
 /// Octets of the saved templates file.
@@ -127,6 +138,10 @@ pub const CAPTURED_STREAM_OCTETS: usize = 4 << 20;
 /// Octets left free on the store's disk: with less, nothing more is indexed until there is room again.
 pub const DISK_RESERVE_OCTETS: u64 = 64 << 20;
 
+/// Sockets of one UDP address.
+pub const RECEIVERS: usize = 64;
+/// The least that a journal may be limited to, octets.
+pub const JOURNAL_LEAST_OCTETS: u64 = 16 << 20;
 /// Octets of one entry of the journal beside its header: those of a datagram or Message.
 pub const JOURNAL_ENTRY_OCTETS: usize = 65_535;
 /// Octets of one segment of the journal, unless all of it is small.
@@ -147,3 +162,38 @@ pub const INDEXING_AT_THE_END_MS: u64 = 10_000;
 pub const CHECKPOINT_OCTETS: u64 = 128 << 20;
 /// Octets of waiting Sets, of all sessions together, that are kept across a restart.
 pub const SAVED_PENDING_OCTETS: usize = 64 << 20;
+
+/// Octets of a summary metric's name.
+pub const SUMMARY_METRIC_OCTETS: usize = 128;
+/// The longest window of a summary, milliseconds.
+pub const SUMMARY_WINDOW_MS: i64 = 86_400_000;
+/// Rows of a list in one summary record.
+pub const SUMMARY_ROWS: usize = 1_000;
+/// Octets of an item as text: a name with every octet escaped.
+pub const SUMMARY_ITEM_OCTETS: usize = 1_024;
+/// Octets of a sketch image.
+pub const SUMMARY_IMAGE_OCTETS: usize = 1 << 20;
+/// Images that lack parts at one time.
+pub const SUMMARY_IMAGES_PARTIAL: usize = 4_096;
+/// Octets of their parts.
+pub const SUMMARY_IMAGES_OCTETS: usize = 32 << 20;
+/// Parts of one image.
+pub const SUMMARY_PARTS: usize = 1_024;
+/// How long the parts of an image wait for each other, seconds.
+pub const SUMMARY_PART_AGE_S: i64 = 60;
+/// Summaries whose fingerprints are kept, to know those that come twice.
+pub const SUMMARIES_REMEMBERED: usize = 65_536;
+/// Octets of summaries that wait to be written; with more, further ones are given up until the disk takes them.
+pub const SUMMARIES_WAITING_OCTETS: usize = 16 << 20;
+/// Octets of summaries that are written without waiting for the next tick.
+pub const SUMMARIES_WRITE_OCTETS: usize = 1 << 20;
+/// Octets of a segment of summaries before the next one is begun.
+pub const SUMMARY_SEGMENT_OCTETS: u64 = 16 << 20;
+/// Metrics that a segment of summaries lists; summaries of further ones are kept and found, not listed.
+pub const SUMMARY_METRICS_LISTED: usize = 1_024;
+/// Windows and exporters of one merged summary that are told apart when they are counted.
+pub const SUMMARY_KEYS_COUNTED: usize = 1 << 20;
+/// Items of lists without images that are added up.
+pub const SUMMARY_ITEMS_ADDED: usize = 1 << 18;
+/// Metrics merged in one answer.
+pub const SUMMARIES_PER_ANSWER: usize = 256;

@@ -1,4 +1,5 @@
-//! Wires the collector by hand: listeners -> queue -> one indexing thread -> store, with HTTP beside, and an orderly end.
+//! Wires the collector by hand: listeners -> queue -> journal -> one indexing thread -> store, with HTTP beside, and an orderly
+//! end.
 //!
 //! At the end: sockets are read empty, the queue is worked off, rows are committed, templates saved, accounts printed.
 
@@ -15,7 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::api::{Api, ApiServer};
-use crate::collecting::{CollectingProcess, ProcessConfig, load_templates, save_templates};
+use crate::collecting::{CollectingProcess, Loaded, ProcessConfig, load_state};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::io::listener::{ListenAddress, Transport};
@@ -23,14 +24,19 @@ use crate::io::queue::Queue;
 use crate::io::tcp::{TcpCounters, TcpLimits, TcpReceiver};
 use crate::io::tls::{ClientNames, Handshakes};
 use crate::io::udp::{UdpCounters, UdpReceiver, prepare};
+use crate::journal::{Handover, JournalConfig, JournalCounters, JournalWriter, Opened, Reader, fresh_sync};
+use crate::limits::HANDOVER_OCTETS;
 use crate::normalize::Equivalents;
 use crate::store::{Store, StoreError};
 
 mod accounts;
+mod checkpoint;
 mod indexing;
+mod journaling;
 
 pub use accounts::{Accounts, accounts};
 use indexing::Indexing;
+use journaling::{Journaling, sync_at_intervals};
 
 /// Nanoseconds since 1970 UTC by the system's clock: the one place the collector asks for the time of day.
 pub fn now_ns() -> i64 {
@@ -66,8 +72,20 @@ pub struct Shared {
     pub store: Arc<Store>,
     /// The Collecting Process. The indexing thread holds it while it decodes one datagram, others for one look.
     pub process: Mutex<CollectingProcess>,
-    /// The queue.
+    /// The queue between receiving and the journal.
     pub queue: Arc<Queue>,
+    /// The way from the journal to indexing.
+    pub handover: Handover,
+    /// What the journal has taken and holds; nothing where there is none.
+    pub journal: Option<Arc<JournalCounters>>,
+    /// The listeners that entries of the journal number: those configured, then those of earlier runs.
+    pub listener_names: Vec<String>,
+    /// Datagrams and Messages decoded.
+    pub entries_handled: AtomicU64,
+    /// Stretches of damage in the journal, each of at least one datagram or Message.
+    pub journal_damaged: AtomicU64,
+    /// Datagrams and Messages given up at the end, because the journal could not be written.
+    pub not_journaled: AtomicU64,
     /// The listeners, in the order of the configuration.
     pub listeners: Vec<ListenerStatus>,
     /// By which names exporters were let in.
@@ -102,9 +120,15 @@ impl Shared {
         self.config.data.join("templates.json")
     }
 
-    /// The addresses of the listeners as configured.
-    pub fn configured(&self) -> Vec<ListenAddress> {
-        self.listeners.iter().map(|listener| listener.configured).collect()
+    /// A reader of the journal from a position on.
+    fn journal_reader(&self, position: u64) -> Reader {
+        Reader::new(self.config.journal_directory(), self.listener_names.clone(), position)
+    }
+
+    /// The Collecting Process itself, with one that has heard of nobody in its place.
+    fn lend_process(&self) -> CollectingProcess {
+        let empty = CollectingProcess::new(ProcessConfig::default(), Registry::new());
+        std::mem::replace(&mut *self.process(), empty)
     }
 }
 
@@ -120,6 +144,9 @@ pub struct Collector {
     stop_streams: watch::Sender<bool>,
     receivers: Vec<JoinHandle<()>>,
     streams: Vec<tokio::task::JoinHandle<()>>,
+    journaling: Option<JoinHandle<Option<JournalWriter>>>,
+    syncing: Option<JoinHandle<()>>,
+    stop_syncing: Arc<AtomicBool>,
     indexing: Option<JoinHandle<()>>,
     http: Option<ApiServer>,
     runtime: Option<Runtime>,
@@ -150,18 +177,29 @@ impl Collector {
         })?;
         let store = Store::open(&config.data, config.store.clone()).map_err(|error| store_failure(&error))?;
         let writer = store.writer().map_err(|error| store_failure(&error))?;
+        let sync = fresh_sync();
+        let mut listener_names: Vec<String> = config.listeners.iter().map(ListenAddress::to_string).collect();
+        let journal = open_journal(&config, sync, &listener_names, &store)?;
+        let gone = journal
+            .iter()
+            .flat_map(|journal| journal.gone_listeners.iter().cloned());
+        listener_names.extend(gone);
+        let transport = |name: &String| {
+            name.parse()
+                .map_or(Transport::Udp, |listen: ListenAddress| listen.transport)
+        };
         let process = CollectingProcess::new(
             ProcessConfig {
                 collecting: CollectingConfig {
                     template_lifetime_s: seconds(config.template_lifetime),
                     pending_age_s: seconds(config.pending_age),
                 },
-                listeners: config.listeners.iter().map(|listen| listen.transport).collect(),
+                listeners: listener_names.iter().map(transport).collect(),
                 equivalents: Arc::new(equivalents(&config, &registry)?),
             },
             registry,
         );
-        let queue = Arc::new(Queue::new(config.queue_octets, crate::journal::fresh_sync()));
+        let queue = Arc::new(Queue::new(config.queue_octets, sync));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("flowgauge-io")
@@ -198,8 +236,19 @@ impl Collector {
             store,
             process: Mutex::new(process),
             queue,
+            handover: Handover::new(
+                HANDOVER_OCTETS,
+                journal.as_ref().map_or(0, |opened| opened.writer.position()),
+            ),
+            journal: journal.as_ref().map(|opened| Arc::clone(opened.writer.counters())),
+            listener_names,
+            entries_handled: AtomicU64::new(0),
+            journal_damaged: AtomicU64::new(0),
+            not_journaled: AtomicU64::new(0),
             listeners,
-            client_names: handshakes.as_ref().map_or_else(Arc::default, |tls| Arc::clone(tls.names())),
+            client_names: handshakes
+                .as_ref()
+                .map_or_else(Arc::default, |tls| Arc::clone(tls.names())),
             ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             started: Instant::now(),
@@ -209,7 +258,12 @@ impl Collector {
             rows_given_up: AtomicU64::new(0),
             trouble: Mutex::new(None),
         });
-        take_up_templates(&shared);
+        let loaded = take_up_state(&shared);
+        let reader = journal.as_ref().map(|opened| {
+            let position = loaded.journal.unwrap_or(opened.oldest).max(opened.oldest);
+            opened.writer.counters().released.fetch_max(position, Ordering::AcqRel);
+            shared.journal_reader(position)
+        });
         let (stop_streams, stopped) = watch::channel(false);
         let mut collector = Collector {
             shared: Arc::clone(&shared),
@@ -217,6 +271,9 @@ impl Collector {
             stop_streams,
             receivers: Vec::new(),
             streams: Vec::new(),
+            journaling: None,
+            syncing: None,
+            stop_syncing: Arc::default(),
             indexing: None,
             http: None,
             runtime: None,
@@ -265,7 +322,14 @@ impl Collector {
                 }
             }
         }
-        let indexing = Indexing::new(Arc::clone(&shared), writer);
+        let journal = journal.map(|opened| opened.writer);
+        if let Some(journal) = &journal {
+            let stop = Arc::clone(&collector.stop_syncing);
+            collector.syncing = sync_at_intervals(journal.syncer(), journal.sync_interval(), stop)?;
+        }
+        let journaling = Journaling::new(Arc::clone(&shared), journal);
+        collector.journaling = Some(thread("journal".to_owned(), move || journaling.run())?);
+        let indexing = Indexing::new(Arc::clone(&shared), writer, reader);
         collector.indexing = Some(thread("indexing".to_owned(), move || indexing.run())?);
         collector.http = Some(ApiServer::start(Api::new(Arc::clone(&shared)), http, &runtime)?);
         collector.runtime = Some(runtime);
@@ -311,8 +375,19 @@ impl Collector {
             }
         }
         self.shared.queue.close();
+        let journal = self
+            .journaling
+            .take()
+            .and_then(|journaling| journaling.join().ok().flatten());
         if let Some(indexing) = self.indexing.take() {
             let _ = indexing.join();
+        }
+        self.stop_syncing.store(true, Ordering::Release);
+        if let Some(syncing) = self.syncing.take() {
+            let _ = syncing.join();
+        }
+        if let Some(Err(error)) = journal.map(JournalWriter::close) {
+            tracing::error!("journal: {error}");
         }
         if let Some(http) = self.http.take() {
             http.stop();
@@ -336,7 +411,10 @@ fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn thread(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Failure> {
+fn thread<T: Send + 'static>(
+    name: String,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Failure> {
     std::thread::Builder::new()
         .name(name)
         .spawn(body)
@@ -375,20 +453,47 @@ pub fn equivalents(config: &Config, registry: &Registry) -> Result<Equivalents, 
     Ok(equivalents)
 }
 
-/// A file that cannot be used costs the wait for templates, not the start.
-fn take_up_templates(shared: &Shared) {
-    let mut process = shared.process();
-    match load_templates(&mut process, now_ns(), &shared.configured(), &shared.templates_path()) {
-        Ok(0) => {}
-        Ok(loaded) => tracing::info!(templates = loaded, "templates of the last run taken up"),
-        Err(failure) => tracing::warn!("{failure}"),
+/// Opens the journal for this run, if there is to be one.
+fn open_journal(config: &Config, sync: u32, listeners: &[String], store: &Store) -> Result<Option<Opened>, Failure> {
+    if config.journal_octets == 0 {
+        return Ok(None);
     }
+    let directory = config.journal_directory();
+    let journal = JournalConfig {
+        directory: directory.clone(),
+        size_octets: config.journal_octets,
+        sync: config.journal_sync,
+        keep: config.journal_keep,
+    };
+    let floor = store.journal_position().unwrap_or(0);
+    JournalWriter::open(journal, sync, listeners, floor, now_ns())
+        .map(Some)
+        .map_err(|error| Failure::file("journal", &directory, &error))
 }
 
-/// Saves templates, and says so when that fails.
-pub(crate) fn keep_templates(shared: &Shared) {
-    let process = shared.process();
-    if let Err(failure) = save_templates(&process, &shared.configured(), &shared.templates_path()) {
-        tracing::warn!("{failure}");
+/// A file that cannot be used costs the wait for templates, not the start.
+fn take_up_state(shared: &Shared) -> Loaded {
+    let committed = shared
+        .journal
+        .as_ref()
+        .map(|_| shared.store.journal_position().unwrap_or(0));
+    let path = shared.templates_path();
+    match load_state(
+        &mut shared.process(),
+        now_ns(),
+        &shared.listener_names,
+        committed,
+        &path,
+    ) {
+        Ok(loaded) => {
+            if loaded.templates > 0 {
+                tracing::info!(templates = loaded.templates, "templates of the last run taken up");
+            }
+            loaded
+        }
+        Err(failure) => {
+            tracing::warn!("{failure}");
+            Loaded::default()
+        }
     }
 }

@@ -9,7 +9,7 @@ const NS_PER_S: i64 = 1_000_000_000;
 const NS_PER_MS: i64 = 1_000_000;
 
 /// The version of the protocol, told by the first two octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Version {
     /// 10 (RFC 7011).
     Ipfix,
@@ -87,7 +87,7 @@ impl SequenceUnit {
 }
 
 /// Sampling as version 5 says it in its header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HeaderSampling {
     /// How: 1 every so many packets, 2 at random; 0 where nothing is said. Two bits.
     pub mode: u8,
@@ -96,7 +96,7 @@ pub struct HeaderSampling {
 }
 
 /// The header of a Message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MessageHeader {
     /// Which protocol.
     pub version: Version,

@@ -1,7 +1,7 @@
 //! `/api/v1/status` (the loss ledger), `/healthz` and `/readyz`.
 
 use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Json;
 use axum::extract::State;
@@ -12,6 +12,7 @@ use super::Api;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use crate::io::tcp::Ended;
+use crate::journal::JournalCounters;
 use crate::query::time::format_time;
 use crate::run::{ListenerCounters, ListenerStatus, Shared, accounts};
 
@@ -46,6 +47,26 @@ fn listener_json(listener: &ListenerStatus) -> Value {
     }
 }
 
+fn journal_json(shared: &Shared, journal: &JournalCounters) -> Value {
+    let read = |counter: &AtomicU64| counter.load(Ordering::Acquire);
+    json!({
+        "entries": read(&journal.entries),
+        "waiting": read(&journal.entries).saturating_sub(read(&shared.entries_handled)),
+        "octets": read(&journal.held_octets),
+        "limit_octets": shared.config.journal_octets,
+        "segments": read(&journal.segments),
+        "written": read(&journal.written),
+        "synced": read(&journal.synced),
+        "committed": shared.store.journal_position(),
+        "is_behind": shared.handover.is_behind(),
+        "is_full": journal.is_full.load(Ordering::Acquire),
+        "times_full": read(&journal.times_full),
+        "write_errors": read(&journal.write_errors),
+        "sync_errors": read(&journal.sync_errors),
+        "damaged": read(&shared.journal_damaged),
+    })
+}
+
 /// The status document.
 pub fn status_json(shared: &Shared) -> Value {
     let accounts = accounts(shared);
@@ -72,6 +93,7 @@ pub fn status_json(shared: &Shared) -> Value {
             "limit_octets": shared.queue.limit_octets(),
             "high_water_octets": shared.queue.high_water_octets(),
         },
+        "journal": shared.journal.as_ref().map(|journal| journal_json(shared, journal)),
         "ledger": {
             "received": {
                 "datagrams": sum.datagrams,
@@ -104,7 +126,14 @@ pub fn status_json(shared: &Shared) -> Value {
             "idle": counters.sessions_idle,
             "closed": counters.sessions_closed,
         },
-        "listeners": shared.listeners.iter().map(listener_json).collect::<Vec<_>>(),
+        "listeners": shared.listeners.iter().enumerate().map(|(place, listener)| {
+            let mut listener = listener_json(listener);
+            if let (Some(journal), Some(fields)) = (&shared.journal, listener.as_object_mut()) {
+                let journaled = journal.by_listener.get(place).map_or(0, |count| count.load(Ordering::Acquire));
+                fields.insert("journaled".to_owned(), journaled.into());
+            }
+            listener
+        }).collect::<Vec<_>>(),
     })
 }
 

@@ -15,5 +15,5 @@ mod tests;
 
 pub use ledger::{Account, AccountKey, Ledger, Totals};
 pub use process::{CollectingProcess, ProcessConfig, ProcessCounters, TemplateOf};
-pub use saved::{load_templates, save_templates};
+pub use saved::{Loaded, State, load_state, load_templates, save_templates};
 pub use session::SessionKey;

@@ -1,6 +1,5 @@
 //! Datagrams and Messages in, rows out: finds the session, decodes, normalises, and keeps the ledger.
 
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use super::handling::Handling;
 use super::ledger::{Account, AccountKey, Ledger, Totals};
 use super::options::OptionsData;
 use super::session::{Session, SessionKey, SessionScope};
-use super::sflow::{self, SflowAgents, SflowHandling};
+use super::sflow::{self, CounterSources, SflowAgents, SflowHandling};
 use crate::io::input::{Protocol, protocol_of};
 use crate::io::listener::Transport;
 use crate::limits::{SESSION_IDLE_S, SESSIONS, SESSIONS_PER_EVICTION};
@@ -50,6 +49,10 @@ pub struct ProcessCounters {
     pub normalizing: NormalizingCounters,
     /// Names and rates of options records left out because there were too many.
     pub options_overflowed: u64,
+    /// sFlow counter samples whose growth is not known because there are too many sources.
+    pub counter_sources_overflowed: u64,
+    /// sFlow counters that began anew.
+    pub counter_resets: u64,
 }
 
 /// A template in force, and whose it is.
@@ -76,6 +79,7 @@ pub struct CollectingProcess {
     ledger: Ledger,
     pub(super) options: OptionsData,
     agents: SflowAgents,
+    sources: CounterSources,
     counters: ProcessCounters,
 }
 
@@ -89,6 +93,7 @@ impl CollectingProcess {
             ledger: Ledger::default(),
             options: OptionsData::default(),
             agents: SflowAgents::default(),
+            sources: CounterSources::default(),
             counters: ProcessCounters::default(),
         }
     }
@@ -146,6 +151,7 @@ impl CollectingProcess {
             address,
             account: self.ledger.account(of, now_ns),
             agents: &mut self.agents,
+            sources: &mut self.sources,
             options: &mut self.options,
             counters: &mut self.counters.normalizing,
             rows,
@@ -246,6 +252,7 @@ impl CollectingProcess {
 
     /// Lets time pass: templates and waiting Sets grow old, silent sessions end.
     pub fn handle_timeout(&mut self, now_ns: i64) {
+        self.sources.handle_timeout(now_ns);
         let mut idle = Vec::new();
         for (key, session) in &mut self.sessions {
             session.collecting.handle_timeout(now_ns);
@@ -281,6 +288,8 @@ impl CollectingProcess {
     pub fn counters(&self) -> ProcessCounters {
         ProcessCounters {
             options_overflowed: self.options.overflowed(),
+            counter_sources_overflowed: self.sources.overflowed,
+            counter_resets: self.sources.resets,
             ..self.counters
         }
     }
@@ -329,32 +338,66 @@ impl CollectingProcess {
             .unwrap_or(Transport::Udp)
     }
 
-    /// Opens a UDP session with templates that an earlier run saved; says how many were taken up.
+    /// Opens a session with templates and waiting Sets that an earlier run saved; says how many templates were taken up.
     pub(super) fn open_saved(
         &mut self,
         now_ns: i64,
-        (listener, peer): (u16, SocketAddr),
+        key: SessionKey,
         version: Version,
         saved: &flowgauge_templates::management::SavedTemplates,
     ) -> usize {
-        let key = SessionKey {
-            listener,
-            peer,
-            connection: 0,
-        };
         let scope = (version, key);
         if self.sessions.len() >= SESSIONS || self.sessions.contains_key(&scope) {
             return 0;
         }
-        let mut collecting = CollectingSession::of_version(version, TransportKind::Udp, self.config.collecting);
+        let kind = if key.connection == 0 {
+            TransportKind::Udp
+        } else {
+            TransportKind::Tcp
+        };
+        let mut collecting = CollectingSession::of_version(version, kind, self.config.collecting);
         let loaded = collecting.load(saved, &self.registry);
         // Templates that grew too old while nobody listened end at once.
         collecting.handle_timeout(now_ns);
         self.counters.templates_loaded += loaded as u64;
-        if loaded > 0 {
-            self.sessions.insert(scope, Session::new(collecting, now_ns));
+        let mut session = Session::new(collecting, now_ns);
+        session.domain = saved.pending.last().map_or(0, |set| set.header.domain);
+        if session.collecting.pending_counters() != session.pending {
+            let account = self.ledger.account(account_key(&scope, &session), now_ns);
+            take_over_pending(&session.collecting, &mut session.pending, account);
+        }
+        if loaded > 0 || session.collecting.pending_sets() > 0 {
+            self.sessions.insert(scope, session);
         }
         loaded
+    }
+
+    /// Begins the accounts anew, with what waits: what was decoded so far was on those of an earlier run.
+    pub fn begin_accounts(&mut self) {
+        self.ledger = Ledger::default();
+        for (scope, session) in &mut self.sessions {
+            let waiting = session.collecting.pending_sets() as u64;
+            if waiting > 0 {
+                let account = self.ledger.account(account_key(scope, session), session.last_seen_ns);
+                account.sets_waited += waiting;
+            }
+        }
+        self.counters = ProcessCounters {
+            templates_loaded: self.counters.templates_loaded,
+            ..ProcessCounters::default()
+        };
+    }
+
+    /// Every stream of before has ended, with the collector that read it.
+    pub fn handle_began(&mut self) {
+        let streams: Vec<SessionScope> = self
+            .sessions
+            .keys()
+            .filter(|(_, key)| key.connection != 0)
+            .copied()
+            .collect();
+        self.counters.sessions_closed += streams.len() as u64;
+        streams.iter().for_each(|key| self.end(key));
     }
 
     /// Gives up UDP sessions when there are too many: those without templates first, then those silent longest, so that

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Key, LogFormat};
 use crate::io::listener::{ListenAddress, parse_host_port};
+use crate::limits::{JOURNAL_LEAST_OCTETS, RECEIVERS};
 use crate::quantity::{duration_text, octets_text, parse_octets};
 use crate::query::time::parse_duration;
 
@@ -88,12 +89,28 @@ pub static KEYS: &[Key] = &[
         "queue",
         "queue",
         "SIZE",
-        "What may wait between receiving and indexing; beyond it datagrams are dropped and counted, streams wait",
+        "Memory for what waits to be journaled; beyond it datagrams are dropped and counted, streams wait",
         |config, text| {
             config.queue_octets = octets(text)?;
             Ok(())
         },
         |config| octets_text(config.queue_octets as u64)
+    ),
+    key!(
+        "listen",
+        "receivers",
+        "receivers",
+        "N",
+        "Sockets that share each UDP address, each read by a thread of its own; exporters spread over them",
+        |config, text| {
+            let receivers = count(text)?;
+            if !(1..=RECEIVERS as u64).contains(&receivers) {
+                return Err(format!("{text:?} is not a number from 1 to {RECEIVERS}"));
+            }
+            config.receivers = receivers as usize;
+            Ok(())
+        },
+        |config| config.receivers.to_string()
     ),
     key!(
         "listen",
@@ -164,6 +181,49 @@ pub static KEYS: &[Key] = &[
             Ok(())
         },
         |config| config.tls.clients.join(",")),
+    key!(
+        "journal",
+        "size",
+        "journal-size",
+        "SIZE",
+        "What the journal between receiving and indexing may take on disk; 0 keeps none",
+        |config, text| {
+            let octets = parse_octets(text)?;
+            if (1..JOURNAL_LEAST_OCTETS).contains(&octets) {
+                return Err(format!(
+                    "{text:?} is too small: use at least {}, or 0 for none",
+                    octets_text(JOURNAL_LEAST_OCTETS)
+                ));
+            }
+            config.journal_octets = octets;
+            Ok(())
+        },
+        |config| octets_text(config.journal_octets)
+    ),
+    key!(
+        "journal",
+        "sync",
+        "journal-sync",
+        "D",
+        "What is journaled is durable at the latest after this time; 0 makes it so before it counts as received",
+        |config, text| {
+            config.journal_sync = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.journal_sync)
+    ),
+    key!(
+        "journal",
+        "keep",
+        "journal-keep",
+        "D",
+        "Keep what was indexed of the journal this long, for replay, as far as its size allows",
+        |config, text| {
+            config.journal_keep = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.journal_keep)
+    ),
     key!(
         "http",
         "address",

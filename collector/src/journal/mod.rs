@@ -56,3 +56,6 @@ pub fn fresh_sync() -> u32 {
     // Zeros are what a disk fills holes with.
     sync | 1
 }
+
+#[cfg(test)]
+mod tests;

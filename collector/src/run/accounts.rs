@@ -27,6 +27,10 @@ pub struct Accounts {
     pub rows_faulted: (u64, u64),
     /// Rows given up at the end, because the store could not write.
     pub rows_given_up: u64,
+    /// Datagrams and Messages that are in the journal and not decoded yet, of this run.
+    pub journal_waiting: u64,
+    /// Stretches of damage in the journal, and what could not be journaled at the end.
+    pub journal_lost: (u64, u64),
     /// No row was between decoding and the store while this was taken.
     pub at_rest: bool,
 }
@@ -51,6 +55,12 @@ pub fn accounts(shared: &Shared) -> Accounts {
     let faulted = |count: &AtomicU64| count.load(Ordering::Acquire);
     let rows_faulted = (faulted(&shared.rows_not_added), faulted(&shared.rows_at_fault));
     let rows_given_up = faulted(&shared.rows_given_up);
+    let handled = faulted(&shared.entries_handled);
+    let journaled = shared
+        .journal
+        .as_ref()
+        .map(|journal| journal.entries.load(Ordering::Acquire));
+    let journal_waiting = journaled.map_or(0, |journaled| journaled.saturating_sub(handled));
     let at_rest = before.is_multiple_of(2) && before == shared.handing_over.load(Ordering::Acquire);
     Accounts {
         totals,
@@ -61,6 +71,8 @@ pub fn accounts(shared: &Shared) -> Accounts {
         queue_drops,
         rows_faulted,
         rows_given_up,
+        journal_waiting,
+        journal_lost: (faulted(&shared.journal_damaged), faulted(&shared.not_journaled)),
         at_rest,
     }
 }
@@ -96,6 +108,8 @@ impl Accounts {
             ("datagrams_lost_before_arrival", self.totals.datagrams_missing),
             ("datagrams_dropped_by_kernel", self.kernel_drops),
             ("datagrams_dropped_by_queue", self.queue_drops),
+            ("journal_entries_damaged", self.journal_lost.0),
+            ("datagrams_given_up_at_the_end", self.journal_lost.1),
             ("datagrams_of_unsupported_version", sum.unsupported_version),
             ("datagrams_beyond_session_limit", sum.too_many_sessions),
             ("datagrams_not_decodable", sum.refused),
@@ -139,6 +153,9 @@ impl fmt::Display for Accounts {
             self.totals.sets_waiting,
             self.totals.accounts,
         )?;
+        if self.journal_waiting > 0 {
+            write!(f, " journal_waiting={}", self.journal_waiting)?;
+        }
         for (reason, count) in self.lost().iter().chain(&self.missing()) {
             write!(f, " {reason}={count}")?;
         }

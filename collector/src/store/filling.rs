@@ -27,6 +27,10 @@ pub(super) struct Filling {
     pub meta: SegmentMeta,
     pub other: HashSet<Arc<str>>,
     pub since_ns: i64,
+    /// The position in the journal up to which this segment and those before it hold every row.
+    pub journal: Option<u64>,
+    /// It has all the rows it may have.
+    pub is_full: bool,
     /// Not handed over before this, because the segment before was still being written.
     pub retry_ns: i64,
 }
@@ -35,7 +39,7 @@ pub(super) struct Filling {
 pub(super) fn start_segment(
     shared: &Shared,
     partition: &mut Option<PartitionMeta>,
-    now_ns: i64,
+    (now_ns, arrived_ns): (i64, i64),
 ) -> Result<Box<Filling>, StoreError> {
     let full = |partition: &PartitionMeta| {
         let state = shared.lock();
@@ -44,7 +48,7 @@ pub(super) fn start_segment(
     };
     let partition = match partition.take() {
         Some(current) if !full(&current) => partition.insert(current),
-        _ => partition.insert(fresh_partition(shared, now_ns)),
+        _ => partition.insert(fresh_partition(shared, arrived_ns)),
     };
     let segment = shared.fresh_id();
     let path = shared.segment_path(partition.id, segment);
@@ -83,6 +87,8 @@ pub(super) fn start_segment(
         meta,
         other: HashSet::new(),
         since_ns: now_ns,
+        journal: None,
+        is_full: false,
         retry_ns: i64::MIN,
     }))
 }

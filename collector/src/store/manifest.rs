@@ -24,6 +24,9 @@ pub struct Manifest {
     pub next_row: u64,
     /// Name the next partition or segment gets.
     pub next_id: u64,
+    /// The position in the journal up to which every row is held; nothing where there is no journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<u64>,
     /// Partitions in order of arrival.
     pub partitions: Vec<PartitionMeta>,
 }
@@ -126,6 +129,7 @@ impl Default for Manifest {
             format: FORMAT,
             next_row: 0,
             next_id: 1,
+            journal: None,
             partitions: Vec::new(),
         }
     }

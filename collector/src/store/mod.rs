@@ -171,6 +171,11 @@ impl Store {
         self.shared.counters()
     }
 
+    /// The position in the journal up to which every row is held; nothing where there never was a journal.
+    pub fn journal_position(&self) -> Option<u64> {
+        self.shared.lock().manifest.journal
+    }
+
     /// What there is.
     pub fn status(&self) -> StoreStatus {
         let snapshot = self.snapshot();

@@ -34,6 +34,8 @@ pub struct StoreWriter {
     wake: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
     retention_ns: i64,
+    /// The position in the journal of what was added, once there is one.
+    journal: Option<u64>,
 }
 
 impl std::fmt::Debug for StoreWriter {
@@ -79,6 +81,7 @@ impl StoreWriter {
             wake: Some(wake),
             threads,
             retention_ns: i64::MIN,
+            journal: None,
         })
     }
 
@@ -88,20 +91,32 @@ impl StoreWriter {
     ///
     /// # Errors
     /// When a segment cannot be written: its rows are lost and counted, later rows can be added.
-    pub fn add(&mut self, now_ns: i64, mut row: Row) -> Result<(), StoreError> {
+    pub fn add(&mut self, now_ns: i64, row: Row) -> Result<(), StoreError> {
+        self.add_arrived((now_ns, now_ns), row)
+    }
+
+    /// As [`StoreWriter::add`], at a time after the row arrived: partitions go by arrival, commits by the clock.
+    ///
+    /// # Errors
+    /// As [`StoreWriter::add`].
+    pub fn add_arrived(&mut self, (now_ns, arrived_ns): (i64, i64), mut row: Row) -> Result<(), StoreError> {
         count(&self.shared.counters.rows_added, 1);
         if self
             .partition
             .as_ref()
-            .is_some_and(|partition| now_ns >= partition.to_ns)
+            .is_some_and(|partition| arrived_ns >= partition.to_ns)
         {
             self.seal(now_ns)?;
         }
         let limits = (self.shared.config.commit_rows, self.shared.config.memory_octets);
         let filling = match &mut self.filling {
             Some(filling) => filling,
-            None => match start_segment(&self.shared, &mut self.partition, now_ns) {
-                Ok(filling) => self.filling.insert(filling),
+            None => match start_segment(&self.shared, &mut self.partition, (now_ns, arrived_ns)) {
+                Ok(mut filling) => {
+                    // As if nothing was in it: its first rows may be half of an entry's.
+                    filling.journal = self.journal;
+                    self.filling.insert(filling)
+                }
                 Err(error) => {
                     count(&self.shared.counters.rows_lost, 1);
                     count(&self.shared.counters.commit_errors, 1);
@@ -125,13 +140,40 @@ impl StoreWriter {
         }
         filling.meta.rows += 1;
         // Asking for the memory walks every column: not for every row.
-        let full = filling.meta.rows >= limits.0
-            || (filling.meta.rows.is_multiple_of(1_024) && filling.writer.mem_usage() >= limits.1);
-        if full {
+        let rows = filling.meta.rows;
+        filling.is_full |= rows >= limits.0 || (rows.is_multiple_of(1_024) && filling.writer.mem_usage() >= limits.1);
+        // With a journal a segment ends where an entry does: see `mark`.
+        if filling.is_full && self.journal.is_none() {
             self.hand_over(now_ns)?;
             return self.report();
         }
         Ok(())
+    }
+
+    /// Every row of before this position in the journal was added: what is committed from now on says so.
+    ///
+    /// # Errors
+    /// As [`StoreWriter::add`].
+    pub fn mark(&mut self, now_ns: i64, position: u64) -> Result<(), StoreError> {
+        self.journal = Some(position);
+        let Some(filling) = &mut self.filling else {
+            return Ok(());
+        };
+        filling.journal = Some(position);
+        if filling.is_full {
+            self.hand_over(now_ns)?;
+            return self.report();
+        }
+        Ok(())
+    }
+
+    /// Commits the position that was marked last where no rows wait to be committed with it. To be asked again until it is.
+    pub fn commit_mark(&mut self) {
+        if self.filling.is_none()
+            && let Some(position) = self.journal
+        {
+            let _ = self.try_send(Job::Position(position));
+        }
     }
 
     /// Commits when it is time to, seals a partition whose time is over, applies retention. Never waits long.
@@ -139,10 +181,18 @@ impl StoreWriter {
     /// # Errors
     /// What went wrong since the last call, as for [`StoreWriter::add`].
     pub fn handle_timeout(&mut self, now_ns: i64) -> Result<(), StoreError> {
+        self.handle_timeout_arrived(now_ns, now_ns)
+    }
+
+    /// As [`StoreWriter::handle_timeout`], while what arrived after `arrived_ns` is yet to be added.
+    ///
+    /// # Errors
+    /// As [`StoreWriter::handle_timeout`].
+    pub fn handle_timeout_arrived(&mut self, now_ns: i64, arrived_ns: i64) -> Result<(), StoreError> {
         if self
             .partition
             .as_ref()
-            .is_some_and(|partition| now_ns >= partition.to_ns)
+            .is_some_and(|partition| arrived_ns >= partition.to_ns)
         {
             self.seal(now_ns)?;
         }
@@ -188,6 +238,9 @@ impl StoreWriter {
     /// What went wrong since the last call, as for [`StoreWriter::add`].
     pub fn commit(&mut self, now_ns: i64) -> Result<(), StoreError> {
         self.hand_over(now_ns)?;
+        if let Some(position) = self.journal {
+            self.send(Job::Position(position))?;
+        }
         let (reply, done) = bounded(1);
         self.send(Job::Reply(reply))?;
         if done.recv().is_err() {

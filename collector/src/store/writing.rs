@@ -17,6 +17,8 @@ pub(super) enum Job {
     Write(Box<Filling>, i64),
     /// Nothing is added to this partition any more.
     Seal(u64),
+    /// Every row of before this position in the journal was written.
+    Position(u64),
     /// Say when everything before is done.
     Reply(Sender<()>),
 }
@@ -60,6 +62,11 @@ pub(super) fn write_jobs(shared: &Shared, jobs: &Receiver<Job>, wake: &Sender<()
                     shared.fail(error);
                 }
             }
+            Job::Position(position) => {
+                if let Err(error) = shared.change(|manifest| manifest.journal = manifest.journal.max(Some(position))) {
+                    shared.fail(error);
+                }
+            }
             Job::Reply(reply) => {
                 // The caller may have gone.
                 let _ = reply.send(());
@@ -77,6 +84,7 @@ fn write_segment(shared: &Shared, filling: Filling) -> Result<(), StoreError> {
         partition,
         mut meta,
         other,
+        journal,
         ..
     } = filling;
     writer.finalize().map_err(StoreError::tantivy(&path))?;
@@ -90,5 +98,6 @@ fn write_segment(shared: &Shared, filling: Filling) -> Result<(), StoreError> {
             row: manifest.next_row,
         }];
         add_segment(manifest, partition, meta);
+        manifest.journal = manifest.journal.max(journal);
     })
 }

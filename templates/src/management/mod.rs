@@ -16,7 +16,7 @@ pub use domain::DomainTemplates;
 pub use exporting::{EncodedMessage, ExportingConfig, ExportingCounters, ExportingError, ExportingSession, TemplateId};
 pub use habits::{Counted, SequenceHabit};
 pub use pending::PendingCounters;
-pub use saved::{SavedTemplate, SavedTemplates};
+pub use saved::{SavedSet, SavedTemplate, SavedTemplates};
 pub use sequence::{SequenceCounters, SequenceOutcome, SequenceTracker};
 
 /// What carries the Messages of a session: it decides about lifetimes, withdrawals and repetition.

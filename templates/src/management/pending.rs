@@ -71,6 +71,11 @@ impl PendingSets {
         }
     }
 
+    /// What waits, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &PendingSet> {
+        self.sets.iter()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.sets.len()
     }

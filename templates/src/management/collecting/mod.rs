@@ -14,8 +14,8 @@ use handling::Handling;
 use super::TransportKind;
 use super::domain::DomainTemplates;
 use super::habits::MessageSequence;
-use super::pending::{PendingCounters, PendingSets};
-use super::saved::{SavedTemplate, SavedTemplates};
+use super::pending::{PendingCounters, PendingSet, PendingSets};
+use super::saved::{SavedSet, SavedTemplate, SavedTemplates};
 use super::sequence::SequenceCounters;
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
 use crate::header::{MessageHeader, Version};
@@ -282,10 +282,20 @@ impl CollectingSession {
         };
         let mut templates: Vec<_> = self.domains.iter().flat_map(of_domain).collect();
         templates.sort_by_key(|template| (template.domain, template.id));
-        SavedTemplates { templates }
+        let pending = self.pending.iter().map(|set| SavedSet {
+            header: set.header,
+            set_id: set.set_id,
+            received_ns: set.received_ns,
+            body: set.body.clone(),
+        });
+        SavedTemplates {
+            templates,
+            pending: pending.collect(),
+        }
     }
 
-    /// Takes up templates that an earlier run saved; says how many. Faulty and surplus ones are counted as errors.
+    /// Takes up templates that an earlier run saved, and Sets that waited; says how many templates. Faulty and surplus ones
+    /// are counted as errors.
     pub fn load(&mut self, saved: &SavedTemplates, registry: &Registry) -> usize {
         let mut loaded = 0;
         for template in &saved.templates {
@@ -305,6 +315,14 @@ impl CollectingSession {
                 Ok(_) => loaded += 1,
                 Err(kind) => self.counters.errors.count(kind),
             }
+        }
+        for set in &saved.pending {
+            self.pending.push(PendingSet {
+                header: set.header,
+                set_id: set.set_id,
+                received_ns: set.received_ns,
+                body: set.body.clone(),
+            });
         }
         loaded
     }

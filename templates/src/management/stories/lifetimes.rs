@@ -192,6 +192,63 @@ fn templates_survive_a_restart_of_the_collector() {
     assert_eq!(pair.collector.save().templates, saved.templates);
 }
 
+/// Ten records before their template, a restart, then the template.
+#[test]
+fn records_that_wait_survive_a_restart_of_the_collector() {
+    let mut pair = Pair::new(TransportKind::Udp);
+    let template = pair.exporter.add_template(&fields()).unwrap();
+    for n in 0..10 {
+        pair.exporter.record(START, template, write(n, "a")).unwrap();
+    }
+    pair.exporter.flush(START);
+    let mut messages = Vec::new();
+    while let Some(message) = pair.exporter.poll_message() {
+        messages.push(message);
+    }
+    let of_type = |options: bool| {
+        let mut found = Vec::new();
+        for message in &messages {
+            let message = crate::ipfix::Message::parse(message).unwrap();
+            for set in message.sets() {
+                let set = set.unwrap();
+                if (set.id < 256) == options {
+                    found.extend(set.id.to_be_bytes());
+                    found.extend((set.body.len() as u16 + 4).to_be_bytes());
+                    found.extend(set.body);
+                }
+            }
+        }
+        let mut bytes = messages[0][..16].to_vec();
+        bytes.extend(found);
+        let length = (bytes.len() as u16).to_be_bytes();
+        bytes[2..4].copy_from_slice(&length);
+        bytes
+    };
+    let (announcement, data) = (of_type(true), of_type(false));
+    let mut registry = Registry::new();
+    let mut before = CollectingSession::new(TransportKind::Udp, CollectingConfig::default());
+    before.handle_message(START, &data, &mut registry, &mut |_| {}).unwrap();
+    assert_eq!(before.pending_sets(), 1);
+    let written = serde_json::to_string(&before.save()).unwrap();
+
+    let mut after = CollectingSession::new(TransportKind::Udp, CollectingConfig::default());
+    after.load(&serde_json::from_str(&written).unwrap(), &registry);
+    assert_eq!((after.pending_sets(), after.pending_counters().waited_sets), (1, 1));
+    let mut records = 0;
+    let mut count = |event: Event<'_, '_>| {
+        if let Event::Records { records: found, .. } = event {
+            records += found.count();
+        }
+    };
+    after
+        .handle_message(START + S, &announcement, &mut registry, &mut count)
+        .unwrap();
+    assert_eq!(
+        (records, after.pending_sets(), after.pending_counters().replayed_sets),
+        (10, 0, 1)
+    );
+}
+
 #[test]
 fn saved_templates_are_checked_like_those_from_the_wire() {
     let mut saved = SavedTemplates::default();

@@ -1,0 +1,163 @@
+//! The journaling thread: takes batches off the queue, writes them to the journal, and hands them to indexing. Only what it
+//! has written counts as received from a stream.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::indexing::remember;
+use super::{Shared, now_ns, thread};
+use crate::failure::Failure;
+use crate::io::disk::{Room, room};
+use crate::io::queue::{Batch, Popped};
+use crate::journal::{Appended, JournalWriter, Syncer};
+use crate::limits::JOURNAL_BATCHES_PER_WRITE;
+
+/// How long the thread sleeps at most before it looks after segments.
+const TICK: Duration = Duration::from_millis(250);
+/// Pauses before a journal that could not be written is tried again.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long what cannot be journaled is tried at the end.
+const TRIES_AT_THE_END: Duration = Duration::from_secs(12);
+/// One line about the same trouble in this time; the counters count all of it.
+const TROUBLE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long batches gather while more come: writing many at once costs a fraction of writing each.
+const GATHERING: Duration = Duration::from_millis(1);
+
+pub(super) struct Journaling {
+    shared: Arc<Shared>,
+    writer: Option<JournalWriter>,
+    looked: Option<Instant>,
+    disk_low: bool,
+    last_trouble: Option<Instant>,
+    in_trouble: bool,
+}
+
+impl Journaling {
+    pub fn new(shared: Arc<Shared>, writer: Option<JournalWriter>) -> Journaling {
+        Journaling {
+            shared,
+            writer,
+            looked: None,
+            disk_low: false,
+            last_trouble: None,
+            in_trouble: false,
+        }
+    }
+
+    /// The thread's body: until the queue is closed and empty. Gives back the writer, which is closed after the last commit.
+    pub fn run(mut self) -> Option<JournalWriter> {
+        let mut batches = Vec::new();
+        loop {
+            let popped = self.shared.queue.pop(TICK, JOURNAL_BATCHES_PER_WRITE, &mut batches);
+            match popped {
+                Popped::Batches => self.take(&mut batches),
+                Popped::TimedOut => {}
+                Popped::Closed => break,
+            }
+            self.look_after_segments();
+            if popped == Popped::Batches && !self.shared.stopping.load(Ordering::Acquire) {
+                std::thread::sleep(GATHERING);
+            }
+        }
+        self.shared.handover.close();
+        self.writer
+    }
+
+    fn take(&mut self, batches: &mut Vec<Batch>) {
+        let Some(writer) = &mut self.writer else {
+            batches.drain(..).for_each(|batch| self.shared.handover.push(batch));
+            return;
+        };
+        let mut stopping_since: Option<Instant> = None;
+        loop {
+            let appended = if self.disk_low {
+                Ok(Appended::Full)
+            } else {
+                writer.append(now_ns(), batches)
+            };
+            match appended {
+                Ok(Appended::Done) => break,
+                Ok(Appended::Full) => {}
+                Err(error) => {
+                    self.in_trouble = true;
+                    let line = format!(
+                        "journal {}: {error}; nothing more is taken until it can be written",
+                        self.shared.config.journal_directory().display()
+                    );
+                    if self.last_trouble.is_none_or(|last| last.elapsed() >= TROUBLE_INTERVAL) {
+                        self.last_trouble = Some(Instant::now());
+                        tracing::error!("{line}");
+                    }
+                    remember(&self.shared, Some(line));
+                }
+            }
+            // The queue fills meanwhile: streams wait, datagrams are dropped and counted there.
+            if self.shared.stopping.load(Ordering::Acquire) {
+                let since = *stopping_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= TRIES_AT_THE_END {
+                    let given_up: u64 = batches.drain(..).map(|batch| batch.received).sum();
+                    self.shared.not_journaled.fetch_add(given_up, Ordering::AcqRel);
+                    return;
+                }
+            }
+            std::thread::sleep(PAUSE);
+            self.looked = self.looked.filter(|looked| looked.elapsed() < TICK);
+            if self.looked.is_none() {
+                self.looked = Some(Instant::now());
+                self.disk_low = room(&self.shared.config.data).is_ok_and(Room::is_low);
+                writer.remove_released(SystemTime::now(), 0);
+            }
+        }
+        if std::mem::take(&mut self.in_trouble) {
+            remember(&self.shared, None);
+        }
+        for batch in batches.drain(..) {
+            let end = batch.start + batch.bytes.len() as u64;
+            if let Err(batch) = self.shared.handover.offer(batch, end) {
+                self.shared.queue.recycle(batch);
+            }
+        }
+    }
+
+    fn look_after_segments(&mut self) {
+        if self.looked.is_some_and(|looked| looked.elapsed() < TICK) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        if let Some(writer) = &mut self.writer {
+            self.disk_low = room(&self.shared.config.data).is_ok_and(Room::is_low);
+            writer.remove_released(SystemTime::now(), 0);
+        }
+    }
+}
+
+/// Makes the journal durable at intervals, beside the thread that writes it.
+pub(super) fn sync_at_intervals(
+    syncer: Syncer,
+    interval: Duration,
+    stop: Arc<AtomicBool>,
+) -> Result<Option<JoinHandle<()>>, Failure> {
+    if interval.is_zero() {
+        return Ok(None);
+    }
+    let body = move || {
+        let mut last_trouble: Option<Instant> = None;
+        let mut due = Instant::now() + interval;
+        while !stop.load(Ordering::Acquire) {
+            let left = due.saturating_duration_since(Instant::now());
+            std::thread::sleep(left.min(Duration::from_millis(100)));
+            if left.is_zero() {
+                due = Instant::now() + interval;
+                if let Err(error) = syncer.sync()
+                    && last_trouble.is_none_or(|last| last.elapsed() >= TROUBLE_INTERVAL)
+                {
+                    last_trouble = Some(Instant::now());
+                    tracing::error!("journal: {error}; what is not durable is tried again");
+                }
+            }
+        }
+    };
+    thread("journal-sync".to_owned(), body).map(Some)
+}
