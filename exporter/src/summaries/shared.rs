@@ -275,7 +275,7 @@ impl SharedSummaries {
     pub fn take_outgoing(&self, timeout: Duration) -> (Vec<Arc<Window>>, bool) {
         self.collect();
         let nothing = |state: &mut State| {
-            state.outgoing.as_ref().is_some_and(VecDeque::is_empty) && !state.is_over() && !state.has_whole()
+            state.outgoing.as_ref().is_none_or(VecDeque::is_empty) && !state.is_over() && !state.has_whole()
         };
         let state = self.changed.wait_timeout_while(self.lock(), timeout, nothing);
         let state = state.unwrap_or_else(PoisonError::into_inner).0;
