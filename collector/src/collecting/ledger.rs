@@ -94,16 +94,18 @@ pub struct Account {
     pub internal_faults: u64,
     /// Faults by kind: refused headers, and faults within Messages that cost no more than their Set.
     pub errors: ErrorCounters,
-    /// Data Records of flows.
+    /// Data Records, and samples, that become rows.
     pub records: u64,
     /// Data Records of options.
     pub options_records: u64,
-    /// Rows made of flow records.
+    /// Rows made of them.
     pub rows: u64,
     /// Of those, rows whose sampling rate was not known when they came.
     pub rates_unknown: u64,
-    /// sFlow counter samples, which are no flows and are not stored.
+    /// sFlow counter samples. Each is one of `records`, or several.
     pub counter_samples: u64,
+    /// sFlow counter samples with more records than are kept.
+    pub counter_records_cut: u64,
     /// sFlow samples of formats that are not read.
     pub unknown_samples: u64,
     /// Template Records accepted, repetitions included.
@@ -141,6 +143,7 @@ impl Account {
             ("too_many_sessions", self.too_many_sessions),
             ("internal_fault", self.internal_faults),
             ("unknown_sample", self.unknown_samples),
+            ("counter_records_cut", self.counter_records_cut),
         ];
         self.errors
             .iter()
@@ -162,6 +165,7 @@ impl Account {
         self.rows += other.rows;
         self.rates_unknown += other.rates_unknown;
         self.counter_samples += other.counter_samples;
+        self.counter_records_cut += other.counter_records_cut;
         self.unknown_samples += other.unknown_samples;
         self.templates += other.templates;
         self.sequence.add(&other.sequence);

@@ -4,17 +4,21 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use flowgauge_ie_registry::{ElementId, ids};
-use flowgauge_templates::ipfix::{DataRecord, Template, Value};
+use flowgauge_ie_registry::{ElementId, Semantics, ids};
+use flowgauge_templates::ipfix::{DataRecord, Field, Template, Value};
 use flowgauge_templates::management::MessageHeader;
 use foldhash::{HashMap, HashMapExt as _};
 
-use crate::limits::{OPTIONS_DOMAINS, OPTIONS_NAMES, OPTIONS_NAMES_PER_DOMAIN};
+use crate::limits::{
+    OPTIONS_DOMAINS, OPTIONS_NAMES, OPTIONS_NAMES_PER_DOMAIN, SELECTORS_PER_DOMAIN, SELECTORS_PER_SEQUENCE,
+    STATISTICS_PER_DOMAIN,
+};
 use crate::normalize::facts::{DomainFacts, Facts, Names};
 use crate::normalize::sampling::{Rate, RateField, RateFields, RateScope};
 
 /// Elements of options records that are put to work, beside those of sampling.
-const KNOWN: [ElementId; 6] = [
+const KNOWN: [ElementId; 7] = [
+    ids::SELECTION_SEQUENCE_ID,
     ids::INTERFACE_NAME,
     ids::INTERFACE_DESCRIPTION,
     ids::APPLICATION_NAME,
@@ -54,6 +58,9 @@ enum Named<'n> {
 struct Told<'r> {
     rate: RateFields,
     selector: Option<u64>,
+    /// Every Selector of the record, where there is a Selection Sequence.
+    selectors: Vec<u64>,
+    sequence: Option<u64>,
     sampler: Option<u64>,
     interface: Option<u64>,
     application: Option<&'r [u8]>,
@@ -69,18 +76,32 @@ struct Told<'r> {
 impl OptionsData {
     /// Whether records of a template say anything that is put to work.
     pub fn is_told_by(template: &Template) -> bool {
-        template
-            .fields()
-            .iter()
-            .any(|field| KNOWN.contains(&field.specifier.element) || RateField::of(&field.name).is_some())
+        template.fields().iter().any(|field| {
+            KNOWN.contains(&field.specifier.element) || RateField::of(&field.name).is_some() || is_statistic(field)
+        })
     }
 
     /// Learns from one record.
     pub fn learn(&mut self, exporter: IpAddr, header: &MessageHeader, record: &DataRecord<'_, '_>) {
+        let mut overflowed = 0;
         let told = Told::by(record);
         let Some(facts) = self.domain(exporter, header.domain) else {
             return;
         };
+        for (field, value) in record.fields() {
+            if let Some(number) = value.to_u64().filter(|_| is_statistic(field)) {
+                overflowed += u64::from(!note_statistic(facts, &field.name, number));
+                facts.statistics_ns = header.export_ns();
+            }
+        }
+        if let (Some(sequence), [_, ..]) = (told.sequence, told.selectors.as_slice()) {
+            let sequences = facts.sequences.get_or_insert_with(HashMap::new);
+            if sequences.len() < SELECTORS_PER_DOMAIN || sequences.contains_key(&sequence) {
+                sequences.insert(sequence, told.selectors.as_slice().into());
+            } else {
+                overflowed += 1;
+            }
+        }
         if told.started_ns.is_some() {
             facts.started_ns = told.started_ns;
         }
@@ -95,8 +116,9 @@ impl OptionsData {
                 .rates
                 .announce(scope, rate, header.export_ns(), told.sampler.is_some());
             let refused = facts.rates.overflowed - before;
-            self.overflowed += refused;
+            overflowed += refused;
         }
+        self.overflowed += overflowed;
         let named = [
             (
                 told.interface.map(Named::Interface),
@@ -134,7 +156,14 @@ impl OptionsData {
         Facts {
             own: of(domain),
             common: if domain == 0 { None } else { of(0) },
+            exporter: None,
         }
+    }
+
+    /// Counters that an exporter told about itself in a domain, and when (nanoseconds).
+    pub fn statistics(&self, exporter: IpAddr, domain: u32) -> Option<(i64, &[(Arc<str>, u64)])> {
+        let facts = self.domains.get(&(exporter, domain))?;
+        (!facts.statistics.is_empty()).then_some((facts.statistics_ns, facts.statistics.as_slice()))
     }
 
     /// What is known, in a form to keep across a restart.
@@ -254,7 +283,13 @@ impl<'r> Told<'r> {
         let mut told = Told::default();
         for ((field, value), (_, octets)) in record.fields().zip(record.raw()) {
             match field.specifier.element {
-                ids::SELECTOR_ID => told.selector = value.to_u64(),
+                ids::SELECTOR_ID => {
+                    told.selector = value.to_u64();
+                    if told.sequence.is_some() && told.selectors.len() < SELECTORS_PER_SEQUENCE {
+                        told.selectors.extend(told.selector);
+                    }
+                }
+                ids::SELECTION_SEQUENCE_ID => told.sequence = value.to_u64(),
                 ids::SAMPLER_ID => told.sampler = value.to_u64(),
                 ids::INGRESS_INTERFACE | ids::EGRESS_INTERFACE => told.interface = told.interface.or(value.to_u64()),
                 ids::APPLICATION_ID => told.application = Some(octets),
@@ -279,6 +314,22 @@ impl<'r> Told<'r> {
         }
         told
     }
+}
+
+/// Whether a field counts something that the exporter did.
+fn is_statistic(field: &Field) -> bool {
+    matches!(field.semantics, Semantics::TotalCounter | Semantics::DeltaCounter) && field.data_type.is_unsigned()
+}
+
+/// Keeps the last word about a counter; false when there are too many.
+fn note_statistic(facts: &mut DomainFacts, name: &Arc<str>, number: u64) -> bool {
+    let room = facts.statistics.len() < STATISTICS_PER_DOMAIN;
+    match facts.statistics.iter_mut().find(|(known, _)| known == name) {
+        Some((_, last)) => *last = number,
+        None if !room => return false,
+        None => facts.statistics.push((Arc::clone(name), number)),
+    }
+    true
 }
 
 fn text(value: &Value<'_>) -> Option<String> {

@@ -235,7 +235,7 @@ columns! {
     DURATION = plain("duration", Duration, &["flowDurationMicroseconds", "flowDurationMilliseconds"],
         "end minus start").unit("ns");
     RECEIVED = plain("received", Time, &[], "when the collector received the record, in whole milliseconds");
-    KIND = plain("kind", Number, &[], "what the record tells of: a flow, or one DNS transaction").codes(codes::KINDS, "");
+    KIND = plain("kind", Number, &[], "what the record tells of: a flow, one DNS transaction, or counters of a device").codes(codes::KINDS, "");
 
     SRC_IP = plain("src.ip", Ip, &["sourceIPv4Address", "sourceIPv6Address"], "source address").indexed();
     DST_IP = plain("dst.ip", Ip, &["destinationIPv4Address", "destinationIPv6Address"], "destination address").indexed();
@@ -305,6 +305,27 @@ columns! {
         .unit("octets").sum();
     RAW_REV_PACKETS = plain("raw.rev.packets", Number, &[], "packets from the destination as counted, where sampling multiplied them")
         .unit("packets").sum();
+
+    DROP_REASON = plain("drop.reason", Number, &[], "why the device discarded the packet").codes(codes::DROP_REASONS, "");
+    NAT_SRC_IP = plain("nat.src.ip", Ip, &["postNATSourceIPv4Address", "postNATSourceIPv6Address"],
+        "source address after translation").indexed();
+    NAT_DST_IP = plain("nat.dst.ip", Ip, &["postNATDestinationIPv4Address", "postNATDestinationIPv6Address"],
+        "destination address after translation").indexed();
+    NAT_SRC_PORT = plain("nat.src.port", Number, &["postNAPTSourceTransportPort"], "source port after translation");
+    NAT_DST_PORT = plain("nat.dst.port", Number, &["postNAPTDestinationTransportPort"], "destination port after translation");
+    NAT_EVENT = plain("nat.event", Number, &["natEvent"], "what the translator did").codes(&[], "nat-event");
+    NAT_PORT_FIRST = plain("nat.port.first", Number, &["portRangeStart"], "first port of a block given to the source");
+    NAT_PORT_LAST = plain("nat.port.last", Number, &["portRangeEnd"], "last port of a block given to the source");
+    FW_EVENT = plain("fw.event", Number, &["firewallEvent"], "what the firewall did").codes(&[], "firewall-event");
+    FW_EVENT_EXT = plain("fw.event_ext", Number, &[], "why the firewall did it, by Cisco's numbers")
+        .codes(&[], "cisco-firewall-event-extended");
+    MPLS_LABELS = plain("mpls.labels", Text, &[
+        "mplsTopLabelStackSection", "mplsLabelStackSection2", "mplsLabelStackSection3", "mplsLabelStackSection4",
+        "mplsLabelStackSection5", "mplsLabelStackSection6", "mplsLabelStackSection7", "mplsLabelStackSection8",
+        "mplsLabelStackSection9", "mplsLabelStackSection10", "mplsLabelStackSection",
+    ], "MPLS labels, the top one first, with blanks between");
+    SRV6_SEGMENT = plain("srv6.segment", Ip, &["srhActiveSegmentIPv6"], "active segment of SRv6");
+    SRV6_LEFT = plain("srv6.left", Number, &["srhSegmentsIPv6Left"], "segments of SRv6 that are left");
 
     ICMP_TYPE = plain("icmp.type", Number, &["icmpTypeIPv4", "icmpTypeIPv6", "icmpTypeCodeIPv4", "icmpTypeCodeIPv6"], "ICMP type");
     ICMP_CODE = plain("icmp.code", Number, &["icmpCodeIPv4", "icmpCodeIPv6"], "ICMP code");

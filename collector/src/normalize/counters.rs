@@ -35,7 +35,10 @@ pub fn kept_name(name: &str) -> Option<String> {
         let known = counter(of).filter(|_| lane.parse::<u8>().is_ok())?;
         return Some(format!("{}.{lane}", known.name));
     }
-    let of = name.len().checked_sub(GROWTH.len()).and_then(|at| name.split_at_checked(at));
+    let of = name
+        .len()
+        .checked_sub(GROWTH.len())
+        .and_then(|at| name.split_at_checked(at));
     let known = of
         .filter(|(_, end)| end.eq_ignore_ascii_case(GROWTH))
         .and_then(|(of, _)| counter(of))
@@ -73,8 +76,7 @@ mod tests {
         let taken: Vec<_> = counters()
             .filter(|(field, _)| {
                 let growth = growth_name(field.name);
-                let is_taken =
-                    |name: &str| Registry::builtin().by_name(name).is_some() || column(name).is_some();
+                let is_taken = |name: &str| Registry::builtin().by_name(name).is_some() || column(name).is_some();
                 is_taken(field.name) || is_taken(&growth)
             })
             .map(|(field, group)| (field.name, group))

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt as _};
 
-use super::sampling::{Found, Rates};
+use super::columns::id;
+use super::row::{CellRef, Row};
+use super::sampling::{Found, Rate, Rates};
+
+/// What the names of exporters' labels begin with.
+pub const LABEL: &str = "label.";
 
 /// Names by number or by octets; no map is made before there is one.
 #[derive(Debug)]
@@ -65,8 +70,39 @@ pub struct DomainFacts {
     pub applications: Names<Box<[u8]>>,
     /// VRFs by number.
     pub vrfs: Names<u64>,
+    /// Selectors that follow each other, by Selection Sequence (RFC 5476 section 6.5.1).
+    pub sequences: Option<HashMap<u64, Box<[u64]>>>,
     /// When the exporter started, nanoseconds: what its times in milliseconds since then count from.
     pub started_ns: Option<i64>,
+    /// Counters that the exporter tells about itself, by name: the last word of each.
+    pub statistics: Vec<(Arc<str>, u64)>,
+    /// When it told the last of them, nanoseconds.
+    pub statistics_ns: i64,
+}
+
+/// What the user says about an exporter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExporterFacts {
+    /// Its name.
+    pub name: Option<Arc<str>>,
+    /// Labels: the names they are kept under, and their values.
+    pub labels: Vec<(Arc<str>, Arc<str>)>,
+    /// The rate of all its records, whatever they say.
+    pub rate: Option<Rate>,
+    /// The Observation Domain of all its records, whatever they say.
+    pub domain: Option<u32>,
+}
+
+impl ExporterFacts {
+    /// Puts name and labels into a row.
+    pub fn put(&self, row: &mut Row) {
+        if let Some(name) = &self.name {
+            row.set_text(id::EXPORTER_NAME, name);
+        }
+        for (name, value) in &self.labels {
+            row.add_other(name, CellRef::Text(value));
+        }
+    }
 }
 
 impl DomainFacts {
@@ -84,6 +120,8 @@ pub struct Facts<'f> {
     pub own: Option<&'f DomainFacts>,
     /// Domain 0, where that is another one.
     pub common: Option<&'f DomainFacts>,
+    /// What the user says about the exporter.
+    pub exporter: Option<&'f ExporterFacts>,
 }
 
 impl<'f> Facts<'f> {
@@ -109,6 +147,20 @@ impl<'f> Facts<'f> {
     /// When the exporter started.
     pub fn started_ns(self) -> Option<i64> {
         self.first(|facts| facts.started_ns)
+    }
+
+    /// The rate of a Selection Sequence: that of each of its Selectors, of what the one before left. `None` when nobody
+    /// told of the sequence.
+    pub fn sequence_rate(self, sequence: u64, export_ns: i64) -> Option<Found> {
+        let selectors = self.first(|facts| facts.sequences.as_ref()?.get(&sequence))?;
+        let mut all = Rate::ONE;
+        for selector in selectors {
+            match self.rate(Some(*selector), None, export_ns) {
+                Found::Rate(rate) => all = all.then(rate),
+                Found::Undeclared | Found::Unknown => return Some(Found::Unknown),
+            }
+        }
+        Some(Found::Rate(all))
     }
 
     /// The rate that was in force for a record.

@@ -28,6 +28,8 @@ pub(super) struct Times {
     duration_ns: Option<i64>,
     pub rate: RateFields,
     pub selector: Option<u64>,
+    pub selection_sequence: Option<u64>,
+    pub packet_length: Option<u64>,
     pub application: Option<ApplicationId>,
 }
 
@@ -135,8 +137,14 @@ impl Times {
 
     /// What the record says, else the header, else what was announced and in force when it was exported.
     fn rate(&self, row: &Row, received: &Received<'_>) -> Found {
-        if let Some(rate) = self.rate.rate().or(received.sampling) {
+        let by_user = received.facts.exporter.and_then(|exporter| exporter.rate);
+        if let Some(rate) = by_user.or_else(|| self.rate.rate()).or(received.sampling) {
             return Found::Rate(rate);
+        }
+        if let (None, Some(sequence)) = (self.selector, self.selection_sequence)
+            && let Some(found) = received.facts.sequence_rate(sequence, received.export_ns)
+        {
+            return found;
         }
         let interface = row.number(id::IN_IF);
         received.facts.rate(self.selector, interface, received.export_ns)
@@ -201,6 +209,9 @@ impl Times {
             Found::Undeclared => {}
         }
         self.name(row, received);
+        if let Some(exporter) = received.facts.exporter {
+            exporter.put(row);
+        }
         row.sort();
     }
 }

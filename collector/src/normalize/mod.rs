@@ -2,10 +2,12 @@
 
 pub mod codes;
 pub mod columns;
+pub mod counters;
 pub mod equivalents;
 pub mod facts;
 mod finish;
 mod lists;
+pub mod packet;
 pub mod plan;
 pub mod row;
 pub mod sampling;

@@ -14,6 +14,7 @@ use super::equivalents::{Equivalent, Equivalents};
 use super::facts::Facts;
 use super::finish::{ApplicationId, Times};
 use super::lists;
+use super::packet::{Section, read_section};
 use super::row::{CellRef, Row, ip_to_u128, ipv4_to_u128};
 use super::sampling::{Rate, RateField};
 
@@ -111,6 +112,14 @@ enum Step {
     Application,
     /// Another vendor's, which means what a column means; the first that has a value wins.
     Equivalent(Equivalent),
+    /// One entry of a stack, or all of it: the labels go behind those that are there.
+    Labels(ColumnId),
+    /// The beginning of a packet: kept, and read for what no field says.
+    Packet(Section),
+    /// How long packets of which the beginning is there were.
+    PacketLength,
+    /// Names the Selection Sequence that chose the packets; kept, too.
+    SelectionSequence,
     /// Structured data: kept, and looked into for values that columns take.
     List,
     /// No column takes it.
@@ -206,8 +215,8 @@ impl NormalizingPlan {
     ) -> Row {
         let mut row = Row::new();
         let mut times = Times::default();
-        // Lists are rare, and looked into when all else is there. An empty one costs nothing.
-        let mut lists = Vec::new();
+        // Lists and packets are rare, and looked into when all else is there. An empty one costs nothing.
+        let (mut lists, mut packets) = (Vec::new(), Vec::new());
         for (index, octets) in fields {
             let Some(step) = self.steps.get(index) else { continue };
             if step.apply(octets, &mut row, &mut times, received, counters).is_none() {
@@ -215,10 +224,15 @@ impl NormalizingPlan {
                 keep_octets(&mut row, &step.field.name, octets, counters);
             } else if matches!(step.step, Step::List) {
                 lists.push((step.field.data_type, octets));
+            } else if let Step::Packet(section) = step.step {
+                packets.push((section, octets));
             }
         }
         for (data_type, octets) in lists {
             lists::look_into(data_type, octets, received.text, &self.equivalents, &mut row);
+        }
+        for (section, octets) in packets {
+            read_section(section, octets, times.packet_length, &mut row);
         }
         row.push_number(id::KIND, self.kind);
         times.finish(&mut row, received, counters);
@@ -259,8 +273,13 @@ fn candidate(field: &PlanField, equivalents: &Equivalents, nprobe: bool) -> Opti
             step,
         })
     };
+    if let Some(section) = Section::of(field.element) {
+        return named("packet", Step::Packet(section));
+    }
     match field.name.as_ref() {
         "paddingOctets" => return named("padding", Step::Skip),
+        "dataLinkFrameSize" | "ipTotalLength" => return named("packet", Step::PacketLength),
+        "selectionSequenceId" => return named("sequence", Step::SelectionSequence),
         "systemInitTimeMilliseconds" => return named("started", Step::Time(TimeSource::Started)),
         "selectorId" | "samplerId" => return named("selector", Step::Selector),
         "applicationId" => return named("application", Step::Application),
@@ -294,9 +313,15 @@ fn candidate(field: &PlanField, equivalents: &Equivalents, nprobe: bool) -> Opti
         let rank = column.elements.iter().position(|own| *own == name)?;
         Some((ColumnId(at), rank))
     })?;
-    let step = step(column, field)?;
+    let step = match column {
+        id::MPLS_LABELS => Step::Labels(column),
+        column => step(column, field)?,
+    };
     // Both families' addresses may be in one template, one of them empty.
-    let shares = matches!(step, Step::Ip(_) | Step::Time(TimeSource::Duration(_)));
+    let shares = matches!(
+        step,
+        Step::Ip(_) | Step::Labels(_) | Step::Time(TimeSource::Duration(_))
+    );
     Some(Candidate {
         target: column.column().name,
         rank,
@@ -415,7 +440,19 @@ impl PlanStep {
                     self.keep(octets, row, received, counters)?;
                 }
             }
-            Step::Other | Step::List => self.keep(octets, row, received, counters)?,
+            Step::Labels(column) => {
+                let labels = labels_text(row, column, octets);
+                row.set_text(column, &labels);
+            }
+            Step::PacketLength => {
+                times.packet_length = Some(unsigned(octets)?);
+                self.keep(octets, row, received, counters)?;
+            }
+            Step::SelectionSequence => {
+                times.selection_sequence = Some(unsigned(octets)?);
+                self.keep(octets, row, received, counters)?;
+            }
+            Step::Other | Step::List | Step::Packet(_) => self.keep(octets, row, received, counters)?,
         }
         Some(())
     }
@@ -446,6 +483,28 @@ impl PlanStep {
         counters.values_cut += u64::from(!kept);
         Some(())
     }
+}
+
+/// Labels that are there and those of more entries, three octets each or four with the time to live (RFC 3032).
+fn labels_text(row: &Row, column: ColumnId, octets: &[u8]) -> String {
+    let mut text = match row.get(column) {
+        Some(CellRef::Text(text)) => text.to_owned(),
+        _ => String::new(),
+    };
+    let width = if octets.len().is_multiple_of(4) { 4 } else { 3 };
+    for entry in octets.chunks_exact(width) {
+        // Exporters fill entries that are not there with zeros; label 0 at the bottom of a stack is one.
+        let Some(word) = entry.first_chunk::<3>().filter(|word| **word != [0; 3]) else {
+            continue;
+        };
+        let [a, b, c] = *word;
+        let label = u32::from_be_bytes([0, a, b, c]) >> 4;
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&label.to_string());
+    }
+    text
 }
 
 fn is_blank(octets: &[u8]) -> bool {

@@ -62,6 +62,15 @@ impl Rate {
         Rate::of((probability * 2f64.powi(exponent)) as u64, 1 << exponent)
     }
 
+    /// The rate when of what one left, another took its part.
+    pub fn then(self, next: Rate) -> Rate {
+        let product = |a: u64, b: u64| a.checked_mul(b);
+        product(self.selected, next.selected)
+            .zip(product(self.population, next.population))
+            .and_then(|(selected, population)| Rate::of(selected, population))
+            .unwrap_or_else(|| Rate::one_in(self.rounded().saturating_mul(next.rounded())))
+    }
+
     /// Whether everything was looked at.
     pub fn is_one(self) -> bool {
         self.population == self.selected

@@ -2,15 +2,17 @@
 //!
 //! A DNS transaction stands beside the flow whose packets carried it. Read together they would say everything twice, so
 //! transactions are read only by questions that name `kind`, a `dns.*` column, an element of DNS, or `transactions`, and
-//! by bare words, which search every text. `flows` counts flows even then.
+//! by bare words, which search every text. `flows` counts flows even then. Questions that name a counter of devices
+//! (`ifInOctets`) are about rows of counters alone, unless they name `kind` or something of DNS, too.
 
 use super::bits::Bits;
 use super::filter::Filter;
 use super::filter::ast::{Node, NodeKind, Subject, Test};
 use super::scan::scan;
 use super::{QueryError, Watch};
-use crate::normalize::codes::KIND_FLOW;
+use crate::normalize::codes::{KIND_COUNTERS, KIND_FLOW};
 use crate::normalize::columns::{ColumnId, id};
+use crate::normalize::counters::kept_name;
 use crate::store::segment::OpenSegment;
 
 /// What rows are looked at.
@@ -19,22 +21,39 @@ pub enum Kinds {
     /// Flows; rows that do not say what they are are flows.
     #[default]
     Flows,
+    /// Counters that devices read.
+    Counters,
     /// Whatever there is.
     All,
 }
 
 impl Kinds {
     /// What a filter, and whatever else a question names, is about.
-    pub fn of<'s>(filter: Option<&Filter>, mut subjects: impl Iterator<Item = &'s Subject>) -> Kinds {
-        let named = filter.is_some_and(|filter| names_others(&filter.root)) || subjects.any(is_of_others);
-        if named { Kinds::All } else { Kinds::Flows }
+    pub fn of<'s>(filter: Option<&Filter>, subjects: impl Iterator<Item = &'s Subject>) -> Kinds {
+        let by_filter = filter.map_or(Kinds::Flows, |filter| named_by(&filter.root));
+        subjects.map(kinds_of).fold(by_filter, Kinds::widest)
+    }
+
+    fn widest(self, other: Kinds) -> Kinds {
+        match (self, other) {
+            (Kinds::All, _) | (_, Kinds::All) => Kinds::All,
+            (Kinds::Counters, _) | (_, Kinds::Counters) => Kinds::Counters,
+            _ => Kinds::Flows,
+        }
     }
 
     /// Takes rows of other kinds out.
     pub fn select(self, open: &OpenSegment, bits: Bits, watch: &Watch) -> Result<Bits, QueryError> {
-        let kinds = match (self, open.column(id::KIND)) {
+        let column = open.column(id::KIND);
+        let kinds = match (self, column) {
+            (Kinds::All, _) | (Kinds::Flows, None) => return Ok(bits),
+            (Kinds::Counters, None) => return Ok(Bits::none(bits.len())),
+            (Kinds::Counters, Some(kinds)) => {
+                let mut counters = Bits::none(bits.len());
+                scan(&kinds.column, &bits, &mut counters, watch, |kind| kind == KIND_COUNTERS)?;
+                return Ok(counters);
+            }
             (Kinds::Flows, Some(kinds)) => &kinds.column,
-            _ => return Ok(bits),
         };
         let only = (kinds.min_value() == kinds.max_value()).then(|| kinds.min_value());
         if only == Some(KIND_FLOW) {
@@ -48,11 +67,19 @@ impl Kinds {
     }
 }
 
-/// Whether rows other than flows may have the value.
-fn is_of_others(subject: &Subject) -> bool {
-    match subject {
-        Subject::Column(column) => is_column_of_others(*column),
-        Subject::Other(name) => name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("dns")),
+/// Which rows may have the value.
+fn kinds_of(subject: &Subject) -> Kinds {
+    let (of_dns, of_counters) = match subject {
+        Subject::Column(column) => (is_column_of_others(*column), false),
+        Subject::Other(name) => {
+            let of_dns = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("dns"));
+            (of_dns, kept_name(name).is_some())
+        }
+    };
+    match (of_dns, of_counters) {
+        (true, _) => Kinds::All,
+        (_, true) => Kinds::Counters,
+        _ => Kinds::Flows,
     }
 }
 
@@ -61,18 +88,18 @@ pub fn is_column_of_others(column: ColumnId) -> bool {
     column == id::KIND || column.column().name.starts_with("dns.")
 }
 
-fn names_others(node: &Node) -> bool {
+fn named_by(node: &Node) -> Kinds {
     match &node.kind {
-        NodeKind::And(nodes) | NodeKind::Or(nodes) => nodes.iter().any(names_others),
-        NodeKind::Not(node) => names_others(node),
+        NodeKind::And(nodes) | NodeKind::Or(nodes) => nodes.iter().map(named_by).fold(Kinds::Flows, Kinds::widest),
+        NodeKind::Not(node) => named_by(node),
         NodeKind::Test(test) => match test {
             Test::Exists(subject)
             | Test::Compare(subject, ..)
             | Test::In(subject, _)
             | Test::Matches(subject, _)
-            | Test::Flags(subject, _) => is_of_others(subject),
-            Test::Columns(left, _, right) => is_of_others(left) || is_of_others(right),
-            Test::Word(_) => true,
+            | Test::Flags(subject, _) => kinds_of(subject),
+            Test::Columns(left, _, right) => kinds_of(left).widest(kinds_of(right)),
+            Test::Word(_) => Kinds::All,
         },
     }
 }

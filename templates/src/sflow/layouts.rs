@@ -306,7 +306,7 @@ pub(super) static LAYOUTS: &[CounterLayout] = &[
         2000,
         "host",
         &[
-            text("hostName"),
+            text("hostHostname"),
             uuid("hostUuid"),
             g32("hostMachineType"),
             g32("hostOsName"),

@@ -226,7 +226,10 @@ mod tests {
             (vec![None, Some(50), Some(200), Some(20)], 1)
         );
         // 64 bits do not go round: the same is a reset twice.
-        assert_eq!(growths(Counter64, &samples), (vec![None, Some(50), Some(150), Some(20)], 2));
+        assert_eq!(
+            growths(Counter64, &samples),
+            (vec![None, Some(50), Some(150), Some(20)], 2)
+        );
         // With the agent's start in between it is no wrap either.
         let restarted = [(0, 900_000, 7, near), (20, 1_000, 1, 150)];
         assert_eq!(growths(Counter32, &restarted), (vec![None, Some(150)], 1));
@@ -262,13 +265,15 @@ mod tests {
         let silent = [(0, 0, 1, 5), (after, 1, 2, 9)];
         assert_eq!(growths(CounterKind::Counter64, &silent).0, [None, None]);
         let mut sources = CounterSources::default();
-        let mut of = |sources: &mut CounterSources, exporter: u8, count: u32| {
+        let of = |sources: &mut CounterSources, exporter: u8, count: u32| {
             for index in 0..count {
                 let one = Source {
                     index,
                     ..source(exporter)
                 };
-                sources.begin(one, taken(0, 0, 1)).growth("n", CounterKind::Counter64, 1);
+                sources
+                    .begin(one, taken(0, 0, 1))
+                    .growth("n", CounterKind::Counter64, 1);
             }
         };
         let most = COUNTER_SOURCES_PER_EXPORTER as u32;

@@ -1,8 +1,10 @@
 //! sFlow version 5 datagrams on their way into rows: each sampled packet becomes one, scaled by its sampling rate.
 //!
 //! [`super::process`] tells protocols apart and hands each sFlow datagram here together with its sender's account. A
-//! datagram has no clock: what it says was when it was received. Counter samples are no flows and are counted, not stored.
+//! datagram has no clock: what it says was when it was received. Counter samples become rows of their own kind.
 
+mod counters;
+mod growth;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,8 @@ use crate::limits::SFLOW_AGENTS;
 use crate::normalize::NormalizingCounters;
 use crate::normalize::columns::id;
 use crate::normalize::row::Row;
+use crate::normalize::sampling::Rate;
+pub(super) use growth::CounterSources;
 use row::RowBuilder;
 
 /// Number of the counter record that names an interface (1005).
@@ -58,6 +62,8 @@ pub(super) struct SflowHandling<'h> {
     pub account: &'h mut Account,
     /// Numbers of datagrams.
     pub agents: &'h mut SflowAgents,
+    /// What counters were when they were seen last.
+    pub sources: &'h mut CounterSources,
     /// Names of interfaces, which sFlow's port names add to.
     pub options: &'h mut OptionsData,
     /// What normalising could not take as it was.
@@ -83,18 +89,7 @@ impl SflowHandling<'_> {
             match sample {
                 Ok(Sample::Flow(sample)) => self.flow(&datagram, &sample),
                 Ok(Sample::Discarded(packet)) => self.discarded(&datagram, &packet),
-                Ok(Sample::Counters(sample)) => {
-                    self.account.counter_samples += 1;
-                    for record in sample.records {
-                        match record {
-                            Ok((format, body)) if format.0 == PORT_NAME => {
-                                self.name_interface(&datagram, sample.source.index, body);
-                            }
-                            Ok(_) => {}
-                            Err(error) => self.fault(error),
-                        }
-                    }
-                }
+                Ok(Sample::Counters(sample)) => self.counters(&datagram, &sample),
                 Ok(Sample::Unknown { .. }) => self.account.unknown_samples += 1,
                 Err(error) => self.fault(error),
             }
@@ -139,8 +134,8 @@ impl SflowHandling<'_> {
                 Err(error) => self.account.errors.count(error.kind),
             }
         }
-        let rate = u64::from(sample.sampling_rate.max(1));
-        self.counters.rows_scaled += u64::from(rate > 1);
+        let rate = Rate::one_in(sample.sampling_rate.into());
+        self.counters.rows_scaled += u64::from(!rate.is_one());
         self.add(builder.finish(rate), datagram);
     }
 
@@ -155,7 +150,7 @@ impl SflowHandling<'_> {
                 Err(error) => self.account.errors.count(error.kind),
             }
         }
-        self.add(builder.finish(1), datagram);
+        self.add(builder.finish(Rate::ONE), datagram);
     }
 
     fn add(&mut self, mut row: Row, datagram: &Datagram<'_>) {

@@ -3,12 +3,15 @@
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
-use flowgauge_templates::packet::{Headers, Transport};
+use flowgauge_templates::packet::Headers;
 use flowgauge_templates::sflow::{Address, Datagram, FlowRecord, Interface, RawHeader, SampledIp};
 
 use crate::normalize::codes::KIND_FLOW;
 use crate::normalize::columns::{ColumnId, id};
+use crate::normalize::packet::fill;
 use crate::normalize::row::{CellRef, Row, ip_to_u128};
+use crate::normalize::sampling::Rate;
+use crate::normalize::scale;
 
 const NS_PER_MS: i64 = 1_000_000;
 /// forwardingStatus: dropped, for a reason that this number does not tell (RFC 7270 section 4.12).
@@ -42,16 +45,8 @@ names! {
     ethernet_type = "ethernetType";
     user = "userName";
     destination_user = "sflowDestinationUser";
-    in_labels = "sflowInLabels";
     out_labels = "sflowOutLabels";
-    nat_src_4 = "postNATSourceIPv4Address";
-    nat_dst_4 = "postNATDestinationIPv4Address";
-    nat_src_6 = "postNATSourceIPv6Address";
-    nat_dst_6 = "postNATDestinationIPv6Address";
-    nat_src_port = "postNAPTSourceTransportPort";
-    nat_dst_port = "postNAPTDestinationTransportPort";
     forwarding_status = "forwardingStatus";
-    drop_reason = "sflowDropReason";
     drop_name = "sflowDropName";
     output_count = "sflowOutputCount";
     tcp_rtt = "sflowTcpRttMicroseconds";
@@ -105,7 +100,7 @@ impl RowBuilder {
 
     pub fn drop_reason(&mut self, reason: u32) {
         self.other(&NAMES.forwarding_status, CellRef::Number(DROPPED));
-        self.other(&NAMES.drop_reason, CellRef::Number(u64::from(reason)));
+        self.row.set_number(id::DROP_REASON, u64::from(reason));
     }
 
     pub fn record(&mut self, record: &FlowRecord<'_>) {
@@ -139,16 +134,23 @@ impl RowBuilder {
             FlowRecord::Mpls {
                 in_labels, out_labels, ..
             } => {
-                self.labels(&NAMES.in_labels, in_labels);
-                self.labels(&NAMES.out_labels, out_labels);
+                if let Some(labels) = labels(in_labels) {
+                    self.row.set_text(id::MPLS_LABELS, &labels);
+                }
+                if let Some(labels) = labels(out_labels) {
+                    self.other(&NAMES.out_labels, CellRef::Text(&labels));
+                }
             }
             FlowRecord::Nat { src, dst } => {
-                self.address([&NAMES.nat_src_4, &NAMES.nat_src_6], src);
-                self.address([&NAMES.nat_dst_4, &NAMES.nat_dst_6], dst);
+                for (column, address) in [(id::NAT_SRC_IP, src), (id::NAT_DST_IP, dst)] {
+                    if let Some(address) = address {
+                        self.row.set_ip(column, ip_to_u128(address));
+                    }
+                }
             }
             FlowRecord::NatPort { src, dst } => {
-                self.other(&NAMES.nat_src_port, CellRef::Number(u64::from(src)));
-                self.other(&NAMES.nat_dst_port, CellRef::Number(u64::from(dst)));
+                self.row.set_number(id::NAT_SRC_PORT, u64::from(src));
+                self.row.set_number(id::NAT_DST_PORT, u64::from(dst));
             }
             FlowRecord::Tunnel { outer, .. } => {
                 self.row.set_ip(id::TUNNEL_SRC_IP, ip_to_u128(outer.src));
@@ -190,38 +192,12 @@ impl RowBuilder {
             .saturating_sub(raw.stripped)
             .max(raw.header.len() as u32);
         headers.read(link_type, raw.header, wire);
-        for (column, mac) in [(id::SRC_MAC, headers.link.src_mac), (id::DST_MAC, headers.link.dst_mac)] {
-            if let Some(mac) = mac {
-                self.mac(column, *mac);
-            }
-        }
-        let [vlan, inner] = headers.link.vlan;
-        self.keep_number(id::VLAN, u64::from(vlan), vlan != 0);
-        self.keep_number(id::VLAN_INNER, u64::from(inner), inner != 0);
-        let Some(network) = headers.network else {
-            return self.frame(raw);
-        };
-        self.has_header = true;
-        self.octets = u64::from(network.octets);
-        let row = &mut self.row;
-        row.set_ip(id::SRC_IP, ip_to_u128(network.src()));
-        row.set_ip(id::DST_IP, ip_to_u128(network.dst()));
-        row.set_number(id::IP_VERSION, network.version as u64);
-        row.set_number(id::PROTO, u64::from(network.protocol));
-        row.set_number(id::TOS, u64::from(network.tos));
-        row.set_number(id::TTL_MIN, u64::from(network.ttl));
-        row.set_number(id::TTL_MAX, u64::from(network.ttl));
-        match headers.transport {
-            Transport::Tcp(tcp) => row.set_number(id::TCP_FLAGS, u64::from(tcp.flags.0)),
-            Transport::Icmp { kind, code } => {
-                row.set_number(id::ICMP_TYPE, u64::from(kind));
-                row.set_number(id::ICMP_CODE, u64::from(code));
-            }
-            _ => {}
-        }
-        if headers.transport != Transport::None && !matches!(headers.transport, Transport::Icmp { .. }) {
-            row.set_number(id::SRC_PORT, u64::from(headers.ports[0]));
-            row.set_number(id::DST_PORT, u64::from(headers.ports[1]));
+        // What the device read of the packet says less than the packet.
+        if let Some(octets) = fill(&headers, true, &mut self.row) {
+            self.has_header = true;
+            self.octets = octets;
+        } else {
+            self.frame(raw);
         }
     }
 
@@ -318,14 +294,6 @@ impl RowBuilder {
         }
     }
 
-    fn labels(&mut self, name: &Arc<str>, octets: &[u8]) {
-        if !octets.is_empty() {
-            // 20 bits label above class, bottom of stack and time to live (RFC 3032).
-            let labels = joined(words(octets).map(|word| (word >> 12).to_string()));
-            self.other(name, CellRef::Text(&labels));
-        }
-    }
-
     fn text(&mut self, name: &Arc<str>, octets: &[u8]) {
         if !octets.is_empty() {
             self.other(name, CellRef::Text(&String::from_utf8_lossy(octets)));
@@ -347,11 +315,11 @@ impl RowBuilder {
         self.row.add_other(name, value);
     }
 
-    /// The row of one packet, which stands for `rate` of them.
-    pub fn finish(mut self, rate: u64) -> Row {
-        self.row.set_number(id::PACKETS, rate);
-        self.row.set_number(id::OCTETS, self.octets.saturating_mul(rate));
-        self.row.set_number(id::SAMPLING, rate);
+    /// The row of one packet, which stands for as many as the rate says.
+    pub fn finish(mut self, rate: Rate) -> Row {
+        self.row.set_number(id::PACKETS, 1);
+        self.row.set_number(id::OCTETS, self.octets);
+        scale(&mut self.row, rate);
         self.row.sort();
         self.row
     }
@@ -361,6 +329,11 @@ fn words(octets: &[u8]) -> impl Iterator<Item = u32> + '_ {
     octets
         .chunks_exact(4)
         .filter_map(|chunk| chunk.first_chunk().map(|word| u32::from_be_bytes(*word)))
+}
+
+fn labels(octets: &[u8]) -> Option<String> {
+    // 20 bits label above class, bottom of stack and time to live (RFC 3032).
+    (!octets.is_empty()).then(|| joined(words(octets).map(|word| (word >> 12).to_string())))
 }
 
 fn joined(parts: impl Iterator<Item = String>) -> String {

@@ -107,7 +107,7 @@ impl<'s> Local<'s> {
         let mut local = Self {
             kinds: match plan.kinds {
                 Kinds::Flows => Reader::Absent,
-                Kinds::All => reader(&Subject::Column(id::KIND)),
+                Kinds::Counters | Kinds::All => reader(&Subject::Column(id::KIND)),
             },
             keys: Keys::new(&readers, buckets, documents.count()),
             readers,

@@ -5,6 +5,8 @@ use super::super::filter::ast::Subject;
 use super::super::filter::nearest;
 use crate::normalize::codes::{KIND_DNS, KIND_FLOW};
 use crate::normalize::columns::{COLUMNS, ColumnId, ColumnKind, column, id};
+use crate::normalize::counters::{counter, growth_name, kept_name};
+use crate::normalize::facts::LABEL;
 use crate::normalize::row::cut;
 
 /// One metric.
@@ -57,7 +59,9 @@ const PLAIN: &[&str] = &[
     "total.pps",
 ];
 
-const FUNCTIONS: &[&str] = &["unique", "sum", "min", "max", "avg", "p50", "p90", "p95", "p99"];
+const FUNCTIONS: &[&str] = &[
+    "unique", "sum", "min", "max", "avg", "p50", "p90", "p95", "p99", "increase", "rate",
+];
 
 /// Names of metrics as people may write them, for completion and errors.
 pub fn metric_names() -> impl Iterator<Item = String> {
@@ -87,13 +91,28 @@ pub fn parse_subject(name: &str, parameter: &'static str) -> Result<Subject, Que
     let by_number = name
         .split_once('.')
         .is_some_and(|(pen, id)| is_number(pen) && is_number(id));
-    match known.or_else(|| by_number.then(|| name.to_owned())) {
+    let is_label = name.starts_with(LABEL);
+    let known = known.or_else(|| kept_name(name));
+    match known.or_else(|| (by_number || is_label).then(|| name.to_owned())) {
         Some(name) => Ok(Subject::Other(name)),
         None => Err(QueryError::Request {
             parameter,
             detail: format!("there is no column or element '{}'", cut(name, 48)),
             nearest: nearest(name, COLUMNS.iter().map(|column| column.name)),
         }),
+    }
+}
+
+/// What a counter's growth is kept under.
+fn growth_of(field: &Subject, text: &str) -> Result<Subject, QueryError> {
+    match field {
+        Subject::Other(name) if counter(name).is_some_and(|counter| counter.kind.is_counter()) => {
+            Ok(Subject::Other(growth_name(name)))
+        }
+        _ => Err(wrong(
+            format!("'{}' needs a counter of devices, like ifInOctets", cut(text, 48)),
+            None,
+        )),
     }
 }
 
@@ -174,6 +193,8 @@ impl Metric {
         };
         let metric = match function {
             "unique" => return Ok(MetricKind::Unique(field)),
+            "increase" => MetricKind::Sum(vec![growth_of(&field, text)?]),
+            "rate" => MetricKind::Rate(vec![growth_of(&field, text)?], 1),
             "sum" if is_number => MetricKind::Sum(vec![field]),
             "avg" if is_number => MetricKind::Avg(field),
             "min" if has_order => MetricKind::Min(field),
@@ -231,6 +252,9 @@ impl Metric {
             MetricKind::Unique(_) => (ColumnKind::Number, ""),
             MetricKind::FlowRate => (ColumnKind::Float, "flows/s"),
             MetricKind::Rate(_, 8) => (ColumnKind::Float, "bit/s"),
+            MetricKind::Rate(subjects, _) if matches!(subjects.as_slice(), [Subject::Other(_)]) => {
+                (ColumnKind::Float, "1/s")
+            }
             MetricKind::Rate(..) => (ColumnKind::Float, "packets/s"),
             MetricKind::Sum(subjects) => subjects.first().map_or((ColumnKind::Number, ""), field),
             MetricKind::Avg(subject) => match field(subject) {
@@ -252,6 +276,12 @@ mod tests {
             assert_eq!(Metric::parse(name).unwrap().name, *name);
         }
         for function in FUNCTIONS {
+            if ["increase", "rate"].contains(function) {
+                let text = format!("{function}(ifinoctets)");
+                let growth = Subject::Other("ifInOctetsDelta".to_owned());
+                assert_eq!(Metric::parse(&text).unwrap().subjects(), [growth]);
+                continue;
+            }
             let text = format!("{function}( dns.latency )");
             assert_eq!(
                 Metric::parse(&text).unwrap().subjects(),
@@ -260,6 +290,8 @@ mod tests {
         }
         for wrong in [
             "octet",
+            "rate(octets)",
+            "rate(loadOne)",
             "unique(src.ipp)",
             "sum(src.ip)",
             "p42(octets)",

@@ -19,6 +19,8 @@ use super::pattern::Pattern;
 use super::value::{literal, number};
 use crate::limits;
 use crate::normalize::columns::{COLUMNS, ColumnKind, column, columns, id};
+use crate::normalize::counters::kept_name;
+use crate::normalize::facts::LABEL;
 
 /// What the parser knows besides the grammar.
 #[derive(Clone, Copy, Default)]
@@ -317,11 +319,14 @@ impl<'t, 'c> Parser<'t, 'c> {
             }
             return Ok(Subject::Other(element.name.to_string()));
         }
+        if let Some(counter) = kept_name(word) {
+            return Ok(Subject::Other(counter));
+        }
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|octet| octet.is_ascii_digit());
         let by_number = word
             .split_once('.')
             .is_some_and(|(pen, id)| is_number(pen) && is_number(id));
-        if by_number || self.context.seen.is_some_and(|seen| seen(word)) {
+        if by_number || word.starts_with(LABEL) || self.context.seen.is_some_and(|seen| seen(word)) {
             return Ok(Subject::Other(word.to_owned()));
         }
         let detail = format!("there is no column or element '{}'", super::shown(word));
