@@ -32,7 +32,9 @@ impl PackedKey {
     /// The key of a packet, and whether its source is the high end.
     #[inline(always)]
     pub fn of(network: &Network, headers: &Headers<'_>) -> (PackedKey, bool) {
-        PackedKey::with_transport(network, headers, network.protocol, headers.ports)
+        // One after the other, as they were stored: loaded together they would wait for both stores to end.
+        let ports = [headers.ports[0], headers.ports[1]];
+        PackedKey::with_transport(network, headers, network.protocol, ports)
     }
 
     /// The key of a packet whose protocol and ports are known from elsewhere, as of a fragment other than the first.

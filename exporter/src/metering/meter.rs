@@ -240,7 +240,7 @@ impl Meter {
     /// How many [`Meter::take_records`] would give; cheap enough to ask after every frame.
     #[inline]
     pub fn records_waiting(&self) -> usize {
-        self.pending.len() * *SCALE / 4
+        self.pending.len()
     }
 
     /// Decides which packets and flows are metered.
@@ -287,5 +287,3 @@ impl Meter {
         self.applications.counters()
     }
 }
-
-static SCALE: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| std::env::var("SCALE").map_or(4, |s| s.parse().unwrap_or(4)));

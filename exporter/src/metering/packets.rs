@@ -31,11 +31,19 @@ pub(super) struct Ahead<'a> {
     pub hash: u32,
     /// Where the flow most probably is; [`NO_PLACE`] when it has none, or that was not looked for.
     likely: u32,
+    /// No flow had its hash when the group was looked at.
+    is_new: bool,
     pub from_high: bool,
     outcome: Outcome,
 }
 
 const NO_PLACE: u32 = u32::MAX;
+
+/// The bit of a hash in the set of those that flows of a group began with; others may have the same.
+#[inline(always)]
+fn newcomer(hash: u32) -> u64 {
+    1 << (hash >> 26)
+}
 
 /// What becomes of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,6 +99,7 @@ impl Meter {
                 }
             }
             let looked = group.get_mut(..looked).unwrap_or_default();
+            self.newcomers = 0;
             // Flows that begin with this group take these places, as far as none ends before.
             let mut vacant = self.vacant.iter().rev();
             for ahead in &mut *looked {
@@ -107,7 +116,7 @@ impl Meter {
     fn look_ahead<'a>(&mut self, ahead: &mut Ahead<'a>, frame: &Frame<'a>) {
         ahead.time_ns = frame.time_ns;
         ahead.interface = frame.interface;
-        ahead.likely = NO_PLACE;
+        (ahead.likely, ahead.is_new) = (NO_PLACE, false);
         // Copies are told apart before sampling: otherwise each of them would stand for itself.
         if self.seen.is_none() && !self.sampler.takes_packet() {
             ahead.outcome = Outcome::SampledOut;
@@ -168,10 +177,13 @@ impl Meter {
                 ahead.likely = place;
                 place
             }
-            None => match vacant.next() {
-                Some(place) => *place,
-                None => return,
-            },
+            None => {
+                ahead.is_new = true;
+                match vacant.next() {
+                    Some(place) => *place,
+                    None => return,
+                }
+            }
         };
         let (hot, cold) = (self.hot.address(place), self.cold.address(place));
         prefetch(hot);
@@ -337,6 +349,7 @@ impl Meter {
         let found = match self.hot.get(ahead.likely as usize) {
             // Where it was when the group was looked at; packets since may have given the place to another flow.
             Some(flow) if flow.key == *key && flow.is_live() => Some(ahead.likely),
+            _ if ahead.is_new && self.newcomers & newcomer(*hash) == 0 => None,
             _ => self.find(key, *hash),
         };
         let place = match found {
@@ -529,6 +542,7 @@ impl Meter {
         };
         self.hot[place as usize].begin(key, hash, from_high, self.sampler.selector_id() as u8);
         self.index.insert(hash, place);
+        self.newcomers |= newcomer(hash);
         // Many TCP connections end at once, refused: looked at when they have lingered, they are in the plan only once.
         let first_visit_ns = match key.protocol() {
             packet::protocol::TCP => self.config.tcp_linger_ns.min(self.config.idle_timeout_ns),

@@ -198,6 +198,9 @@ impl Sampler {
     /// hash has to be the same in both directions.
     #[inline(always)]
     pub fn takes_flow(&self, hash: u32) -> bool {
+        if self.flow_threshold > u64::from(u32::MAX) {
+            return true;
+        }
         // Scrambled, because the flow table takes the hash itself for its places: they would crowd in one part of it.
         u64::from(hash.wrapping_mul(0x9e37_79b1).rotate_left(15).wrapping_mul(0x85eb_ca77)) < self.flow_threshold
     }
