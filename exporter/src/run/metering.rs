@@ -7,7 +7,8 @@ use flowgauge_templates::packet::Fault;
 use super::accounts::MeteringAccounts;
 use super::summaries::Feed;
 use super::{FanOut, Wiring};
-use crate::capture::{CaptureError, Frame, FrameSource, Lent, Next};
+use crate::api::SharedAccounts;
+use crate::capture::{CaptureError, Frame, FrameSource, Lent, Next, SourceCounters};
 use crate::exporting::MeteringStatistics;
 use crate::exporting::limits::BATCH_RECORDS;
 use crate::io::destination::{SharedMetering, now_ns};
@@ -22,6 +23,9 @@ const BATCH_WAIT_NS: i64 = 500_000_000;
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 /// What a quiet ring holds is handed out within this.
 const RING_TIME: Duration = Duration::from_millis(250);
+/// Readers on this host are told this often what was counted, and after as many turns it is looked whether it is time.
+const TELLING: Duration = Duration::from_millis(500);
+const TURNS: u32 = 8;
 /// How often a live source says how it is.
 const REPORT_NS: i64 = 60_000_000_000;
 
@@ -53,6 +57,11 @@ pub(super) struct MeteringLoop<'r> {
     fan_out: &'r FanOut<'r>,
     stop: &'r Stop,
     shared: &'r SharedMetering,
+    /// Which of the sources this is, for readers on this host; when they were told last, and how often it was looked.
+    worker: usize,
+    accounts: &'r SharedAccounts,
+    told: Instant,
+    turns: u32,
 }
 
 impl<'r> MeteringLoop<'r> {
@@ -80,6 +89,10 @@ impl<'r> MeteringLoop<'r> {
             fan_out: wiring.fan_out,
             stop: wiring.stop,
             shared: wiring.metering,
+            worker,
+            accounts: wiring.accounts,
+            told: Instant::now(),
+            turns: 0,
         }
     }
 
@@ -110,6 +123,11 @@ impl<'r> MeteringLoop<'r> {
                     faults.push(error);
                 }
             }
+            self.turns = self.turns.wrapping_add(1);
+            // The clock is not asked after every packet.
+            if self.turns.is_multiple_of(TURNS) && self.told.elapsed() >= TELLING {
+                self.tell(source.counters(), faults.len());
+            }
         }
         if self.interface.is_some() && self.has_receiver && faults.is_empty() {
             self.drain(source);
@@ -119,17 +137,25 @@ impl<'r> MeteringLoop<'r> {
         }
         self.send();
         self.publish();
-        if let Some(feed) = self.feed {
+        if let Some(feed) = self.feed.take() {
             feed.finish();
         }
-        MeteringAccounts {
-            interface: self.interface,
+        self.tell(source.finish(), faults.len())
+    }
+
+    /// Leaves a copy of what was counted for readers on this host.
+    fn tell(&mut self, source: SourceCounters, faults: usize) -> MeteringAccounts {
+        self.told = Instant::now();
+        let accounts = MeteringAccounts {
+            interface: self.interface.clone(),
             meter: self.meter.counters().clone(),
             dns: self.meter.dns_counters(),
-            source: source.finish(),
+            source,
             interfaces: Vec::new(),
-            faults: faults.len() as u64,
-        }
+            faults: faults as u64,
+        };
+        self.accounts.publish(self.worker, accounts.clone());
+        accounts
     }
 
     #[inline]

@@ -8,6 +8,7 @@
 //! Files wait for slow destinations, live packets do not. A signal ends all flows, and what is queued is sent.
 
 pub mod accounts;
+mod api;
 mod metering;
 mod rights;
 mod sources;
@@ -20,6 +21,7 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::api::SharedAccounts;
 use crate::config::{Config, MeteringConfig, Source};
 use crate::exporting::summaries::SummaryPlan;
 use crate::io::destination::{Context, SharedMetering, Worker, now_ns};
@@ -53,7 +55,15 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
         spares: Arc::default(),
         from_files,
     };
+    // Whoever shows summaries on this host reads them from here.
+    let shared_summaries = summaries::shared(config, sources.workers());
+    let accounts = Arc::new(SharedAccounts::default());
+    // Its port may need rights.
+    let api = api::start(config, shared_summaries.clone(), accounts.clone())?;
     let workers = start_destinations(config, &context)?;
+    workers
+        .iter()
+        .for_each(|worker| accounts.add_destination(worker.accounts.clone()));
     if let Err(line) = rights::give_up(config).and_then(|()| listen_to_signals(&stop)) {
         end(workers, &stop);
         return Err(line);
@@ -68,16 +78,16 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
         one_packet_once: sources.have_several_interfaces(),
         ..meter_config(&config.metering, sources.workers())
     };
-    // Whoever shows summaries on this host reads them from here.
-    let shared_summaries = summaries::shared(config, sources.workers());
     let wiring = Wiring {
         fan_out: &fan_out,
         stop: &stop,
         metering: &metering,
+        accounts: &accounts,
         summaries: shared_summaries.as_deref(),
         exports_transactions: config.metering.dns.enabled,
     };
     let plan = summary_plan(config);
+    api.iter().for_each(|api| api.shared().set_ready(true));
     let (metered, summaries) = thread::scope(|scope| {
         let are_exported = config.metering.summaries.are_exported;
         let exporting = shared_summaries.as_deref().map(|shared| {
@@ -99,6 +109,7 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
             });
         (metered, summaries)
     });
+    api.iter().for_each(|api| api.shared().set_ready(false));
     workers.iter().for_each(|worker| worker.queue.close());
     stop.drain();
     let destinations = workers.into_iter().map(|worker| worker.join().snapshot()).collect();
@@ -156,6 +167,7 @@ struct Wiring<'w> {
     fan_out: &'w FanOut<'w>,
     stop: &'w Stop,
     metering: &'w SharedMetering,
+    accounts: &'w SharedAccounts,
     summaries: Option<&'w SharedSummaries>,
     /// Whether DNS transactions are exported; for summaries alone they are only counted.
     exports_transactions: bool,
