@@ -62,7 +62,7 @@ Examples:
   flowgauge-exporter run --config /etc/flowgauge/exporter.toml
 
 DEST: udp://HOST[:4739], tcp://HOST[:4739], tls://HOST[:4740] (both ends with a certificate),
-      file:PATH (IPFIX File, RFC 5655), json:PATH or json:- (one object a line)
+      sctp://HOST[:4739] (Linux with SCTP), file:PATH (IPFIX File, RFC 5655), json:PATH or json:- (one object a line)
 Durations: 500ms, 15s, 1m, 2h
 Sampling: 1/100 every 100th packet, random:1/100 one of each 100 at random (random:3/100 three),
       probability:0.01 each packet with this chance, flow:1/100 one flow in 100 with all its
@@ -344,6 +344,14 @@ pub struct RunArgs {
         help_heading = "Exporting"
     )]
     summary_images: Option<String>,
+    /// Over SCTP, give flow records up that have not arrived after this long (RFC 3758) [default: never]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "FLOWGAUGE_EXPORTING_SCTP_LIFETIME",
+        help_heading = "Exporting"
+    )]
+    sctp_lifetime: Option<String>,
     /// For tls://, what the collector knows us by: a certificate and those it was issued with (PEM)
     #[arg(
         long,

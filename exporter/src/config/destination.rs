@@ -10,7 +10,7 @@ pub const IPFIX_PORT: u16 = 4739;
 pub const SECURE_IPFIX_PORT: u16 = 4740;
 
 /// Schemes that are planned and that this build cannot speak yet.
-const NOT_YET: [&str; 5] = ["sctp", "dtls", "netflow9", "netflow5", "sflow"];
+const NOT_YET: [&str; 4] = ["dtls", "netflow9", "netflow5", "sflow"];
 
 /// One `--to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum Destination {
     Tcp(Endpoint),
     /// IPFIX Messages on a TLS connection, both ends with a certificate.
     Tls(Endpoint),
+    /// IPFIX Messages on an SCTP association.
+    Sctp(Endpoint),
     /// An IPFIX File (RFC 5655).
     File(PathBuf),
     /// JSON lines in a file, or on standard output when absent.
@@ -37,7 +39,7 @@ pub struct Endpoint {
 }
 
 impl Destination {
-    /// Reads `udp://H:P`, `tcp://H:P`, `tls://H:P`, `file:PATH`, `json:PATH` or `json:-`; without a port it is 4739, and
+    /// Reads `udp://H:P`, `tcp://H:P`, `tls://H:P`, `sctp://H:P`, `file:PATH`, `json:PATH` or `json:-`; without a port it is 4739, and
     /// 4740 for TLS.
     ///
     /// # Errors
@@ -45,31 +47,32 @@ impl Destination {
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(format!(
-                "destination `{text}` has no scheme: write udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, file:PATH or json:PATH"
+                "destination `{text}` has no scheme: write udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT, sctp://HOST:PORT, file:PATH or json:PATH"
             ));
         };
         match scheme {
             "udp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Udp),
             "tcp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Tcp),
             "tls" => Endpoint::parse(text, rest, SECURE_IPFIX_PORT).map(Self::Tls),
+            "sctp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Sctp),
             "file" => path(text, rest).map(Self::File),
             "json" if rest == "-" => Ok(Self::Json(None)),
             "json" => path(text, rest).map(|path| Self::Json(Some(path))),
             _ if NOT_YET.contains(&scheme) => Err(format!(
-                "destination `{text}`: this build has no {scheme} transport yet; udp, tcp, tls, file and json are there"
+                "destination `{text}`: this build has no {scheme} transport yet; udp, tcp, tls, sctp, file and json are there"
             )),
             _ if !rest.is_empty() && rest.bytes().all(|octet| octet.is_ascii_digit()) => Err(format!(
                 "destination `{text}`: say how to send there: udp://{text} or tcp://{text}"
             )),
             _ => Err(format!(
-                "destination `{text}`: unknown scheme `{scheme}`; udp, tcp, tls, file and json are there"
+                "destination `{text}`: unknown scheme `{scheme}`; udp, tcp, tls, sctp, file and json are there"
             )),
         }
     }
 
     /// Whether records leave by a network, where the other end may be away.
     pub fn is_network(&self) -> bool {
-        matches!(self, Self::Udp(_) | Self::Tcp(_) | Self::Tls(_))
+        matches!(self, Self::Udp(_) | Self::Tcp(_) | Self::Tls(_) | Self::Sctp(_))
     }
 
     /// Whether both ends need a certificate.
@@ -84,6 +87,7 @@ impl fmt::Display for Destination {
             Self::Udp(endpoint) => write!(f, "udp://{endpoint}"),
             Self::Tcp(endpoint) => write!(f, "tcp://{endpoint}"),
             Self::Tls(endpoint) => write!(f, "tls://{endpoint}"),
+            Self::Sctp(endpoint) => write!(f, "sctp://{endpoint}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Json(Some(path)) => write!(f, "json:{}", path.display()),
             Self::Json(None) => f.write_str("json:-"),
@@ -167,6 +171,7 @@ mod tests {
             ("tcp://[2001:db8::1]", "tcp://[2001:db8::1]:4739"),
             ("tls://collector.example", "tls://collector.example:4740"),
             ("tls://[::1]:4741", "tls://[::1]:4741"),
+            ("sctp://collector.example", "sctp://collector.example:4739"),
             ("file:a.ipfix", "file:a.ipfix"),
             ("file:///var/a.ipfix", "file:/var/a.ipfix"),
             ("json:out/a.json", "json:out/a.json"),
@@ -191,7 +196,7 @@ mod tests {
             ("tcp://[::1]4739", "]:PORT"),
             ("tcp://[x]:1", "no IPv6"),
             ("tls:h", "write // before"),
-            ("sctp://h", "no sctp transport yet"),
+            ("sctp:h", "write // before"),
             ("dtls://h", "no dtls transport yet"),
             ("netflow9://h", "no netflow9 transport yet"),
             ("netflow5://h", "no netflow5 transport yet"),

@@ -73,6 +73,7 @@ pub static KEYS: &[Key] = &[
     key("exporting", "drain_timeout", Shape::Text),
     key("exporting", "summary_budget", Shape::Text),
     key("exporting", "summary_images", Shape::Text),
+    key("exporting", "sctp_lifetime", Shape::Text),
     key("exporting", "tls_certificate", Shape::Text),
     key("exporting", "tls_key", Shape::Text),
     key("exporting", "tls_ca", Shape::Text),

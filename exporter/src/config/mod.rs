@@ -90,6 +90,8 @@ pub struct ExportingConfig {
     pub drain_timeout: Duration,
     /// Which part of summaries leaves.
     pub summaries: SummaryExportConfig,
+    /// Over SCTP, Flow Records that have not arrived after this long are given up; `None` for never.
+    pub sctp_lifetime: Option<Duration>,
     /// How to show who we are and to know who a collector is; there when a destination needs it.
     pub tls: Option<TlsFiles>,
 }
@@ -273,6 +275,7 @@ impl Config {
                     .one("drain_timeout", duration::parse)
                     .unwrap_or(defaults.drain_timeout),
                 summaries: SummaryExportConfig::read(&mut reader),
+                sctp_lifetime: reader.one("sctp_lifetime", positive_duration),
                 tls,
             },
             api,

@@ -30,6 +30,8 @@ pub struct Outgoing {
     pub bytes: Vec<u8>,
     /// Flow Records in it; options records are not among them.
     pub flow_records: u32,
+    /// Data Records of any kind in it: what the sequence numbers count.
+    pub records: u32,
 }
 
 /// Templates, sequence numbers and options of one destination (RFC 7011 sections 3 to 8).
@@ -296,6 +298,7 @@ impl ExportingProcess {
                 self.ready.push_back(Outgoing {
                     bytes: message.bytes,
                     flow_records,
+                    records: message.records,
                 });
             }
         }

@@ -13,7 +13,7 @@ use flowgauge_templates::management::{ExportingConfig as SessionConfig, Transpor
 use super::log_limit::LogLimit;
 use super::patience::Stop;
 use super::queue::{Batch, BatchQueue, Popped, Spares};
-use super::{file, json, tcp, udp};
+use super::{file, json, sctp, tcp, udp};
 use crate::config::{Destination, ExportingConfig};
 use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, MeteringStatistics, Statistics, Volume, limits};
 use crate::metering::sampling::Selector;
@@ -173,6 +173,9 @@ impl Worker {
             Destination::Tcp(endpoint) => Box::new(tcp::Tcp::new(endpoint, context, accounts.clone(), queue.clone())?),
             Destination::Tls(endpoint) => {
                 Box::new(tcp::Tcp::with_tls(endpoint, context, accounts.clone(), queue.clone())?)
+            }
+            Destination::Sctp(endpoint) => {
+                Box::new(sctp::Sctp::new(endpoint, context, accounts.clone(), queue.clone())?)
             }
             Destination::File(path) => Box::new(file::IpfixFile::create(path, context, accounts.clone())?),
             Destination::Json(path) => Box::new(json::JsonLines::create(path.as_deref(), context, accounts.clone())?),

@@ -14,6 +14,8 @@ pub mod queue;
 mod readable;
 pub mod resolve;
 pub mod retry;
+pub mod sctp;
+pub mod sctp_socket;
 pub mod tcp;
 pub mod tls;
 pub mod udp;

@@ -33,6 +33,7 @@ pub(super) fn context(drain_timeout: Duration) -> Context {
             template_refresh_messages: limits::TEMPLATE_REFRESH_MESSAGES,
             summaries: Default::default(),
             drain_timeout,
+            sctp_lifetime: None,
             tls: None,
         },
         stop: Arc::new(Stop::new(drain_timeout, true)),
