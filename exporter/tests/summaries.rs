@@ -12,7 +12,7 @@ use flowgauge_exporter::summaries::networks::Networks;
 use serde_json::Value;
 
 const COUNTERS: [(&str, &str); 7] = [
-    ("dns.queries", "/dns/transactions"),
+    ("dns.queries", "/dns/queries"),
     ("dns.responses", "/dns/responses"),
     ("dns.answered", "/dns/matched"),
     ("dns.unanswered", "/dns/unanswered"),

@@ -81,7 +81,7 @@ impl Combined {
     }
 }
 
-/// What is counted of a name: transactions, µs waited for answers, octets of responses.
+/// What is counted of a name: queries, µs waited for answers, octets of responses.
 pub(super) type NameCounts = [u64; 3];
 
 /// The same for DNS names, whose zones are found once while they have their place.

@@ -48,9 +48,14 @@ impl Dns {
     pub fn count(&mut self, window: &mut Window, networks: &Networks, transaction: &DnsTransaction, name: &[u8]) {
         let has_query = transaction.status != DnsStatus::NoQuery;
         let has_response = transaction.status != DnsStatus::Unanswered;
+        let queries = queries(transaction);
+        // A response to none that was seen says that there was one all the same.
+        let asked = queries.max(1);
         let [client, server] = [transaction.key.src, transaction.key.dst].map(bits);
         let way = networks.way(client, server);
         counters(window, transaction, way);
+        let sink = |place: &Place| take_number(window, Metric::TopQtype, place);
+        self.types.count(u128::from(transaction.qtype), 2, 0, [asked, 0], sink);
         self.codes(window, transaction, name);
         if let Some(latency_us) = transaction.latency_us {
             let metric = match way {
@@ -68,11 +73,11 @@ impl Dns {
         let length = if transaction.key.src.is_ipv4() { 4 } else { 16 };
         if has_query {
             let sink = |place: &Place| take_client(window, place);
-            self.clients.count(client, length, 0, [1, 0], sink);
+            self.clients.count(client, length, 0, [queries, 0], sink);
         }
-        let counts = [u64::from(has_query), u64::from(has_response)];
+        let messages = [queries, u64::from(has_response)];
         let sink = |place: &Place| take_server(window, place);
-        self.servers.count(server, length, 0, counts, sink);
+        self.servers.count(server, length, 0, messages, sink);
         if transaction.key.protocol == protocol::UDP {
             if self.udp_ports.is_empty() {
                 self.udp_ports = vec![0; PORTS];
@@ -83,12 +88,10 @@ impl Dns {
         }
         let waited_us = u64::from(transaction.latency_us.unwrap_or(0));
         let octets = u64::from(transaction.response_octets.unwrap_or(0));
-        self.name(window, name, [1, waited_us, octets], client, [has_query, has_response]);
+        self.name(window, name, [asked, waited_us, octets], client, messages);
     }
 
     fn codes(&mut self, window: &mut Window, transaction: &DnsTransaction, name: &[u8]) {
-        let sink = |place: &Place| take_number(window, Metric::TopQtype, place);
-        self.types.count(u128::from(transaction.qtype), 2, 0, [1, 0], sink);
         let Some(code) = transaction.rcode else { return };
         let sink = |place: &Place| take_number(window, Metric::TopRcode, place);
         self.codes.count(u128::from(code), 2, 0, [1, 0], sink);
@@ -111,7 +114,7 @@ impl Dns {
     }
 
     #[inline]
-    fn name(&mut self, window: &mut Window, name: &[u8], counts: [u64; 3], client: u128, has: [bool; 2]) {
+    fn name(&mut self, window: &mut Window, name: &[u8], counts: [u64; 3], client: u128, messages: [u64; 2]) {
         let zones = window.zones_mut();
         let mut gone_name = None;
         let placed = self.names.count(
@@ -121,15 +124,15 @@ impl Dns {
             |place| gone_name = Some(place.clone()),
         );
         let Some((place, is_new)) = placed else { return };
-        let [has_query, has_response] = has;
+        let [queries, responses] = messages;
         if let Some(zone) = place.zone() {
             let mut gone_zones = Vec::new();
             let gone = |zone: Zone| gone_zones.push(zone);
-            if let Some(mut in_zone) = zones.count(place.zone_hash(), zone, has_query, has_response, gone) {
+            if let Some(mut in_zone) = zones.count(place.zone_hash(), zone, queries, responses, gone) {
                 if is_new {
                     in_zone.name(name);
                 }
-                if has_query && self.seen.is_new(place.zone_hash(), client) {
+                if queries > 0 && self.seen.is_new(place.zone_hash(), client) {
                     let octets = client.to_be_bytes();
                     // As other sketches of addresses: 4 octets of IPv4, without what the mapped form has ahead of them.
                     let is_mapped = client >> 32 == 0xffff;
@@ -162,14 +165,23 @@ impl Dns {
     }
 }
 
+/// Queries of a transaction: the first, and each time that it came again.
+fn queries(transaction: &DnsTransaction) -> u64 {
+    match transaction.status {
+        DnsStatus::NoQuery => 0,
+        _ => 1 + u64::from(transaction.retries),
+    }
+}
+
 fn counters(window: &mut Window, transaction: &DnsTransaction, way: Way) {
     use Metric::*;
-    let has_query = u64::from(transaction.status != DnsStatus::NoQuery);
+    let queries = queries(transaction);
     let has_response = u64::from(transaction.status != DnsStatus::Unanswered);
     let timed_out =
         u64::from(transaction.status == DnsStatus::Unanswered && transaction.end_reason == FlowEndReason::IdleTimeout);
     for (metric, count) in [
-        (DnsQueries, has_query),
+        (DnsTransactions, 1),
+        (DnsQueries, queries),
         (DnsResponses, has_response),
         (DnsTimedOut, timed_out),
     ] {
@@ -183,7 +195,7 @@ fn counters(window: &mut Window, transaction: &DnsTransaction, way: Way) {
     for (metric, count) in of_way
         .into_iter()
         .flatten()
-        .zip([has_query, has_response, timed_out])
+        .zip([queries, has_response, timed_out])
     {
         window.add(metric, count);
     }
@@ -204,7 +216,8 @@ fn counters(window: &mut Window, transaction: &DnsTransaction, way: Way) {
         window.add(metric, 1);
     }
     window.add(DnsRetries, u64::from(transaction.retries));
-    window.add(DnsQueryOctets, u64::from(transaction.query_octets.unwrap_or(0)));
+    // A query that comes again is the same query.
+    window.add(DnsQueryOctets, queries * u64::from(transaction.query_octets.unwrap_or(0)));
     window.add(DnsResponseOctets, u64::from(transaction.response_octets.unwrap_or(0)));
     if has_response == 1 {
         for (bit, metric) in [
@@ -237,18 +250,19 @@ fn take_number(window: &mut Window, metric: Metric, place: &Place) {
 }
 
 fn take_name(window: &mut Window, place: &NamePlace) {
-    let (name, [transactions, waited_us, octets]) = (place.name(), place.counts());
+    let (name, [queries, waited_us, octets]) = (place.name(), place.counts());
     window.different(Metric::DnsQname, name);
-    window.list(Metric::TopQname, name, transactions);
+    window.list(Metric::TopQname, name, queries);
     window.list(Metric::TopSlow, name, waited_us);
     window.list(Metric::TopQnameOctets, name, octets);
     if let Some(longer) = place.longer() {
-        window.list(Metric::TopQname3, longer, transactions);
+        window.list(Metric::TopQname3, longer, queries);
     }
 }
 
 fn take_zone(window: &mut Window, zone: &Zone) {
-    window.list(Metric::TopQname2, zone.name.octets(), zone.transactions);
+    // As of names: a response to no query counts as one.
+    window.list(Metric::TopQname2, zone.name.octets(), zone.asked);
     window.list(Metric::TopZoneQueries, zone.name.octets(), zone.queries);
     window.list(Metric::TopZoneResponses, zone.name.octets(), zone.responses);
 }

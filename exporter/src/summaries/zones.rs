@@ -19,10 +19,12 @@ pub struct Zone {
     pub name: Item,
     /// Transactions counted.
     pub transactions: u64,
-    /// Of them, those with a query.
+    /// Queries, with those that came again.
     pub queries: u64,
-    /// Of them, those with a response.
+    /// Responses.
     pub responses: u64,
+    /// Queries, and responses to none.
+    pub(super) asked: u64,
     /// Transactions that it may have had before it was counted, at most.
     pub missed: u64,
     names: Cardinality,
@@ -36,6 +38,7 @@ impl Zone {
             transactions: 0,
             queries: 0,
             responses: 0,
+            asked: 0,
             missed,
             names: Cardinality::with_lg_k(ZONE_LG_K),
             clients: Cardinality::with_lg_k(ZONE_LG_K),
@@ -129,8 +132,8 @@ impl Zones {
         &mut self,
         hash: u64,
         name: &[u8],
-        has_query: bool,
-        has_response: bool,
+        queries: u64,
+        responses: u64,
         gone: impl FnMut(Zone),
     ) -> Option<InZone<'_>> {
         let found = self.table.find(hash, |zone| zone.name.octets() == name).is_some();
@@ -139,8 +142,9 @@ impl Zones {
         }
         let zone = self.table.find_mut(hash, |zone| zone.name.octets() == name)?;
         zone.transactions += 1;
-        zone.queries += u64::from(has_query);
-        zone.responses += u64::from(has_response);
+        zone.queries += queries;
+        zone.responses += responses;
+        zone.asked += queries.max(1);
         Some(InZone(zone))
     }
 
@@ -179,6 +183,7 @@ impl Zones {
                     zone.transactions = zone.transactions.saturating_add(more.transactions);
                     zone.queries = zone.queries.saturating_add(more.queries);
                     zone.responses = zone.responses.saturating_add(more.responses);
+                    zone.asked = zone.asked.saturating_add(more.asked);
                     zone.missed = zone.missed.saturating_add(more.missed);
                     zone.names.merge(&more.names);
                     zone.clients.merge(&more.clients);
@@ -245,7 +250,7 @@ mod tests {
             let table = &mut tables[at % tables.len()];
             let hash = table.hash(name.as_bytes());
             let mut place = table
-                .count(hash, name.as_bytes(), at % 3 != 0, true, |zone| *gone += zone.transactions)
+                .count(hash, name.as_bytes(), u64::from(at % 3 != 0), 1, |zone| *gone += zone.transactions)
                 .unwrap();
             place.name(format!("{label}.{name}").as_bytes());
             place.client(&client.to_be_bytes());
