@@ -1,6 +1,7 @@
 //! What summaries say against what went in, over many seeds, and images against the library of another language.
 
 mod images;
+mod shared;
 mod sketches;
 mod windows;
 
