@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::collecting::ExporterRules;
 use crate::failure::{Failure, nearest};
 use crate::io::listener::{DEFAULT_LISTENERS, ListenAddress};
 use crate::io::tls::TlsConfig;
@@ -55,6 +56,8 @@ pub struct Config {
     pub pending_age: Duration,
     /// How often templates are saved, beside at the end.
     pub template_save_interval: Duration,
+    /// What the user says about exporters.
+    pub exporters: ExporterRules,
     /// A user's own elements (CSV).
     pub elements_file: Option<PathBuf>,
     /// A user's elements that mean what columns mean (TOML).
@@ -94,6 +97,7 @@ impl Default for Config {
             template_lifetime: Duration::from_secs(u64::from(flowgauge_templates::limits::TEMPLATE_LIFETIME_S)),
             pending_age: Duration::from_secs(u64::from(flowgauge_templates::limits::PENDING_AGE_S)),
             template_save_interval: Duration::from_secs(60),
+            exporters: ExporterRules::default(),
             elements_file: None,
             equivalents_file: None,
             log_level: "info".to_owned(),

@@ -97,6 +97,10 @@ pub const ROWS_PER_COUNTER_SAMPLE: usize = 256;
 pub const SFLOW_AGENTS: usize = 16_384;
 /// A UDP session that is silent for this long ends.
 pub const SESSION_IDLE_S: i64 = 12 * 3_600;
+/// Exporters whose rules and allowances are kept ready; further ones share one allowance.
+pub const EXPORTERS: usize = 16_384;
+/// Rules of one kind about exporters.
+pub const EXPORTER_RULES: usize = 4_096;
 /// Accounts of exporters (address, domain, protocol); what comes beyond goes to one common account.
 pub const ACCOUNTS: usize = 16_384;
 /// Accounts that `/metrics` names one by one.

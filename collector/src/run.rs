@@ -196,6 +196,7 @@ impl Collector {
                 },
                 listeners: listener_names.iter().map(transport).collect(),
                 equivalents: Arc::new(equivalents(&config, &registry)?),
+                exporters: config.exporters.clone(),
             },
             registry,
         );

@@ -26,8 +26,25 @@ pub async fn exporters(State(api): State<Api>, parameters: Parameters) -> Result
     let rows: Vec<Value> = accounts
         .iter()
         .map(|(key, account)| {
+            let facts = process.exporter_facts(key.address).unwrap_or_default();
+            let labels = facts
+                .labels
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()));
+            let statistics = process.statistics(key.address, key.domain);
+            let numbers = |(at_ns, numbers): (i64, &[(std::sync::Arc<str>, u64)])| {
+                let numbers: BTreeMap<_, _> = numbers
+                    .iter()
+                    .map(|(name, number)| (name.to_string(), *number))
+                    .collect();
+                json!({ "at": format_time(at_ns), "counters": numbers })
+            };
             json!({
                 "address": key.address.to_string(),
+                "name": facts.name.as_deref(),
+                "labels": labels.collect::<BTreeMap<_, _>>(),
+                "statistics": statistics.map(numbers),
+                "counter_samples": account.counter_samples,
                 "protocol": key.protocol.as_str(),
                 "domain": key.domain,
                 "transport": account.transport.map(|transport| transport.as_str()),

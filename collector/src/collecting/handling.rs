@@ -1,6 +1,6 @@
 //! One Message on its way into rows: what its Sets bring is normalised, named and put on the account.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use flowgauge_ie_registry::Registry;
@@ -12,20 +12,27 @@ use flowgauge_templates::text::TextContext;
 use super::ledger::Account;
 use super::options::OptionsData;
 use super::session::Plans;
+use crate::normalize::facts::{ExporterFacts, Facts};
 use crate::normalize::row::{Row, ip_to_u128};
-use crate::normalize::sampling::Rate;
+use crate::normalize::sampling::{Found, Rate};
 use crate::normalize::{Equivalents, ExporterClock, NormalizingCounters, Received};
+use crate::summaries::{Summaries, is_of_summaries};
 
 /// One Message on its way into rows.
 pub(super) struct Handling<'h> {
     pub now_ns: i64,
     pub address: IpAddr,
+    /// What the user says about the exporter.
+    pub exporter: Option<&'h ExporterFacts>,
     pub account: &'h mut Account,
     pub plans: &'h mut Plans,
     pub options: &'h mut OptionsData,
     pub equivalents: &'h Arc<Equivalents>,
     pub counters: &'h mut NormalizingCounters,
     pub rows: &'h mut Vec<Row>,
+    pub summaries: Option<&'h Summaries>,
+    /// Where the Message came from, which tells exporters behind one address apart.
+    pub peer: SocketAddr,
     /// The sequence number said something that the ledger must hear.
     pub judged: bool,
 }
@@ -47,6 +54,8 @@ impl Handling<'_> {
             } => {
                 if template.is_options() {
                     self.learn(header, template, records);
+                } else if is_of_summaries(template) {
+                    self.summaries(header, records, scope);
                 } else {
                     self.flows(header, template, records, scope, registry);
                 }
@@ -74,7 +83,10 @@ impl Handling<'_> {
         let plan = self.plans.plan(header.domain, template, self.equivalents);
         let received = Received {
             exporter: ip_to_u128(self.address),
-            domain: header.domain,
+            domain: self
+                .exporter
+                .and_then(|exporter| exporter.domain)
+                .unwrap_or(header.domain),
             received_ns: self.now_ns,
             export_ns: header.export_ns(),
             clock: header.uptime_ms.map_or(ExporterClock::Unknown, ExporterClock::AtExport),
@@ -82,7 +94,10 @@ impl Handling<'_> {
                 .sampling
                 .filter(|sampling| sampling.interval > 0)
                 .map(|sampling| Rate::one_in(sampling.interval.into())),
-            facts: self.options.facts(self.address, header.domain),
+            facts: Facts {
+                exporter: self.exporter,
+                ..self.options.facts(self.address, header.domain)
+            },
             text: TextContext { registry, scope },
         };
         let unknown_before = self.counters.rates_unknown;
@@ -93,6 +108,21 @@ impl Handling<'_> {
             self.account.rows += 1;
         }
         self.account.rates_unknown += self.counters.rates_unknown - unknown_before;
+    }
+
+    fn summaries(&mut self, header: &MessageHeader, records: &mut Records<'_, '_>, scope: &DomainTemplates) {
+        let facts = self.options.facts(self.address, header.domain);
+        let sampling = |selector| match facts.rate(Some(selector), None, header.export_ns()) {
+            Found::Rate(rate) => rate.population_per_selected(),
+            _ => 0.0,
+        };
+        let from = (self.peer, header.domain);
+        let count = match self.summaries {
+            Some(summaries) => summaries.take(self.now_ns, from, records, scope, sampling),
+            None => records.finish() as u64,
+        };
+        self.account.records += count;
+        self.account.summaries += count;
     }
 
     fn learn(&mut self, header: &MessageHeader, template: &Template, records: &mut Records<'_, '_>) {

@@ -88,6 +88,10 @@ pub struct Account {
     pub unsupported_version: u64,
     /// Datagrams refused because there were too many sessions.
     pub too_many_sessions: u64,
+    /// Datagrams refused because their sender is not allowed.
+    pub not_allowed: u64,
+    /// Datagrams refused because their sender sent too many.
+    pub rate_limited: u64,
     /// Datagrams refused because their Message header is not sound; the kinds are in `errors`.
     pub refused: u64,
     /// Messages given up because decoding them panicked: our bug, and each is counted.
@@ -100,6 +104,8 @@ pub struct Account {
     pub options_records: u64,
     /// Rows made of them.
     pub rows: u64,
+    /// Of the records, those of summaries, which have accounts of their own.
+    pub summaries: u64,
     /// Of those, rows whose sampling rate was not known when they came.
     pub rates_unknown: u64,
     /// sFlow counter samples. Each is one of `records`, or several.
@@ -131,9 +137,11 @@ pub struct Account {
 impl Account {
     /// Every datagram is a Message or refused.
     pub fn is_balanced(&self) -> bool {
-        let refused = self.unsupported_version + self.too_many_sessions + self.refused + self.internal_faults;
+        let unwanted = self.not_allowed + self.rate_limited;
+        let refused =
+            unwanted + self.unsupported_version + self.too_many_sessions + self.refused + self.internal_faults;
         // A record whose row was not made has its Message among the faults.
-        self.datagrams == self.messages + refused && self.records - self.rows <= self.internal_faults
+        self.datagrams == self.messages + refused && self.records - self.rows - self.summaries <= self.internal_faults
     }
 
     /// Errors by the name of their kind.
@@ -141,6 +149,8 @@ impl Account {
         let own = [
             ("unsupported_version", self.unsupported_version),
             ("too_many_sessions", self.too_many_sessions),
+            ("not_allowed", self.not_allowed),
+            ("rate_limited", self.rate_limited),
             ("internal_fault", self.internal_faults),
             ("unknown_sample", self.unknown_samples),
             ("counter_records_cut", self.counter_records_cut),
@@ -158,11 +168,14 @@ impl Account {
         self.messages += other.messages;
         self.unsupported_version += other.unsupported_version;
         self.too_many_sessions += other.too_many_sessions;
+        self.not_allowed += other.not_allowed;
+        self.rate_limited += other.rate_limited;
         self.refused += other.refused;
         self.internal_faults += other.internal_faults;
         self.records += other.records;
         self.options_records += other.options_records;
         self.rows += other.rows;
+        self.summaries += other.summaries;
         self.rates_unknown += other.rates_unknown;
         self.counter_samples += other.counter_samples;
         self.counter_records_cut += other.counter_records_cut;
@@ -198,6 +211,14 @@ pub struct Totals {
     pub balanced: bool,
 }
 
+fn common(protocol: Protocol) -> AccountKey {
+    AccountKey {
+        address: IpAddr::from([0, 0, 0, 0]),
+        protocol,
+        domain: 0,
+    }
+}
+
 /// Every account.
 #[derive(Debug)]
 pub struct Ledger {
@@ -222,13 +243,19 @@ impl Ledger {
             key
         } else {
             self.overflowed += 1;
-            AccountKey {
-                address: IpAddr::from([0, 0, 0, 0]),
-                protocol: key.protocol,
-                domain: 0,
-            }
+            common(key.protocol)
         };
         let account = self.accounts.entry(key).or_insert_with(|| Account {
+            first_ns: now_ns,
+            ..Account::default()
+        });
+        account.last_ns = now_ns;
+        account
+    }
+
+    /// The common account of a protocol: of exporters beyond the limit, and of those that are not allowed.
+    pub fn common_account(&mut self, protocol: Protocol, now_ns: i64) -> &mut Account {
+        let account = self.accounts.entry(common(protocol)).or_insert_with(|| Account {
             first_ns: now_ns,
             ..Account::default()
         });

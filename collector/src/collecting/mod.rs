@@ -2,6 +2,7 @@
 //!
 //! A pure core: it is handed what was received together with the time, and hands out rows. It owns no socket and no clock.
 
+pub mod exporters;
 mod handling;
 pub mod ledger;
 mod options;
@@ -13,6 +14,7 @@ mod sflow;
 #[cfg(test)]
 mod tests;
 
+pub use exporters::ExporterRules;
 pub use ledger::{Account, AccountKey, Ledger, Totals};
 pub use process::{CollectingProcess, ProcessConfig, ProcessCounters, TemplateOf};
 pub use saved::{Loaded, State, load_state, load_templates, save_templates};

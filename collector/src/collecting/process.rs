@@ -1,5 +1,6 @@
 //! Datagrams and Messages in, rows out: finds the session, decodes, normalises, and keeps the ledger.
 
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use flowgauge_templates::management::{
 };
 use foldhash::{HashMap, HashMapExt as _};
 
+use super::exporters::{Admission, ExporterRules, Exporters};
 use super::handling::Handling;
 use super::ledger::{Account, AccountKey, Ledger, Totals};
 use super::options::OptionsData;
@@ -18,8 +20,10 @@ use super::sflow::{self, CounterSources, SflowAgents, SflowHandling};
 use crate::io::input::{Protocol, protocol_of};
 use crate::io::listener::Transport;
 use crate::limits::{SESSION_IDLE_S, SESSIONS, SESSIONS_PER_EVICTION};
+use crate::normalize::facts::ExporterFacts;
 use crate::normalize::row::Row;
 use crate::normalize::{Equivalents, NormalizingCounters};
+use crate::summaries::SharedSummaries;
 
 const NS_PER_S: i64 = 1_000_000_000;
 
@@ -32,6 +36,10 @@ pub struct ProcessConfig {
     pub listeners: Vec<Transport>,
     /// Elements of others that mean what columns mean.
     pub equivalents: Arc<Equivalents>,
+    /// Where summaries go; without, they are counted only.
+    pub summaries: Option<SharedSummaries>,
+    /// What the user says about exporters.
+    pub exporters: ExporterRules,
 }
 
 /// What has been done beside what the ledger says.
@@ -80,6 +88,7 @@ pub struct CollectingProcess {
     pub(super) options: OptionsData,
     agents: SflowAgents,
     sources: CounterSources,
+    exporters: Exporters,
     counters: ProcessCounters,
 }
 
@@ -87,6 +96,7 @@ impl CollectingProcess {
     /// A process that has heard of nobody yet. `registry` may hold a user's own elements.
     pub fn new(config: ProcessConfig, registry: Registry) -> CollectingProcess {
         CollectingProcess {
+            exporters: Exporters::new(config.exporters.clone()),
             config,
             registry,
             sessions: HashMap::new(),
@@ -102,17 +112,72 @@ impl CollectingProcess {
     ///
     /// The protocol is told by the version word at the front alone, so that one port takes them all.
     pub fn handle(&mut self, now_ns: i64, key: SessionKey, bytes: &[u8], rows: &mut Vec<Row>) {
-        match protocol_of(bytes) {
-            Some(Protocol::Sflow5) => self.sflow(now_ns, key, bytes, rows),
-            Some(Protocol::Ipfix) => self.message(now_ns, key, Version::Ipfix, bytes, rows),
-            Some(Protocol::Netflow9) => self.message(now_ns, key, Version::Netflow9, bytes, rows),
-            Some(Protocol::Netflow7) => self.message(now_ns, key, Version::Netflow7, bytes, rows),
-            Some(Protocol::Netflow5) => self.message(now_ns, key, Version::Netflow5, bytes, rows),
+        let protocol = protocol_of(bytes);
+        let Some(exporter) = self.admit(now_ns, key, protocol, bytes) else {
+            return;
+        };
+        let exporter = exporter.as_deref();
+        let mut message = |version| self.message(now_ns, (key, exporter), version, bytes, rows);
+        match protocol {
+            Some(Protocol::Ipfix) => message(Version::Ipfix),
+            Some(Protocol::Netflow9) => message(Version::Netflow9),
+            Some(Protocol::Netflow7) => message(Version::Netflow7),
+            Some(Protocol::Netflow5) => message(Version::Netflow5),
+            Some(Protocol::Sflow5) => self.sflow(now_ns, (key, exporter), bytes, rows),
             Some(Protocol::Unknown) | None => {
                 self.open_account(now_ns, key, Protocol::Unknown, 0, bytes)
                     .unsupported_version += 1;
             }
         }
+    }
+
+    /// What the user says about the exporter of a datagram; `None` when it is refused, and counted so.
+    fn admit(
+        &mut self,
+        now_ns: i64,
+        key: SessionKey,
+        protocol: Option<Protocol>,
+        bytes: &[u8],
+    ) -> Option<Option<Arc<ExporterFacts>>> {
+        let transport = self.transport(key.listener);
+        let is_datagram = transport == Transport::Udp;
+        let address = key.peer.ip();
+        let admission = self.exporters.admit(now_ns, address, is_datagram);
+        let protocol = protocol.unwrap_or(Protocol::Unknown);
+        let account = match admission {
+            Admission::Taken(exporter) => return Some(exporter),
+            // Who is not allowed gets no account: spoofed senders would take all there are.
+            Admission::NotAllowed => {
+                let account = self.ledger.common_account(protocol, now_ns);
+                account.not_allowed += 1;
+                account
+            }
+            Admission::TooMany => {
+                let domain = self.exporters.facts(address).and_then(|facts| facts.domain);
+                let of = AccountKey {
+                    address,
+                    protocol,
+                    domain: domain.unwrap_or(0),
+                };
+                let account = self.ledger.account(of, now_ns);
+                account.rate_limited += 1;
+                account
+            }
+        };
+        account.transport = Some(transport);
+        account.datagrams += 1;
+        account.octets += bytes.len() as u64;
+        None
+    }
+
+    /// What the user says about an exporter, if anything.
+    pub fn exporter_facts(&self, address: IpAddr) -> Option<ExporterFacts> {
+        self.exporters.facts(address)
+    }
+
+    /// Counters that an exporter told about itself in a domain, and when (nanoseconds).
+    pub fn statistics(&self, address: IpAddr, domain: u32) -> Option<(i64, &[(Arc<str>, u64)])> {
+        self.options.statistics(address, domain)
     }
 
     /// The account of a datagram, which is counted in it.
@@ -138,8 +203,15 @@ impl CollectingProcess {
         account
     }
 
-    fn sflow(&mut self, now_ns: i64, key: SessionKey, bytes: &[u8], rows: &mut Vec<Row>) {
-        let (address, domain) = (key.peer.ip(), sflow::domain_of(bytes));
+    fn sflow(
+        &mut self,
+        now_ns: i64,
+        (key, exporter): (SessionKey, Option<&ExporterFacts>),
+        bytes: &[u8],
+        rows: &mut Vec<Row>,
+    ) {
+        let by_user = exporter.and_then(|exporter| exporter.domain);
+        let (address, domain) = (key.peer.ip(), by_user.unwrap_or_else(|| sflow::domain_of(bytes)));
         self.open_account(now_ns, key, Protocol::Sflow5, domain, bytes);
         let of = AccountKey {
             address,
@@ -149,6 +221,8 @@ impl CollectingProcess {
         let mut handling = SflowHandling {
             now_ns,
             address,
+            domain,
+            exporter,
             account: self.ledger.account(of, now_ns),
             agents: &mut self.agents,
             sources: &mut self.sources,
@@ -163,11 +237,19 @@ impl CollectingProcess {
     }
 
     /// A Message of IPFIX or NetFlow.
-    fn message(&mut self, now_ns: i64, key: SessionKey, version: Version, bytes: &[u8], rows: &mut Vec<Row>) {
+    fn message(
+        &mut self,
+        now_ns: i64,
+        (key, exporter): (SessionKey, Option<&ExporterFacts>),
+        version: Version,
+        bytes: &[u8],
+        rows: &mut Vec<Row>,
+    ) {
         let (address, protocol) = (key.peer.ip(), Protocol::from(version));
         let transport = self.transport(key.listener);
         let header = MessageHeader::parse(bytes);
-        let domain = header.map_or(0, |header| header.domain);
+        let sent_domain = header.map_or(0, |header| header.domain);
+        let domain = exporter.and_then(|exporter| exporter.domain).unwrap_or(sent_domain);
         let account = self.open_account(now_ns, key, protocol, domain, bytes);
         if let Err(error) = header {
             account.refused += 1;
@@ -205,10 +287,13 @@ impl CollectingProcess {
         let mut handling = Handling {
             now_ns,
             address,
+            exporter,
             account,
             plans,
             options: &mut self.options,
             equivalents: &self.config.equivalents,
+            summaries: self.config.summaries.as_deref(),
+            peer: key.peer,
             counters: &mut self.counters.normalizing,
             rows,
             judged: false,
@@ -228,8 +313,8 @@ impl CollectingProcess {
             }
             Err(_) => account.internal_faults += 1,
         }
-        if judged && let Some((_, now)) = collecting.sequences().find(|(of, _)| *of == domain) {
-            let before = sequences.entry(domain).or_default();
+        if judged && let Some((_, now)) = collecting.sequences().find(|(of, _)| *of == sent_domain) {
+            let before = sequences.entry(sent_domain).or_default();
             account.sequence.grow(before, &now);
             *before = now;
         }
@@ -253,6 +338,7 @@ impl CollectingProcess {
     /// Lets time pass: templates and waiting Sets grow old, silent sessions end.
     pub fn handle_timeout(&mut self, now_ns: i64) {
         self.sources.handle_timeout(now_ns);
+        self.exporters.handle_timeout(now_ns);
         let mut idle = Vec::new();
         for (key, session) in &mut self.sessions {
             session.collecting.handle_timeout(now_ns);
@@ -375,6 +461,9 @@ impl CollectingProcess {
     /// Begins the accounts anew, with what waits: what was decoded so far was on those of an earlier run.
     pub fn begin_accounts(&mut self) {
         self.ledger = Ledger::default();
+        if let Some(summaries) = &self.config.summaries {
+            summaries.begin_accounts();
+        }
         for (scope, session) in &mut self.sessions {
             let waiting = session.collecting.pending_sets() as u64;
             if waiting > 0 {

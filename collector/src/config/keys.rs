@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Key, LogFormat};
+use crate::collecting::exporters::{Prefix, by_prefix, prefixes_text};
 use crate::io::listener::{ListenAddress, parse_host_port};
 use crate::limits::{JOURNAL_LEAST_OCTETS, RECEIVERS};
 use crate::quantity::{duration_text, octets_text, parse_octets};
@@ -39,6 +40,11 @@ fn path(text: &str) -> Option<PathBuf> {
 fn path_text(path: &Option<PathBuf>) -> String {
     path.as_ref()
         .map_or_else(String::new, |path| path.display().to_string())
+}
+
+fn is_label_key(key: &str) -> bool {
+    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"_-".contains(&octet);
+    (1..=64).contains(&key.len()) && key.bytes().all(allowed)
 }
 
 macro_rules! key {
@@ -388,6 +394,69 @@ pub static KEYS: &[Key] = &[
         },
         |config| shown(config.template_save_interval)
     ),
+    key!("exporters", "allow", "allow-exporter", "NETWORK",
+        "Take flow exports of these addresses and networks only; repeatable",
+        list: true,
+        |config, text| {
+            let items = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+            config.exporters.allow = items.map(str::parse).collect::<Result<Vec<Prefix>, String>>()?;
+            Ok(())
+        },
+        |config| config.exporters.allow.iter().map(Prefix::to_string).collect::<Vec<_>>().join(",")),
+    key!(
+        "exporters",
+        "datagrams_per_second",
+        "exporter-datagrams",
+        "N",
+        "Datagrams a second that one exporter may send; more are dropped and counted; 0 is any number",
+        |config, text| {
+            config.exporters.datagrams_per_second = count(text)?;
+            Ok(())
+        },
+        |config| config.exporters.datagrams_per_second.to_string()
+    ),
+    key!("exporters", "names", "exporter-name", "NETWORK=NAME",
+        "What exporters are called, in the column exporter.name; repeatable",
+        list: true,
+        |config, text| {
+            config.exporters.names = by_prefix(text, |name| Ok(name.to_owned()))?;
+            Ok(())
+        },
+        |config| prefixes_text(&config.exporters.names, String::clone)),
+    key!("exporters", "labels", "exporter-label", "NETWORK=KEY:VALUE",
+        "Labels of exporters, searchable as label.KEY; repeatable",
+        list: true,
+        |config, text| {
+            config.exporters.labels = by_prefix(text, |label| {
+                let parts = label.split_once(':').filter(|(key, _)| is_label_key(key));
+                let (key, value) = parts.ok_or_else(|| {
+                    format!("{label:?} is not KEY:VALUE with a key of letters, digits, '_' and '-'")
+                })?;
+                Ok((key.to_owned(), value.to_owned()))
+            })?;
+            Ok(())
+        },
+        |config| prefixes_text(&config.exporters.labels, |(key, value)| format!("{key}:{value}"))),
+    key!("exporters", "sampling", "exporter-sampling", "NETWORK=N",
+        "Sampling of exporters, one packet in N, whatever they say themselves; repeatable",
+        list: true,
+        |config, text| {
+            config.exporters.sampling = by_prefix(text, |interval| {
+                count(interval)?.checked_sub(1).map(|less| less + 1).ok_or_else(|| "one in 0 is no sampling".to_owned())
+            })?;
+            Ok(())
+        },
+        |config| prefixes_text(&config.exporters.sampling, u64::to_string)),
+    key!("exporters", "domains", "exporter-domain", "NETWORK=ID",
+        "Observation Domain of exporters, whatever they say themselves; repeatable",
+        list: true,
+        |config, text| {
+            config.exporters.domains = by_prefix(text, |domain| {
+                domain.parse().map_err(|_| format!("{domain:?} is no number below 2^32"))
+            })?;
+            Ok(())
+        },
+        |config| prefixes_text(&config.exporters.domains, u32::to_string)),
     key!(
         "elements",
         "file",

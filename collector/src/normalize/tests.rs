@@ -343,6 +343,8 @@ fn what_no_column_takes_is_kept_by_name() {
         &received(),
     );
     assert_eq!(row.number(id::OCTETS), Some(5));
+    // 20 bits of the first three octets.
+    assert_eq!(row.get(id::MPLS_LABELS), Some(CellRef::Text("4128")));
     let kept = other(&row);
     let kept: Vec<_> = kept
         .iter()
@@ -357,7 +359,6 @@ fn what_no_column_takes_is_kept_by_name() {
             ("octetTotalCount", "9"),
             ("flowLabelIPv6", "258"),
             ("postSourceMacAddress", "01:02:03:04:05:06"),
-            ("mplsTopLabelStackSection", "010203"),
             (
                 "basicList",
                 "[{\"sourceTransportPort\":53},{\"sourceTransportPort\":443}]"

@@ -112,6 +112,8 @@ impl Accounts {
             ("datagrams_given_up_at_the_end", self.journal_lost.1),
             ("datagrams_of_unsupported_version", sum.unsupported_version),
             ("datagrams_beyond_session_limit", sum.too_many_sessions),
+            ("datagrams_not_allowed", sum.not_allowed),
+            ("datagrams_beyond_rate_limit", sum.rate_limited),
             ("datagrams_not_decodable", sum.refused),
             ("messages_given_up_by_internal_fault", sum.internal_faults),
             ("sets_without_template", sum.sets_expired + sum.sets_abandoned),

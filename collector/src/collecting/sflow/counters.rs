@@ -115,7 +115,6 @@ impl SflowHandling<'_> {
         row.set_signed(id::RECEIVED, self.now_ns - self.now_ns.rem_euclid(NS_PER_MS));
         row.set_number(id::KIND, KIND_COUNTERS);
         row.set_ip(id::EXPORTER_IP, ip_to_u128(self.address));
-        row.set_number(id::EXPORTER_DOMAIN, u64::from(datagram.sub_agent));
         if let Some(agent) = datagram.agent.filter(|agent| *agent != self.address) {
             row.add_other(&AGENT, CellRef::Ip(ip_to_u128(agent)));
         }
@@ -150,7 +149,6 @@ impl SflowHandling<'_> {
             let octets = body.get(..UNKNOWN_OCTETS.min(body.len())).unwrap_or_default();
             row.add_other(&Arc::from(name), CellRef::Text(&hex_text(octets)));
         }
-        row.sort();
         self.add(row, datagram);
     }
 }

@@ -25,7 +25,7 @@ const HALF: u64 = 1 << 31;
 
 /// Whose counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Source {
+pub(crate) struct Source {
     pub exporter: IpAddr,
     pub sub_agent: u32,
     pub class: u32,
@@ -36,7 +36,7 @@ pub(super) struct Source {
 
 /// When a sample was taken, as far as can be told.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Taken {
+pub(crate) struct Taken {
     pub now_ns: i64,
     pub uptime_ms: u32,
     pub sequence: u32,
@@ -60,7 +60,7 @@ pub(crate) struct CounterSources {
 }
 
 /// A sample's counters beside those of the sample before.
-pub(super) struct Growing<'s> {
+pub(crate) struct Growing<'s> {
     before: Option<&'s mut Seen>,
     resets: &'s mut u64,
     /// When the sample before was taken, where its counters are worth comparing.

@@ -21,6 +21,7 @@ use super::options::OptionsData;
 use crate::limits::SFLOW_AGENTS;
 use crate::normalize::NormalizingCounters;
 use crate::normalize::columns::id;
+use crate::normalize::facts::ExporterFacts;
 use crate::normalize::row::Row;
 use crate::normalize::sampling::Rate;
 pub(super) use growth::CounterSources;
@@ -58,6 +59,10 @@ pub(super) struct SflowHandling<'h> {
     pub now_ns: i64,
     /// Who sent it.
     pub address: IpAddr,
+    /// The sub-agent, or the domain that the user says.
+    pub domain: u32,
+    /// What the user says about the exporter.
+    pub exporter: Option<&'h ExporterFacts>,
     /// The sender's account; the datagram and its octets are counted there already.
     pub account: &'h mut Account,
     /// Numbers of datagrams.
@@ -134,7 +139,8 @@ impl SflowHandling<'_> {
                 Err(error) => self.account.errors.count(error.kind),
             }
         }
-        let rate = Rate::one_in(sample.sampling_rate.into());
+        let by_user = self.exporter.and_then(|exporter| exporter.rate);
+        let rate = by_user.unwrap_or_else(|| Rate::one_in(sample.sampling_rate.into()));
         self.counters.rows_scaled += u64::from(!rate.is_one());
         self.add(builder.finish(rate), datagram);
     }
@@ -162,6 +168,11 @@ impl SflowHandling<'_> {
                 row.set_text(name, known);
             }
         }
+        row.set_number(id::EXPORTER_DOMAIN, u64::from(self.domain));
+        if let Some(exporter) = self.exporter {
+            exporter.put(&mut row);
+        }
+        row.sort();
         self.rows.push(row);
         self.account.rows += 1;
     }

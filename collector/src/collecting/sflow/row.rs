@@ -73,7 +73,6 @@ impl RowBuilder {
         row.set_signed(id::RECEIVED, now_ns - now_ns.rem_euclid(NS_PER_MS));
         row.set_number(id::KIND, KIND_FLOW);
         row.set_ip(id::EXPORTER_IP, ip_to_u128(address));
-        row.set_number(id::EXPORTER_DOMAIN, u64::from(datagram.sub_agent));
         let mut builder = Self {
             row,
             octets: 0,
@@ -320,7 +319,6 @@ impl RowBuilder {
         self.row.set_number(id::PACKETS, 1);
         self.row.set_number(id::OCTETS, self.octets);
         scale(&mut self.row, rate);
-        self.row.sort();
         self.row
     }
 }
