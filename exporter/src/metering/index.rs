@@ -1,48 +1,122 @@
-//! From the hash of a key to the flow's place in the slab: open addressing with linear probing.
+//! From the hash of a key to the flow's place in the slab: open addressing by lines of eight.
 //!
-//! A bucket is one 64-bit word, the hash above the place, so a probe is one cache line and the slab is touched only
-//! for a flow that matches in 32 bits. Growing and deleting (by shifting back, hence no tombstones) read nothing but
-//! the buckets. Exact comparison of keys is the caller's.
+//! A line is one cache line of hashes and places, filled from the front; what finds no room in its own goes into the next
+//! one with room. So nearly every look is at one line, whose hashes are compared all at once: walking from bucket to
+//! bucket, the processor guesses wrong where to stop for every other flow, which took a tenth of the time of port scans.
+//! Growing and deleting (by moving back, hence no tombstones) read nothing but the lines. The slab is touched only for a
+//! flow that matches in 32 bits; exact comparison of keys is the caller's.
 
 use super::prefetch::prefetch;
 
-/// Buckets of an empty index.
-const LEAST_BUCKETS: usize = 1024;
+/// Buckets of a line.
+const LINE: usize = 8;
 
-/// Buckets hold `hash << 32 | place + 1`; 0 is empty.
+/// Lines of an empty index.
+const LEAST_LINES: usize = 128;
+
+/// Buckets that are one cache line. Those with a place come first.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(64))]
+struct Line {
+    hashes: [u32; LINE],
+    /// Place + 1; 0 is empty.
+    places: [u32; LINE],
+}
+
+impl Line {
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        self.places[LINE - 1] != 0
+    }
+
+    /// One bit for each bucket with this hash, empty ones among them.
+    #[inline(always)]
+    fn with_hash(&self, hash: u32) -> u32 {
+        let mut found = 0;
+        for (at, other) in self.hashes.iter().enumerate() {
+            found |= u32::from(*other == hash) << at;
+        }
+        found
+    }
+
+    /// How many places there are, of a line that is not full: halving, without a guess.
+    #[inline(always)]
+    fn len(&self) -> usize {
+        let taken = |at: usize| usize::from(self.places[at & (LINE - 1)] != 0);
+        let mut len = 4 * taken(3);
+        len += 2 * taken(len + 1);
+        len + taken(len)
+    }
+
+    /// Adds a place to a line that is not full.
+    #[inline(always)]
+    fn push(&mut self, hash: u32, place: u32) {
+        let at = self.len() & (LINE - 1);
+        self.hashes[at] = hash;
+        self.places[at] = place;
+    }
+
+    /// Where a place is.
+    #[inline(always)]
+    fn position(&self, hash: u32, place: u32) -> Option<usize> {
+        let mut found = self.with_hash(hash);
+        while found != 0 {
+            let at = found.trailing_zeros() as usize & (LINE - 1);
+            if self.places[at] == place {
+                return Some(at);
+            }
+            found &= found - 1;
+        }
+        None
+    }
+
+    /// Takes a bucket out and fills its place with the last one.
+    #[inline(always)]
+    fn remove(&mut self, at: usize) {
+        let last = if self.is_full() { LINE } else { self.len() } - 1;
+        let (at, last) = (at & (LINE - 1), last & (LINE - 1));
+        self.hashes[at] = self.hashes[last];
+        self.places[at] = self.places[last];
+        self.places[last] = 0;
+    }
+}
+
+/// Places of flows by the hashes of their keys.
 #[derive(Debug)]
 pub(super) struct FlowIndex {
-    buckets: Vec<u64>,
+    /// A power of two; a flow's home is the line that the low bits of its hash number.
+    lines: Vec<Line>,
     len: usize,
 }
 
 impl FlowIndex {
     pub fn new() -> FlowIndex {
         FlowIndex {
-            buckets: vec![0; LEAST_BUCKETS],
+            lines: vec![Line::default(); LEAST_LINES],
             len: 0,
         }
     }
 
     #[inline(always)]
     fn mask(&self) -> usize {
-        self.buckets.len() - 1
+        self.lines.len() - 1
     }
 
     /// Octets of an index that has grown to so many flows.
     pub fn octets_for(flows: usize) -> usize {
-        (flows * 3).div_ceil(2).next_power_of_two().max(LEAST_BUCKETS) * size_of::<u64>()
+        let buckets = (flows * 3).div_ceil(2).next_power_of_two();
+        buckets.max(LEAST_LINES * LINE) / LINE * size_of::<Line>()
     }
 
     /// Octets of memory.
     pub fn octets(&self) -> usize {
-        self.buckets.capacity() * size_of::<u64>()
+        self.lines.capacity() * size_of::<Line>()
     }
 
-    /// Fetches the bucket of a hash ahead of its use.
+    /// Fetches the line of a hash ahead of its use.
     #[inline(always)]
     pub fn prefetch(&self, hash: u32) {
-        prefetch(self.buckets.as_ptr().wrapping_add(hash as usize & self.mask()));
+        prefetch(self.lines.as_ptr().wrapping_add(hash as usize & self.mask()));
     }
 
     /// The first place with this hash; most probably the one that is meant.
@@ -55,18 +129,20 @@ impl FlowIndex {
     #[inline(always)]
     pub fn find(&self, hash: u32, mut matches: impl FnMut(u32) -> bool) -> Option<u32> {
         let mask = self.mask();
-        let mut at = hash as usize & mask;
+        let mut at = hash as usize;
         loop {
-            // The mask keeps `at` within the buckets; at most 2/3 of them are taken, so an empty one ends the loop.
-            let bucket = self.buckets[at & mask];
-            if bucket == 0 {
-                return None;
-            }
-            if (bucket >> 32) as u32 == hash {
-                let place = bucket as u32 - 1;
-                if matches(place) {
-                    return Some(place);
+            // The mask keeps `at` within the lines; at most 2/3 of the buckets are taken, so a line with room ends the loop.
+            let line = &self.lines[at & mask];
+            let mut found = line.with_hash(hash);
+            while found != 0 {
+                let place = line.places[found.trailing_zeros() as usize & (LINE - 1)];
+                if place != 0 && matches(place - 1) {
+                    return Some(place - 1);
                 }
+                found &= found - 1;
+            }
+            if !line.is_full() {
+                return None;
             }
             at += 1;
         }
@@ -75,61 +151,81 @@ impl FlowIndex {
     /// Adds a place that is not there yet.
     #[inline]
     pub fn insert(&mut self, hash: u32, place: u32) {
-        if (self.len + 1) * 3 > self.buckets.len() * 2 {
+        if (self.len + 1) * 3 > self.lines.len() * LINE * 2 {
             self.grow();
         }
         self.len += 1;
-        put(&mut self.buckets, u64::from(hash) << 32 | u64::from(place + 1));
+        put(&mut self.lines, hash, place + 1);
     }
 
     #[cold]
     fn grow(&mut self) {
-        let mut larger = vec![0; self.buckets.len() * 2];
-        for bucket in self.buckets.iter().filter(|bucket| **bucket != 0) {
-            put(&mut larger, *bucket);
+        let mut larger = vec![Line::default(); self.lines.len() * 2];
+        for line in &self.lines {
+            for (hash, place) in line.hashes.iter().zip(line.places) {
+                if place != 0 {
+                    put(&mut larger, *hash, place);
+                }
+            }
         }
-        self.buckets = larger;
+        self.lines = larger;
     }
 
-    /// Takes a place out and closes the gap, so that every remaining bucket is still reached from its home.
+    /// Takes a place out. What had found no room in its line moves back, so that it is still reached from there.
+    #[inline]
     pub fn remove(&mut self, hash: u32, place: u32) {
         let mask = self.mask();
-        let wanted = u64::from(hash) << 32 | u64::from(place + 1);
-        let mut gap = hash as usize & mask;
-        while self.buckets[gap] != wanted {
-            if self.buckets[gap] == 0 {
+        let mut at = hash as usize & mask;
+        let bucket = loop {
+            let line = &self.lines[at];
+            if let Some(bucket) = line.position(hash, place + 1) {
+                break bucket;
+            }
+            if !line.is_full() {
                 debug_assert!(false, "a flow is in the index from its creation to its end");
                 return;
             }
-            gap = (gap + 1) & mask;
-        }
-        self.len -= 1;
-        let mut at = gap;
-        loop {
             at = (at + 1) & mask;
-            let bucket = self.buckets[at];
-            if bucket == 0 {
-                break;
-            }
-            let home = (bucket >> 32) as usize & mask;
+        };
+        self.len -= 1;
+        if self.lines[at].is_full() {
+            self.remove_from_full(at, bucket);
+        } else {
+            self.lines[at].remove(bucket);
+        }
+    }
+
+    /// Closes the gap in a line that was full: others may have passed it by.
+    #[cold]
+    fn remove_from_full(&mut self, mut gap: usize, mut bucket: usize) {
+        let mask = self.mask();
+        let mut at = gap;
+        while self.lines[at].is_full() {
+            at = (at + 1) & mask;
+            let line = self.lines[at];
             // It may move back to the gap unless its home lies behind the gap.
-            if at.wrapping_sub(home) & mask >= at.wrapping_sub(gap) & mask {
-                self.buckets[gap] = bucket;
-                gap = at;
+            let from_gap = at.wrapping_sub(gap) & mask;
+            let passed = |home: u32| at.wrapping_sub(home as usize) & mask >= from_gap;
+            let moves = (0..LINE).find(|bucket| line.places[*bucket] != 0 && passed(line.hashes[*bucket]));
+            if let Some(other) = moves {
+                let to = &mut self.lines[gap];
+                (to.hashes[bucket], to.places[bucket]) = (line.hashes[other], line.places[other]);
+                (gap, bucket) = (at, other);
             }
         }
-        self.buckets[gap] = 0;
+        self.lines[gap].remove(bucket);
     }
 }
 
+/// Adds a place + 1 to the first line with room.
 #[inline(always)]
-fn put(buckets: &mut [u64], bucket: u64) {
-    let mask = buckets.len() - 1;
-    let mut at = (bucket >> 32) as usize & mask;
-    while buckets[at] != 0 {
+fn put(lines: &mut [Line], hash: u32, place: u32) {
+    let mask = lines.len() - 1;
+    let mut at = hash as usize & mask;
+    while lines[at].is_full() {
         at = (at + 1) & mask;
     }
-    buckets[at] = bucket;
+    lines[at].push(hash, place);
 }
 
 #[cfg(test)]
@@ -138,14 +234,19 @@ mod tests {
 
     use super::*;
 
+    /// Eight hashes for each of the last three lines.
+    fn hash_of(spread: u32) -> u32 {
+        u32::MAX - spread % 3 - (spread / 3 << 20)
+    }
+
     proptest! {
-        /// Against a list of pairs, with hashes from a small range so that runs of collisions form and wrap.
+        /// Against a list of pairs, with hashes of few lines so that these overflow, the last one into the first.
         #[test]
         fn keeps_what_a_list_keeps(steps in prop::collection::vec((any::<bool>(), 0u32..24, 0u32..64), 0..400)) {
             let mut index = FlowIndex::new();
             let mut model: Vec<(u32, u32)> = Vec::new();
             for (adding, spread, place) in steps {
-                let hash = u32::MAX - spread;
+                let hash = hash_of(spread);
                 let known = model.iter().position(|(_, other)| *other == place);
                 match (adding, known) {
                     (true, None) => {
@@ -163,7 +264,7 @@ mod tests {
             for place in 0..64 {
                 let expected = model.iter().find(|(_, other)| *other == place);
                 for spread in 0..24 {
-                    let hash = u32::MAX - spread;
+                    let hash = hash_of(spread);
                     let found = index.find(hash, |candidate| candidate == place);
                     prop_assert_eq!(found.is_some(), expected.is_some_and(|(home, _)| *home == hash));
                 }
