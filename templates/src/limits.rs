@@ -9,6 +9,10 @@ pub const MAX_TEMPLATES_PER_DOMAIN: usize = 2_048;
 /// Observation Domains of one transport session.
 pub const MAX_DOMAINS_PER_SESSION: usize = 1_024;
 
+/// SCTP streams of one Observation Domain whose sequence numbers are followed, each for itself; those of further ones are
+/// not judged.
+pub const MAX_STREAMS_PER_DOMAIN: usize = 64;
+
 /// Fields of all templates of one session together: bounds memory where the two limits above would multiply.
 pub const MAX_FIELDS_PER_SESSION: usize = 262_144;
 

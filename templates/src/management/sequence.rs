@@ -40,6 +40,22 @@ pub struct SequenceCounters {
     pub habit: Option<SequenceHabit>,
 }
 
+impl SequenceCounters {
+    /// Those of two streams together.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            lost_records: self.lost_records + other.lost_records,
+            gaps: self.gaps + other.gaps,
+            late_messages: self.late_messages + other.late_messages,
+            duplicate_messages: self.duplicate_messages + other.duplicate_messages,
+            restarts: self.restarts + other.restarts,
+            unverified_messages: self.unverified_messages + other.unverified_messages,
+            habit: self.habit.or(other.habit),
+        }
+    }
+}
+
 /// Follows the numbers of one stream.
 #[derive(Clone, Debug, Default)]
 pub struct SequenceTracker {

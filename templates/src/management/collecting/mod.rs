@@ -16,11 +16,11 @@ use super::domain::DomainTemplates;
 use super::habits::MessageSequence;
 use super::pending::{PendingCounters, PendingSet, PendingSets};
 use super::saved::{SavedSet, SavedTemplate, SavedTemplates};
-use super::sequence::SequenceCounters;
+use super::sequence::{SequenceCounters, SequenceOutcome};
 use crate::error::{DecodeError, DecodeErrorKind, Layer};
 use crate::header::{MessageHeader, Version};
 use crate::ipfix::{Message, Template};
-use crate::limits::MAX_DOMAINS_PER_SESSION;
+use crate::limits::{MAX_DOMAINS_PER_SESSION, MAX_STREAMS_PER_DOMAIN};
 use crate::netflow::{fixed, v9};
 
 const NS_PER_S: i64 = 1_000_000_000;
@@ -53,16 +53,40 @@ impl AnyMessage<'_> {
 #[derive(Debug)]
 struct Domain {
     templates: DomainTemplates,
+    /// Of the stream that spoke first, which over anything but SCTP is the only one.
     sequence: MessageSequence,
+    /// Of further streams of SCTP: each counts for itself (RFC 7011 section 3.1).
+    streams: Vec<(u16, MessageSequence)>,
+    first_stream: u16,
 }
 
 impl Domain {
-    fn new(version: Version) -> Self {
+    fn new(version: Version, first_stream: u16) -> Self {
         Self {
             templates: DomainTemplates::default(),
             sequence: MessageSequence::new(version),
+            streams: Vec::new(),
+            first_stream,
         }
     }
+
+    fn counters(&self) -> SequenceCounters {
+        let streams = self.streams.iter().map(|(_, sequence)| sequence.counters());
+        streams.fold(self.sequence.counters(), SequenceCounters::with)
+    }
+}
+
+/// The numbers of a stream beside the first, as long as they are few.
+fn further(streams: &mut Vec<(u16, MessageSequence)>, stream: u16, version: Version) -> Option<&mut MessageSequence> {
+    let place = match streams.iter().position(|(of, _)| *of == stream) {
+        Some(place) => place,
+        None if streams.len() >= MAX_STREAMS_PER_DOMAIN => return None,
+        None => {
+            streams.push((stream, MessageSequence::new(version)));
+            streams.len() - 1
+        }
+    };
+    streams.get_mut(place).map(|(_, sequence)| sequence)
 }
 
 /// One transport session: the scope within which template identifiers mean something (RFC 7011 section 8).
@@ -101,14 +125,30 @@ impl CollectingSession {
         }
     }
 
-    /// Takes one Message (a datagram, or what [`crate::ipfix::message_length`] cut off a stream) that came at `now_ns`
+    /// As [`Self::handle_message_on`], over anything but SCTP.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn handle_message(
+        &mut self,
+        now_ns: i64,
+        bytes: &[u8],
+        registry: &mut Registry,
+        sink: &mut impl FnMut(Event<'_, '_>),
+    ) -> Result<(), DecodeError> {
+        self.handle_message_on(now_ns, 0, bytes, registry, sink)
+    }
+
+    /// Takes one Message (a datagram, or what [`crate::ipfix::message_length`] cut off a stream) that came at `now_ns`,
+    /// over SCTP by this stream,
     /// and hands what is in it to `sink`. Bytes behind the Message are a fault, after its content.
     ///
     /// # Errors
     /// What is wrong with the header: nothing of the Message could be used. Faults behind the header are events.
-    pub fn handle_message(
+    pub fn handle_message_on(
         &mut self,
         now_ns: i64,
+        stream: u16,
         bytes: &[u8],
         registry: &mut Registry,
         sink: &mut impl FnMut(Event<'_, '_>),
@@ -131,7 +171,18 @@ impl CollectingSession {
             counters,
             ..
         } = self;
-        let Domain { templates, sequence } = domains.entry(header.domain).or_insert_with(|| Domain::new(*version));
+        let Domain {
+            templates,
+            sequence,
+            streams,
+            first_stream,
+        } = domains
+            .entry(header.domain)
+            .or_insert_with(|| Domain::new(*version, stream));
+        let sequence = match stream == *first_stream {
+            true => Some(sequence),
+            false => further(streams, stream, *version),
+        };
         let transport = *transport;
         let mut handling = Handling {
             transport,
@@ -162,7 +213,9 @@ impl CollectingSession {
             });
         }
         let learned = handling.learned;
-        let outcome = sequence.observe(now_ns, header.sequence, records, header.uptime_ms);
+        let outcome = sequence.map_or(SequenceOutcome::Unverified, |sequence| {
+            sequence.observe(now_ns, header.sequence, records, header.uptime_ms)
+        });
         if learned {
             self.retype(registry, sink);
         }
@@ -251,9 +304,7 @@ impl CollectingSession {
 
     /// What the sequence numbers of each Observation Domain said.
     pub fn sequences(&self) -> impl Iterator<Item = (u32, SequenceCounters)> + '_ {
-        self.domains
-            .iter()
-            .map(|(id, domain)| (*id, domain.sequence.counters()))
+        self.domains.iter().map(|(id, domain)| (*id, domain.counters()))
     }
 
     /// Templates in force in one Observation Domain.
@@ -306,7 +357,7 @@ impl CollectingSession {
                 let domain = self
                     .domains
                     .entry(template.domain)
-                    .or_insert_with(|| Domain::new(self.version));
+                    .or_insert_with(|| Domain::new(self.version, 0));
                 domain
                     .templates
                     .announce(template.announced_ns, parts, registry, &mut self.fields)

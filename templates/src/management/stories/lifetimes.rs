@@ -200,11 +200,7 @@ fn records_that_wait_survive_a_restart_of_the_collector() {
     for n in 0..10 {
         pair.exporter.record(START, template, write(n, "a")).unwrap();
     }
-    pair.exporter.flush(START);
-    let mut messages = Vec::new();
-    while let Some(message) = pair.exporter.poll_message() {
-        messages.push(message);
-    }
+    let messages = pair.sent(START);
     let of_type = |options: bool| {
         let mut found = Vec::new();
         for message in &messages {

@@ -290,3 +290,60 @@ fn ipfix_files_of_others_are_read() {
         );
     }
 }
+
+/// RFC 7011 section 3.1: each stream of SCTP counts its own records; templates hold for all of them (section 8.2).
+#[test]
+fn streams_share_templates_and_count_for_themselves() {
+    let mut pair = Pair::new(TransportKind::Sctp);
+    let template = pair.exporter.add_template(&fields()).unwrap();
+    let one = |pair: &mut Pair, sequence: u32| {
+        pair.exporter.record(START, template, write(1, "a")).unwrap();
+        let mut message = pair.sent(START).remove(0);
+        message.get_mut(8..12).unwrap().copy_from_slice(&sequence.to_be_bytes());
+        message
+    };
+    // The number of the stream, that in the Message, and what is missing before it.
+    let story = [
+        (3, 100, 0),
+        (0, 0, 0),
+        (3, 101, 0),
+        (0, 1, 0),
+        (3, 105, 3),
+        (0, 4, 2),
+        (9, 7, 0),
+        (9, 8, 0),
+    ];
+    let mut outcomes = Vec::new();
+    for (stream, sequence, _) in story {
+        let message = one(&mut pair, sequence);
+        let mut sink = |event: Event<'_, '_>| {
+            if let Event::Sequence { outcome, .. } = event {
+                outcomes.push(outcome);
+            }
+        };
+        pair.collector
+            .handle_message_on(START, stream, &message, &mut pair.registry, &mut sink)
+            .unwrap();
+    }
+    let missing = outcomes.iter().map(|outcome| match outcome {
+        SequenceOutcome::Gap(missing) => *missing,
+        SequenceOutcome::First | SequenceOutcome::InOrder => 0,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(missing.collect::<Vec<_>>(), story.map(|(_, _, missing)| missing));
+    let (_, counters) = pair.collector.sequences().next().unwrap();
+    assert_eq!((counters.gaps, counters.lost_records), (2, 5));
+    assert_eq!(
+        (pair.collector.counters().flow_records, pair.collector.pending_sets()),
+        (8, 0)
+    );
+
+    // Streams beyond the bound are taken all the same; only their numbers are not followed.
+    for stream in 100..100 + 2 * crate::limits::MAX_STREAMS_PER_DOMAIN as u16 {
+        let message = one(&mut pair, 5);
+        pair.collector
+            .handle_message_on(START, stream, &message, &mut pair.registry, &mut |_| {})
+            .unwrap();
+    }
+    assert_eq!(pair.collector.counters().flow_records, 8 + 128);
+}
