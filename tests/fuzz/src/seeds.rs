@@ -3,12 +3,14 @@
 //! Captures are read where they are. Few frames of each and none that is long, because libFuzzer learns more from many
 //! small inputs than from large ones.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
 // For the runtime that instrumented code reports its coverage to.
 use libfuzzer_sys as _;
 
+use flowgauge_collector::io::input::{Item, Protocol, protocol_of, read_input};
 use flowgauge_exporter::capture::{Frame, FrameSource, Next};
 use flowgauge_exporter::io::pcap_file::PcapFiles;
 use flowgauge_templates::packet::{self, Transport};
@@ -51,7 +53,62 @@ fn main() -> Result<(), Box<dyn Error>> {
             written += 1;
         }
     }
+    written += exports(corpus, output)?;
     println!("{written} seeds of {} captures in {}", captures.len(), output.display());
+    Ok(())
+}
+
+/// Octets of an input of flow exports, which take templates before records.
+const EXPORT_OCTETS: usize = 4096;
+/// Files of flow exports of this many datagrams at most are taken whole, others from their beginning.
+const DATAGRAMS_OF_AN_EXPORT: usize = 8;
+
+/// Inputs of what devices exported: the datagrams of a file, each behind its length, for the target of their protocol.
+fn exports(corpus: &Path, output: &Path) -> Result<usize, Box<dyn Error>> {
+    let mut files = Vec::new();
+    all(&corpus.join("flowexport"), &mut files)?;
+    let mut written = 0;
+    for file in &files {
+        let mut seeds: BTreeMap<&str, (usize, Vec<u8>)> = BTreeMap::new();
+        let _ = read_input(file, &mut |item| {
+            let Item::Received(received) = item else { return Ok(()) };
+            let target = match protocol_of(received.bytes) {
+                Some(Protocol::Ipfix) => "ipfix",
+                Some(Protocol::Netflow9) => "netflow9",
+                Some(Protocol::Netflow5 | Protocol::Netflow7) => "netflow5",
+                Some(Protocol::Sflow5) => "sflow",
+                _ => return Ok(()),
+            };
+            let first = if target == "netflow5" { vec![received.bytes[1] >> 1 & 1] } else { Vec::new() };
+            let (count, seed) = seeds.entry(target).or_insert((0, first));
+            let length = received.bytes.len();
+            if *count < DATAGRAMS_OF_AN_EXPORT && length < 0x1000 && seed.len() + 2 + length <= EXPORT_OCTETS {
+                *count += 1;
+                seed.extend((length as u16).to_be_bytes());
+                seed.extend(received.bytes);
+            }
+            Ok(())
+        });
+        for (target, (_, seed)) in seeds {
+            std::fs::create_dir_all(output.join(target))?;
+            std::fs::write(output.join(target).join(format!("{written:06}")), seed)?;
+            written += 1;
+        }
+    }
+    Ok(written)
+}
+
+fn all(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    let mut entries: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            all(&path, found)?;
+        } else {
+            found.push(path);
+        }
+    }
     Ok(())
 }
 

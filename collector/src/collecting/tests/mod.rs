@@ -1,5 +1,6 @@
 //! The process on Messages put together by hand: sessions, records, the ledger.
 
+mod devices;
 mod netflow;
 mod sampling;
 
