@@ -32,6 +32,9 @@ pub enum Command {
     /// Sum captures up as JSON: counters, unique values, quantiles and top lists, with the limits of each estimate
     #[command(after_help = "Example: flowgauge-exporter summary --read day.pcap.gz | jq '.metrics[\"ip.src\"]'")]
     Summary(SummaryArgs),
+    /// Show what traffic is made of, live in the terminal: rates, top lists, DNS; or as JSON; or a few numbers at once
+    #[command(after_help = TOP_EXAMPLES)]
+    Top(TopArgs),
     /// List the interfaces that packets can be captured from
     Interfaces,
     /// Read a configuration file and say what is wrong with it
@@ -77,6 +80,44 @@ gives up what is queued. A file grows as PATH.part until it is complete.
 
 Exit status: 0 done, 1 failed while running or records lost at the end, 2 wrong arguments
 or configuration.";
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  flowgauge-exporter top --interface eth0
+  flowgauge-exporter top --read day.pcap.gz --local 10.0.0.0/8
+  flowgauge-exporter top --url http://127.0.0.1:10853
+  flowgauge-exporter top --interface eth0 --packets 5000
+  flowgauge-exporter top --interface eth0 --json | jq .rates
+
+Keys: 1 to 4 or Tab change the page, / filters names, s sorts, p pauses, w shows the newest
+window only, up and down scroll, q quits.";
+
+/// The flags of `top`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("from").required(true))]
+pub struct TopArgs {
+    /// Capture live from this interface
+    #[arg(short, long, value_name = "IF", group = "from")]
+    pub interface: Option<String>,
+    /// Read captures: pcap or pcapng, plain, gzip or zstd; a directory means its files by name, - standard input
+    #[arg(short, long, value_name = "FILE|DIR|-", num_args = 1.., group = "from")]
+    pub read: Vec<PathBuf>,
+    /// Ask the exporter that serves its API there, such as http://127.0.0.1:10853
+    #[arg(short, long, value_name = "URL", group = "from")]
+    pub url: Option<String>,
+    /// Only packets that match this BPF expression, as tcpdump takes it
+    #[arg(short, long, value_name = "BPF", conflicts_with = "url")]
+    pub filter: Option<String>,
+    /// What is ours, separated by commas, so that in is told from out [default: the addresses of the interface]
+    #[arg(long, value_name = "NET", value_delimiter = ',', num_args = 1.., conflicts_with = "url")]
+    pub local: Vec<String>,
+    /// Print packets out, packets in and the busiest destinations of the first N packets, and end
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "url")]
+    pub packets: Option<u64>,
+    /// Print one JSON object a second, or one when files are read, in place of the page
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// The flags of `summary`.
 #[derive(Debug, Args)]
@@ -328,7 +369,7 @@ pub struct RunArgs {
         help_heading = "Exporting"
     )]
     drain_timeout: Option<String>,
-    /// Octets of summaries a minute to each destination, whatever the traffic does [default: 64K, without images 7K]
+    /// Octets of summaries a minute to each destination, whatever the traffic does [default: 64K, without images 6800]
     #[arg(
         long,
         value_name = "SIZE",

@@ -170,7 +170,7 @@ mod tests {
             lines[1].contains("1 of 8 flows, with all their packets; ")
                 && lines[1].contains("TCP performance on; applications http, arp; tunnels closed")
                 && lines[1].ends_with(
-                    "DNS on, timeout 5s, answers of 1 in 16; summaries every 10s, at most 7000 octets a minute, without images"
+                    "DNS on, timeout 5s, answers of 1 in 16; summaries every 10s, at most 6800 octets a minute, without images"
                 ),
             "{lines:?}"
         );

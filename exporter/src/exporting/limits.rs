@@ -9,8 +9,9 @@ pub const MAX_QUEUE_RECORDS: usize = 100_000_000;
 /// Flow records in one batch from metering to the destinations: enough that what is paid once for each batch (threads
 /// that wake up, Messages that are not full, runs of datagrams that end) hardly counts.
 pub const BATCH_RECORDS: usize = 4096;
-/// Flow records that wait for one destination when files are read: metering works on while it sends a few batches.
-pub const FILE_QUEUE_RECORDS: usize = 4 * BATCH_RECORDS;
+/// Flow records that wait for one destination when files are read: metering works on while it sends. More would only
+/// spread them over more memory.
+pub const FILE_QUEUE_RECORDS: usize = 2 * BATCH_RECORDS;
 /// Batches whose memory is kept for the next ones.
 pub const SPARE_BATCHES: usize = 8;
 /// Templates of Flow Records in one session; what has more variants goes out with fewer optional groups.
@@ -35,8 +36,8 @@ pub const FILE_RATE_RECORDS: u64 = 50_000;
 
 /// Octets of summaries a minute to each destination unless told otherwise.
 pub const SUMMARY_OCTETS: u32 = 65_536;
-/// The same where images are not sent.
-pub const SUMMARY_OCTETS_WITHOUT_IMAGES: u32 = 7_000;
+/// The same where images are not sent: below 7 kB with the templates and types that are repeated every ten minutes.
+pub const SUMMARY_OCTETS_WITHOUT_IMAGES: u32 = 6_800;
 /// Least and most that can be asked for.
 pub const SUMMARY_OCTETS_BOUNDS: [u32; 2] = [1_024, 64 << 20];
 
