@@ -206,7 +206,9 @@ impl Meter {
 
     /// Takes the Flow Records made so far, oldest first.
     pub fn take_records(&mut self) -> Records {
-        let next = std::mem::take(&mut self.spare);
+        let mut next = std::mem::take(&mut self.spare);
+        // A list that grows as it fills is copied several times.
+        next.flows.reserve_exact(self.pending.flows.len());
         std::mem::replace(&mut self.pending, next)
     }
 
