@@ -15,6 +15,7 @@ use crate::failure::{Failure, nearest};
 use crate::io::listener::{DEFAULT_LISTENERS, ListenAddress};
 use crate::io::tls::TlsConfig;
 use crate::store::StoreConfig;
+use crate::summaries::SummariesConfig;
 
 pub use file::read_file;
 pub use keys::KEYS;
@@ -50,6 +51,8 @@ pub struct Config {
     pub data: PathBuf,
     /// How the store behaves.
     pub store: StoreConfig,
+    /// How long summaries are kept.
+    pub summaries: SummariesConfig,
     /// How long a template that came over UDP stays without being repeated.
     pub template_lifetime: Duration,
     /// How long Sets wait for their template.
@@ -94,6 +97,7 @@ impl Default for Config {
             query_timeout: Duration::from_secs(30),
             data: default_data_directory(),
             store: StoreConfig::default(),
+            summaries: SummariesConfig::default(),
             template_lifetime: Duration::from_secs(u64::from(flowgauge_templates::limits::TEMPLATE_LIFETIME_S)),
             pending_age: Duration::from_secs(u64::from(flowgauge_templates::limits::PENDING_AGE_S)),
             template_save_interval: Duration::from_secs(60),

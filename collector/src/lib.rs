@@ -14,6 +14,7 @@ pub mod quantity;
 pub mod query;
 pub mod run;
 pub mod store;
+pub mod summaries;
 
 #[cfg(test)]
 mod test_messages;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flowgauge_ie_registry::Registry;
 use flowgauge_templates::management::CollectingConfig;
+use tokio::io::unix::AsyncFd;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -21,6 +22,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::io::listener::{ListenAddress, Transport};
 use crate::io::queue::Queue;
+use crate::io::sctp::SctpReceiver;
 use crate::io::tcp::{TcpCounters, TcpLimits, TcpReceiver};
 use crate::io::tls::{ClientNames, Handshakes};
 use crate::io::udp::{UdpCounters, UdpReceiver, prepare};
@@ -28,6 +30,7 @@ use crate::journal::{Handover, JournalConfig, JournalCounters, JournalWriter, Op
 use crate::limits::HANDOVER_OCTETS;
 use crate::normalize::Equivalents;
 use crate::store::{Store, StoreError};
+use crate::summaries::{self, SharedSummaries, Summaries};
 
 mod accounts;
 mod checkpoint;
@@ -72,6 +75,8 @@ pub struct Shared {
     pub store: Arc<Store>,
     /// The Collecting Process. The indexing thread holds it while it decodes one datagram, others for one look.
     pub process: Mutex<CollectingProcess>,
+    /// What is kept of summaries.
+    pub summaries: SharedSummaries,
     /// The queue between receiving and the journal.
     pub queue: Arc<Queue>,
     /// The way from the journal to indexing.
@@ -168,7 +173,7 @@ impl Collector {
         let bound: Vec<_> = config
             .listeners
             .iter()
-            .map(|listen| Ok((*listen, listen.bind()?)))
+            .map(|listen| Ok((*listen, listen.bind_shared(config.receivers)?)))
             .collect::<Result<_, Failure>>()?;
         let has_tls = config.listeners.iter().any(|listen| listen.transport == Transport::Tls);
         let handshakes = has_tls.then(|| Handshakes::new(&config.tls)).transpose()?.map(Arc::new);
@@ -177,6 +182,10 @@ impl Collector {
         })?;
         let store = Store::open(&config.data, config.store.clone()).map_err(|error| store_failure(&error))?;
         let writer = store.writer().map_err(|error| store_failure(&error))?;
+        let folder = summaries::folder(&config.data);
+        let summaries =
+            Summaries::open(&folder, config.summaries).map_err(|error| Failure::file("summaries", &folder, &error))?;
+        let summaries = Arc::new(summaries);
         let sync = fresh_sync();
         let mut listener_names: Vec<String> = config.listeners.iter().map(ListenAddress::to_string).collect();
         let journal = open_journal(&config, sync, &listener_names, &store)?;
@@ -197,6 +206,7 @@ impl Collector {
                 listeners: listener_names.iter().map(transport).collect(),
                 equivalents: Arc::new(equivalents(&config, &registry)?),
                 exporters: config.exporters.clone(),
+                summaries: Some(Arc::clone(&summaries)),
             },
             registry,
         );
@@ -208,23 +218,26 @@ impl Collector {
             .build()
             .map_err(|error| Failure::running(format!("cannot start threads: {error}")))?;
         let mut listeners = Vec::new();
-        for (configured, socket) in &bound {
-            let address = socket
-                .local_addr()
-                .ok()
+        for (configured, sockets) in &bound {
+            let address = sockets
+                .first()
+                .and_then(|socket| socket.local_addr().ok())
                 .and_then(|address| address.as_socket())
                 .unwrap_or(configured.address);
             let counters = match configured.transport {
                 Transport::Udp => {
                     let counters = Arc::new(UdpCounters::default());
-                    let hint = prepare(socket, config.receive_buffer_octets, &counters)
-                        .map_err(|error| Failure::running(format!("cannot prepare {configured}: {error}")))?;
+                    let mut hint = None;
+                    for socket in sockets {
+                        hint = prepare(socket, config.receive_buffer_octets, &counters)
+                            .map_err(|error| Failure::running(format!("cannot prepare {configured}: {error}")))?;
+                    }
                     if let Some(hint) = hint {
                         tracing::warn!(listener = %configured, "{hint}");
                     }
                     ListenerCounters::Udp(counters)
                 }
-                Transport::Tcp | Transport::Tls => ListenerCounters::Tcp(Arc::default()),
+                Transport::Tcp | Transport::Tls | Transport::Sctp => ListenerCounters::Tcp(Arc::default()),
             };
             listeners.push(ListenerStatus {
                 configured: *configured,
@@ -235,6 +248,7 @@ impl Collector {
         let shared = Arc::new(Shared {
             config,
             store,
+            summaries,
             process: Mutex::new(process),
             queue,
             handover: Handover::new(
@@ -280,7 +294,12 @@ impl Collector {
             runtime: None,
         };
         let connections = Arc::new(AtomicU64::new(0));
-        for ((_, socket), (listener, status)) in bound.into_iter().zip((0u16..).zip(&shared.listeners)) {
+        let places = (0u16..).zip(&shared.listeners);
+        let sockets = bound
+            .into_iter()
+            .zip(places)
+            .flat_map(|((_, sockets), place)| sockets.into_iter().map(move |socket| (socket, place)));
+        for (socket, (listener, status)) in sockets {
             match &status.counters {
                 ListenerCounters::Udp(counters) => {
                     let receiver = UdpReceiver {
@@ -298,21 +317,31 @@ impl Collector {
                 }
                 ListenerCounters::Tcp(counters) => {
                     let _entered = runtime.enter();
-                    let socket = socket
-                        .set_nonblocking(true)
-                        .and_then(|()| tokio::net::TcpListener::from_std(socket.into()))
-                        .map_err(|error| {
-                            Failure::running(format!("cannot listen on {}: {error}", status.configured))
-                        })?;
+                    let failed = |error| Failure::running(format!("cannot listen on {}: {error}", status.configured));
+                    socket.set_nonblocking(true).map_err(failed)?;
+                    let limits = TcpLimits {
+                        connections: shared.config.tcp_connections,
+                        idle: shared.config.tcp_idle,
+                    };
+                    if status.configured.transport == Transport::Sctp {
+                        let receiver = SctpReceiver {
+                            socket: AsyncFd::new(socket).map_err(failed)?,
+                            listener,
+                            queue: Arc::clone(&shared.queue),
+                            counters: Arc::clone(counters),
+                            limits,
+                            connections: Arc::clone(&connections),
+                            stop: stopped.clone(),
+                        };
+                        collector.streams.push(runtime.spawn(receiver.run()));
+                        continue;
+                    }
                     let receiver = TcpReceiver {
-                        socket,
+                        socket: tokio::net::TcpListener::from_std(socket.into()).map_err(failed)?,
                         listener,
                         queue: Arc::clone(&shared.queue),
                         counters: Arc::clone(counters),
-                        limits: TcpLimits {
-                            connections: shared.config.tcp_connections,
-                            idle: shared.config.tcp_idle,
-                        },
+                        limits,
                         tls: handshakes
                             .clone()
                             .filter(|_| status.configured.transport == Transport::Tls),

@@ -3,12 +3,14 @@
 use axum::Json;
 use axum::extract::State;
 use flowgauge_ie_registry::Element;
+use flowgauge_templates::sflow::CounterField;
 use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use crate::normalize::columns::{COLUMNS, Column};
+use crate::normalize::counters::counters;
 
 /// One column as JSON.
 pub fn column_json(column: &Column) -> Value {
@@ -32,9 +34,12 @@ pub fn column_json(column: &Column) -> Value {
 /// The column table.
 pub async fn columns(parameters: Parameters) -> Result<Json<Value>, Problem> {
     parameters.only(&[])?;
-    Ok(Json(
-        json!({ "columns": COLUMNS.iter().map(column_json).collect::<Vec<_>>() }),
-    ))
+    // Names as columns have them, and what they are about; `grows` says that `increase` and `rate` take it.
+    let counter = |(field, group): (&CounterField, &'static str)| json!({ "name": field.name, "group": group, "grows": field.kind.is_counter() });
+    Ok(Json(json!({
+        "columns": COLUMNS.iter().map(column_json).collect::<Vec<_>>(),
+        "counters": counters().map(counter).collect::<Vec<_>>(),
+    })))
 }
 
 /// One element as JSON.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use flowgauge_sketches::Refusal;
 
 use super::Api;
 use crate::cli::logging::suppressed_lines;
@@ -69,6 +70,7 @@ pub fn text(shared: &Shared) -> String {
     exporters(&mut out, shared);
     ledger(&mut out, shared);
     store(&mut out, shared);
+    summaries(&mut out, shared);
     out.0
 }
 
@@ -385,6 +387,57 @@ fn store(out: &mut Exposition, shared: &Shared) {
         ),
     ] {
         out.single(&format!("flowgauge_collector_store_{suffix}"), kind, help, value);
+    }
+}
+
+fn summaries(out: &mut Exposition, shared: &Shared) {
+    let counters = shared.summaries.counters();
+    for (suffix, kind, help, value) in [
+        ("octets", "gauge", "Octets on disk.", counters.octets),
+        ("stored_total", "counter", "Summaries stored.", counters.summaries),
+        (
+            "images_stored_total",
+            "counter",
+            "Summaries stored with an image.",
+            counters.images,
+        ),
+        (
+            "images_evicted_total",
+            "counter",
+            "Images given up, too many lacking parts.",
+            counters.evicted,
+        ),
+        (
+            "images_expired_total",
+            "counter",
+            "Images given up, parts not having come in time.",
+            counters.expired,
+        ),
+        (
+            "removed_total",
+            "counter",
+            "Summaries removed by retention.",
+            counters.store.removed,
+        ),
+        (
+            "damaged_total",
+            "counter",
+            "Summaries that were not what was written when they were read back.",
+            counters.store.damaged,
+        ),
+        (
+            "write_errors_total",
+            "counter",
+            "Times that summaries could not be written.",
+            counters.store.write_errors,
+        ),
+    ] {
+        out.single(&format!("flowgauge_collector_summaries_{suffix}"), kind, help, value);
+    }
+    let name = "flowgauge_collector_summaries_images_refused_total";
+    out.family(name, "counter", "Images refused, by what was wrong with them.");
+    for (refusal, count) in Refusal::ALL.iter().zip(counters.refused) {
+        out.sample(name, &[("reason", refusal.as_str())], count);
     }
 }
 

@@ -14,6 +14,7 @@ mod parameters;
 mod problem;
 mod render;
 mod status;
+pub mod summaries;
 
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,7 @@ use tower_http::compression::CompressionLayer;
 pub use self::aggregate::interval as aggregate_interval;
 pub use self::elements::{column_json, element_json};
 use self::problem::Problem;
-pub use self::render::{answer_json, csv_line};
+pub use self::render::{answer_json, csv_line, rows_csv};
 pub use self::status::status_json;
 use crate::failure::Failure;
 use crate::limits::QUERIES;
@@ -77,6 +78,7 @@ impl Api {
             .route("/api/v1/flows", get(flows::list))
             .route("/api/v1/flows/{id}", get(flows::one))
             .route("/api/v1/aggregate", get(aggregate::aggregate))
+            .route("/api/v1/summaries", get(summaries::list))
             .route("/api/v1/complete", get(flows::complete))
             .route("/api/v1/columns", get(elements::columns))
             .route("/api/v1/elements", get(elements::elements))

@@ -3,7 +3,7 @@
 use axum::Json;
 use serde_json::{Map, Value, json};
 
-use super::{aggregate, flows};
+use super::{aggregate, flows, summaries};
 use crate::normalize::columns::{COLUMNS, ColumnKind};
 
 fn schema_of(kind: ColumnKind) -> Value {
@@ -81,6 +81,15 @@ fn help_of(parameter: &str) -> (&'static str, &'static str) {
         "at" => ("integer", "Where the cursor is, octets from the start"),
         "name" => ("string", "Part of an element's name, or PEN.ID"),
         "id" => ("string", "_id of a flow"),
+        "metric" => (
+            "string",
+            "A metric, or what names of metrics begin with: dns.qname; those stored are listed without it",
+        ),
+        "exporters" => (
+            "string",
+            "Addresses of exporters, with commas; all unless told otherwise",
+        ),
+        "ranks" => ("string", "Ranks of quantiles from 0 to 1, with commas: 0.5,0.99"),
         _ => ("string", ""),
     }
 }
@@ -147,6 +156,9 @@ fn paths() -> Value {
         "/api/v1/flows/{id}": one,
         "/api/v1/aggregate": operation("Totals, top lists and series", aggregate::PARAMETERS,
             tables(&json!({ "type": "object", "description": "Group columns, time (with interval), and metrics by their names" }))),
+        "/api/v1/summaries": operation(
+            "Counters, different values, quantiles and top lists of exporters, merged over exporters and windows with limits",
+            summaries::PARAMETERS, tables(&json!({ "$ref": "#/components/schemas/Summary" }))),
         "/api/v1/complete": operation("What could come next in a filter", &["text", "at"], object()),
         "/api/v1/columns": operation("The column table", &[], list_of("columns")),
         "/api/v1/elements": operation("Information elements", &["name"], list_of("elements")),
@@ -174,6 +186,23 @@ pub fn openapi() -> Value {
         "paths": paths(),
         "components": { "schemas": {
             "Flow": flow_schema(),
+            "Summary": { "type": "object", "required": ["metric", "kind", "unit"],
+                "description": "One value; or, without metric, what is stored of a metric",
+                "properties": {
+                    "metric": { "type": "string" },
+                    "kind": { "type": "string", "enum": ["counter", "cardinality", "quantiles", "frequent_items"] },
+                    "item": { "type": "string", "description": "of frequent_items" },
+                    "rank": { "type": "number", "description": "of quantiles" },
+                    "value": { "type": "number" },
+                    "lower": { "type": "number" },
+                    "upper": { "type": "number" },
+                    "confidence": { "type": "number", "description": "that the truth is between lower and upper" },
+                    "unit": { "type": "string" },
+                    "summaries": { "type": "integer" },
+                    "images": { "type": "integer" },
+                    "from": { "type": "string", "format": "date-time" },
+                    "to": { "type": "string", "format": "date-time" },
+            }},
             "Stats": { "type": "object", "properties": {
                 "rows_read": { "type": "integer" },
                 "rows_matched": { "type": "integer" },

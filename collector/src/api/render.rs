@@ -150,6 +150,39 @@ pub fn render(form: Form, table: &Table) -> Response {
     response
 }
 
+/// An answer that is JSON already, with the columns that its rows may have.
+pub fn render_json(form: Form, columns: &[&str], answer: &Json) -> Response {
+    let rows = answer
+        .get("rows")
+        .and_then(Json::as_array)
+        .map_or(&[][..], Vec::as_slice);
+    let (kind, body) = match form {
+        Form::Json => ("application/json", answer.to_string()),
+        Form::Ndjson => (
+            "application/x-ndjson",
+            rows.iter().map(|row| row.to_string() + "\n").collect(),
+        ),
+        Form::Csv => ("text/csv; charset=utf-8", rows_csv(columns, rows)),
+    };
+    let mut response = ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response();
+    let vary = HeaderValue::from_static("accept");
+    response.headers_mut().insert(header::VARY, vary);
+    response
+}
+
+/// Rows of an answer as CSV.
+pub fn rows_csv(columns: &[&str], rows: &[Json]) -> String {
+    let mut text = csv_line(columns.iter().map(|name| (*name).to_owned()));
+    for row in rows {
+        text.push_str(&csv_line(columns.iter().map(|name| match row.get(*name) {
+            None | Some(Json::Null) => String::new(),
+            Some(Json::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        })));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use flowgauge_sketches::Refusal;
 use serde_json::{Value, json};
 
 use super::Api;
@@ -15,6 +16,7 @@ use crate::io::tcp::Ended;
 use crate::journal::JournalCounters;
 use crate::query::time::format_time;
 use crate::run::{ListenerCounters, ListenerStatus, Shared, accounts};
+use crate::summaries::SummaryCounters;
 
 fn listener_json(listener: &ListenerStatus) -> Value {
     let (address, transport) = (listener.address.to_string(), listener.configured.transport.as_str());
@@ -67,6 +69,13 @@ fn journal_json(shared: &Shared, journal: &JournalCounters) -> Value {
     })
 }
 
+/// Images refused, by why.
+fn refused(counters: &SummaryCounters) -> Value {
+    let each = Refusal::ALL.iter().zip(&counters.refused);
+    let each = each.map(|(refusal, count)| (refusal.as_str().to_owned(), (*count).into()));
+    Value::Object(each.collect())
+}
+
 /// The status document.
 pub fn status_json(shared: &Shared) -> Value {
     let accounts = accounts(shared);
@@ -98,7 +107,7 @@ pub fn status_json(shared: &Shared) -> Value {
             "received": {
                 "datagrams": sum.datagrams,
                 "messages": sum.messages,
-                "records": sum.records,
+                "records": accounts.records(),
                 "options_records": sum.options_records,
                 "octets": sum.octets,
             },
@@ -109,6 +118,16 @@ pub fn status_json(shared: &Shared) -> Value {
             "sets_waiting": accounts.totals.sets_waiting,
             "errors": accounts.totals.errors,
             "balanced": accounts.balanced(),
+        },
+        "summaries": {
+            "stored": accounts.summaries.summaries,
+            "images": accounts.summaries.images,
+            "images_refused": refused(&accounts.summaries),
+            "images_evicted": accounts.summaries.evicted,
+            "images_expired": accounts.summaries.expired,
+            "octets": accounts.summaries.octets,
+            "removed": accounts.summaries.store.removed,
+            "damaged": accounts.summaries.store.damaged,
         },
         "normalizing": {
             "rows": counters.normalizing.rows,

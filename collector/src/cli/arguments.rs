@@ -38,6 +38,14 @@ configuration.\n\nExamples:\n  flowgauge-collector run\n  flowgauge-collector ru
   flowgauge-collector query --interval 1m --from -1h --format csv
   flowgauge-collector query --data ./data 'host 10.0.0.1'")]
     Query(QueryArguments),
+    /// Merge summaries of exporters: counters, different values, quantiles and top lists, with their limits
+    #[command(
+        after_help = "Without METRIC, those stored are listed. A name asks for what is below it, too: dns.qname for the \
+number of different names and for the top list of them.\n\nExamples:\n  flowgauge-collector summaries\n  \
+flowgauge-collector summaries dns.qname --from -1h\n  \
+flowgauge-collector summaries dns.latency --ranks 0.5,0.99 --exporters 192.0.2.1,192.0.2.2"
+    )]
+    Summaries(SummariesArguments),
     /// Print every message, template and record of captures, IPFIX files and raw datagrams as NDJSON
     #[command(
         after_help = "Files are told apart by their first octets. Faults are lines too, and decoding goes on behind them; \
@@ -176,6 +184,43 @@ pub struct QueryArguments {
     /// Column the list is ordered by, with - before it for descending
     #[arg(long, value_name = "FIELD", allow_hyphen_values = true, conflicts_with_all = ["top", "by", "interval"])]
     pub order: Option<String>,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Arguments of `summaries`.
+#[derive(Debug, Args)]
+pub struct SummariesArguments {
+    /// The metric, or what names of metrics begin with
+    pub metric: Option<String>,
+    /// Collector to ask
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "FLOWGAUGE_URL",
+        default_value = "http://127.0.0.1:8080",
+        conflicts_with = "data"
+    )]
+    pub url: String,
+    /// Read a collector's data directory instead, whether or not one is running
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Windows that end after this time: RFC 3339, now-1h, -15m or epoch seconds
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// Windows that start before this time
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// Of these exporters; all unless given
+    #[arg(long, value_name = "ADDRESS[,ADDRESS..]", value_delimiter = ',')]
+    pub exporters: Vec<String>,
+    /// At most so many items of a top list
+    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub limit: Option<usize>,
+    /// Ranks of quantiles, from 0 to 1
+    #[arg(long, value_name = "RANK[,RANK..]", value_delimiter = ',')]
+    pub ranks: Vec<String>,
     /// Form of the answer
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,

@@ -11,6 +11,7 @@ mod output;
 mod query;
 mod replay;
 mod run;
+mod summaries;
 mod table;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Query(arguments) => query::query(&arguments, &mut out),
+        Command::Summaries(arguments) => summaries::summaries(&arguments, &mut out),
         Command::Decode(arguments) => decode::decode(&arguments, &mut out),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Columns(arguments) => columns::columns(arguments.json, &mut out),
@@ -76,7 +78,7 @@ fn one_line(error: &clap::Error) -> String {
         error.kind(),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
     ) {
-        return "no command is given; use run, query, decode, replay, columns, elements or check (see --help)"
+        return "no command is given; use run, query, summaries, decode, replay, columns, elements or check (see --help)"
             .to_owned();
     }
     let text = error.to_string();

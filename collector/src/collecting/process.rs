@@ -112,12 +112,13 @@ impl CollectingProcess {
     ///
     /// The protocol is told by the version word at the front alone, so that one port takes them all.
     pub fn handle(&mut self, now_ns: i64, key: SessionKey, bytes: &[u8], rows: &mut Vec<Row>) {
+        let (key, stream) = key.split();
         let protocol = protocol_of(bytes);
         let Some(exporter) = self.admit(now_ns, key, protocol, bytes) else {
             return;
         };
         let exporter = exporter.as_deref();
-        let mut message = |version| self.message(now_ns, (key, exporter), version, bytes, rows);
+        let mut message = |version| self.message(now_ns, (key, stream, exporter), version, bytes, rows);
         match protocol {
             Some(Protocol::Ipfix) => message(Version::Ipfix),
             Some(Protocol::Netflow9) => message(Version::Netflow9),
@@ -240,7 +241,7 @@ impl CollectingProcess {
     fn message(
         &mut self,
         now_ns: i64,
-        (key, exporter): (SessionKey, Option<&ExporterFacts>),
+        (key, stream, exporter): (SessionKey, u16, Option<&ExporterFacts>),
         version: Version,
         bytes: &[u8],
         rows: &mut Vec<Row>,
@@ -301,7 +302,7 @@ impl CollectingProcess {
         let registry = &mut self.registry;
         // A panic is our bug, never bad input. It costs the rest of this Message, counted, and nobody else's.
         let result = catch_unwind(AssertUnwindSafe(|| {
-            collecting.handle_message(now_ns, bytes, registry, &mut |event| handling.event(event))
+            collecting.handle_message_on(now_ns, stream, bytes, registry, &mut |event| handling.event(event))
         }));
         let judged = handling.judged;
         let account = handling.account;
@@ -541,6 +542,7 @@ fn transport_kind(transport: Transport) -> TransportKind {
     match transport {
         Transport::Udp => TransportKind::Udp,
         Transport::Tcp | Transport::Tls => TransportKind::Tcp,
+        Transport::Sctp => TransportKind::Sctp,
     }
 }
 

@@ -69,7 +69,7 @@ macro_rules! key {
 /// Every key there is.
 pub static KEYS: &[Key] = &[
     key!("listen", "addresses", "listen", "LISTEN",
-        "Where flow exports come in: udp://A:P (IPFIX, NetFlow 5, 7 and 9, sFlow 5, told apart by themselves), tcp://A:P or tls://A:P (IPFIX); repeatable",
+        "Where flow exports come in: udp://A:P (IPFIX, NetFlow 5, 7 and 9, sFlow 5, told apart by themselves), tcp://A:P, tls://A:P or sctp://A:P (IPFIX); repeatable",
         list: true,
         |config, text| {
             let listeners: Result<Vec<ListenAddress>, String> =
@@ -357,6 +357,30 @@ pub static KEYS: &[Key] = &[
             Ok(())
         },
         |config| octets_text(config.store.retention_octets)
+    ),
+    key!(
+        "store",
+        "keep_summaries",
+        "keep-summaries",
+        "D",
+        "Remove summaries whose windows ended this long ago; 0 keeps them",
+        |config, text| {
+            config.summaries.retention_s = duration(text)?.as_secs();
+            Ok(())
+        },
+        |config| shown(Duration::from_secs(config.summaries.retention_s))
+    ),
+    key!(
+        "store",
+        "keep_summaries_size",
+        "keep-summaries-size",
+        "SIZE",
+        "Remove the oldest summaries when all take more than this; 0 keeps them",
+        |config, text| {
+            config.summaries.retention_octets = parse_octets(text)?;
+            Ok(())
+        },
+        |config| octets_text(config.summaries.retention_octets)
     ),
     key!(
         "templates",

@@ -39,6 +39,11 @@ impl Rate {
         selected: 1,
     };
 
+    /// How many there were for each that was looked at.
+    pub fn population_per_selected(self) -> f64 {
+        self.population as f64 / self.selected as f64
+    }
+
     /// One in so many; 0 says as little as 1.
     pub fn one_in(interval: u64) -> Rate {
         Rate {

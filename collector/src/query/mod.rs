@@ -26,7 +26,7 @@ pub use complete::{Completion, CompletionItem, complete};
 pub use filter::{Filter, FilterError};
 pub use flows::{FlowsRequest, flow, flows};
 pub use table::{Table, cell_to_json, row_to_json};
-use watch::Watch;
+pub(crate) use watch::Watch;
 
 /// Why a question got no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{ListenerCounters, Shared};
 use crate::collecting::Totals;
 use crate::store::{StoreCounters, StoreStatus};
+use crate::summaries::SummaryCounters;
 
 /// The collector's accounts at one moment.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Accounts {
     pub totals: Totals,
     /// What the store did.
     pub store: StoreCounters,
+    /// What became of summaries.
+    pub summaries: SummaryCounters,
     /// What the store holds.
     pub status: StoreStatus,
     /// Datagrams read from the kernel by all listeners, and Messages read from streams.
@@ -51,6 +54,7 @@ pub fn accounts(shared: &Shared) -> Accounts {
     // The store first: rows are made before they are stored, so a look in between never shows more stored than made.
     let before = shared.handing_over.load(Ordering::Acquire);
     let store = shared.store.counters();
+    let summaries = shared.summaries.counters();
     let totals = shared.process().totals();
     let faulted = |count: &AtomicU64| count.load(Ordering::Acquire);
     let rows_faulted = (faulted(&shared.rows_not_added), faulted(&shared.rows_at_fault));
@@ -65,6 +69,7 @@ pub fn accounts(shared: &Shared) -> Accounts {
     Accounts {
         totals,
         store,
+        summaries,
         status: shared.store.status(),
         read,
         kernel_drops,
@@ -80,24 +85,31 @@ pub fn accounts(shared: &Shared) -> Accounts {
 impl Accounts {
     /// Records that are durable and searchable.
     pub fn stored(&self) -> u64 {
-        self.store.rows_committed
+        self.store.rows_committed + self.summaries.stored
+    }
+
+    /// Records of this run, and those of the run before that still waited for others when it ended.
+    pub fn records(&self) -> u64 {
+        self.totals.sum.records + self.summaries.carried
     }
 
     /// Records that are decoded and not yet committed.
     pub fn waiting(&self) -> u64 {
         let lost = self.lost().values().sum::<u64>();
-        self.totals.sum.records.saturating_sub(self.store.rows_committed + lost)
+        self.records().saturating_sub(self.stored() + lost)
     }
 
     /// Records that were received and not stored, by reason.
     pub fn lost(&self) -> BTreeMap<&'static str, u64> {
-        let not_made = self.totals.sum.records - self.totals.sum.rows;
+        let sum = &self.totals.sum;
+        let not_made = sum.records - sum.rows - sum.summaries;
         let faulted = self.rows_faulted.0 + self.rows_faulted.1 + not_made;
         let reasons = [
             ("store_error", self.store.rows_lost + self.rows_given_up),
             ("internal_fault", faulted),
         ];
-        reasons.into_iter().filter(|(_, count)| *count > 0).collect()
+        let reasons = reasons.into_iter().chain(self.summaries.lost());
+        reasons.filter(|(_, count)| *count > 0).collect()
     }
 
     /// What never became a record, by reason: of datagrams, of Sets, and (by sequence number) of records.
@@ -136,7 +148,10 @@ impl Accounts {
             records >= handed_over
         };
         let stored_balances = self.store.rows_added >= self.store.rows_committed + self.store.rows_lost;
-        self.totals.balanced && rows_balance && stored_balances
+        // The summaries were looked at before the records were.
+        let taken = self.summaries.received - self.summaries.carried;
+        let summaries_balance = self.summaries.is_balanced() && taken <= self.totals.sum.summaries;
+        self.totals.balanced && rows_balance && stored_balances && summaries_balance
     }
 }
 
@@ -148,7 +163,7 @@ impl fmt::Display for Accounts {
             "accounts: datagrams={} messages={} records={} stored={} waiting={} options={} sets_waiting={} exporters={}",
             sum.datagrams,
             sum.messages,
-            sum.records,
+            self.records(),
             self.stored(),
             self.waiting(),
             sum.options_records,

@@ -70,6 +70,10 @@ impl Checkpoint {
 
     fn note(&mut self, shared: &Shared, position: u64) {
         self.last_position = position;
+        // What came before it in the journal is needed no more: summaries of it must be on the disk.
+        if shared.summaries.handle_timeout(now_ns()).is_err() {
+            return;
+        }
         let position = self.has_journal.then_some(position);
         match State::of(&shared.process(), now_ns(), &shared.listener_names, position) {
             Ok(state) => self.waiting = Some(state),

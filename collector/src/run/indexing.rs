@@ -96,6 +96,8 @@ impl Indexing {
                 }
             }
         }
+        let kept = self.shared.summaries.close(now_ns());
+        self.note_summaries(kept);
         let result = self.writer.close(now_ns());
         if let Err(error) = result {
             tracing::error!("{error}");
@@ -331,12 +333,21 @@ impl Indexing {
             }
             let result = self.writer.handle_timeout_arrived(now_ns, arrived_ns);
             self.note(result);
+            let kept = self.shared.summaries.handle_timeout(now_ns);
+            self.note_summaries(kept);
         }
         if now >= self.sessions_due {
             self.sessions_due = now + SESSIONS_TICK;
             self.shared.process().handle_timeout(arrived_ns);
         }
         self.checkpoint.handle_timeout(&self.shared, now, self.position);
+    }
+
+    fn note_summaries(&mut self, result: std::io::Result<()>) {
+        if let Err(source) = result {
+            let path = crate::summaries::folder(&self.shared.config.data);
+            self.note(Err(StoreError::Io { path, source }));
+        }
     }
 
     /// Trouble with the store is said at intervals and shown in `/status` until a write works again.

@@ -1,7 +1,5 @@
 //! Summaries as JSON: what `summary` prints. Every estimate comes with its limits.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use serde_json::{Map, Value, json};
 
 use super::metrics::{Form, Metric};
@@ -114,15 +112,7 @@ fn rank_name(rank: f64) -> String {
 
 /// An item as people read it.
 pub fn item(form: Form, octets: &[u8]) -> String {
-    match (form, octets) {
-        (Form::Address, octets) => match (<[u8; 4]>::try_from(octets), <[u8; 16]>::try_from(octets)) {
-            (Ok(octets), _) => Ipv4Addr::from(octets).to_string(),
-            (_, Ok(octets)) => Ipv6Addr::from(octets).to_string(),
-            _ => String::from_utf8_lossy(octets).into_owned(),
-        },
-        (Form::Unsigned16, [high, low]) => u16::from_be_bytes([*high, *low]).to_string(),
-        (_, octets) => String::from_utf8_lossy(octets).into_owned(),
-    }
+    form.text(octets)
 }
 
 /// RFC 3339.

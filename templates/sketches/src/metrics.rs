@@ -1,5 +1,7 @@
 //! The closed list of metrics: one line is one metric, and everything else follows from it.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 /// What a metric is, numbered as in summaryKind (enterprise element 129).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -48,6 +50,21 @@ pub enum Form {
     Name,
     /// Other text: a country's code of ISO 3166-1, an autonomous system as `AS64496`.
     Text,
+}
+
+impl Form {
+    /// An item as people read it.
+    pub fn text(self, octets: &[u8]) -> String {
+        match (self, octets) {
+            (Form::Address, octets) => match (<[u8; 4]>::try_from(octets), <[u8; 16]>::try_from(octets)) {
+                (Ok(octets), _) => Ipv4Addr::from(octets).to_string(),
+                (_, Ok(octets)) => Ipv6Addr::from(octets).to_string(),
+                _ => String::from_utf8_lossy(octets).into_owned(),
+            },
+            (Form::Unsigned16, [high, low]) => u16::from_be_bytes([*high, *low]).to_string(),
+            (_, octets) => String::from_utf8_lossy(octets).into_owned(),
+        }
+    }
 }
 
 /// One metric.

@@ -1,0 +1,1 @@
+//! Pieces, images, files and merges, each against what is written down or counted by hand.
