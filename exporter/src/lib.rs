@@ -12,3 +12,4 @@ pub mod limits;
 pub mod metering;
 pub mod run;
 pub mod summaries;
+pub mod top;

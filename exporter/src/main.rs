@@ -6,11 +6,13 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 
-use flowgauge_exporter::config::cli::{self, Cli, Command, SummaryArgs};
+use flowgauge_exporter::config::cli::{self, Cli, Command, SummaryArgs, TopArgs};
 use flowgauge_exporter::config::{Config, ConfigError, LogConfig, collect, file};
 use flowgauge_exporter::io::live;
 use flowgauge_exporter::run;
 use flowgauge_exporter::run::summary::{SummaryConfig, summarize};
+use flowgauge_exporter::summaries::Networks;
+use flowgauge_exporter::top::{self, From, TopConfig};
 
 /// Failed while running.
 const FAILED: u8 = 1;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
             }
         }
         Command::Summary(arguments) => summary(arguments),
+        Command::Top(arguments) => top(arguments),
         Command::Check { config } => check(&config),
         Command::Interfaces => interfaces(),
         Command::Completions { shell } => {
@@ -135,6 +138,32 @@ fn summary(arguments: SummaryArgs) -> ExitCode {
                 ExitCode::from(FAILED)
             }
         }
+        Err(line) => failed(&line),
+    }
+}
+
+fn top(arguments: TopArgs) -> ExitCode {
+    let local = match arguments.local.as_slice() {
+        [] => None,
+        texts => match Networks::parse(texts.iter().map(String::as_str)) {
+            Ok(networks) => Some(networks),
+            Err(line) => return wrong(&ConfigError::one(format!("--local: {line}"))),
+        },
+    };
+    let from = match (arguments.interface, arguments.url) {
+        (Some(interface), _) => From::Interface(interface),
+        (None, Some(url)) => From::Url(url),
+        (None, None) => From::Files(arguments.read),
+    };
+    let config = TopConfig {
+        from,
+        filter: arguments.filter,
+        local,
+        packets: arguments.packets,
+        json: arguments.json,
+    };
+    match top::top(&config) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(line) => failed(&line),
     }
 }

@@ -31,6 +31,7 @@ use axum::routing::get;
 
 pub use accounts::SharedAccounts;
 use connections::ConnectionCounters;
+pub use pktvisor::{code_name, type_name};
 use problem::Problem;
 pub use rates::rates_json;
 pub use server::ApiServer;

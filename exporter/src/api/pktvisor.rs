@@ -173,7 +173,7 @@ impl View<'_> {
 
     fn dns(&self) -> Value {
         // pktvisor counts messages, and we transactions, of which a message may be missing or may have come twice.
-        let queries = self.counter("dns.queries") + self.counter("dns.retries");
+        let queries = self.counter("dns.queries");
         let replies = self.counter("dns.responses");
         let total = queries + replies;
         let transactions = self.counter("dns.udp") + self.counter("dns.tcp");

@@ -83,18 +83,19 @@ impl Shared {
     }
 }
 
-/// The window that is being filled and the newest closed ones before it in one, `windows` in all.
+/// The windows that are being filled and the newest closed ones before them in one, `windows` in all.
 pub fn with_open(summaries: &SharedSummaries, windows: usize) -> Option<Arc<Window>> {
-    let Some(open) = summaries.open() else {
-        return summaries.merged(windows);
-    };
-    let Some(closed) = windows.checked_sub(1).and_then(|closed| summaries.merged(closed)) else {
-        return Some(open);
-    };
-    let mut whole = Window::clone(&closed);
-    // Our own windows are all of one kind, and no window is so full that its sums overflow.
-    whole.merge(&open).unwrap_or_default();
-    Some(Arc::new(whole))
+    let mut parts = summaries.unfinished();
+    parts.drain(..parts.len().saturating_sub(windows));
+    let mut whole = summaries.merged(windows.saturating_sub(parts.len())).map(Arc::unwrap_or_clone);
+    for part in parts {
+        match &mut whole {
+            None => whole = Some(Arc::unwrap_or_clone(part)),
+            // Our own windows are all of one kind, and no window is so full that its sums overflow.
+            Some(whole) => whole.merge(&part).unwrap_or_default(),
+        }
+    }
+    whole.map(Arc::new)
 }
 
 /// The window with a number: 0 is being filled, 1 closed last.

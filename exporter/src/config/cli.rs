@@ -306,6 +306,22 @@ pub struct RunArgs {
         help_heading = "Metering"
     )]
     summary_windows: Option<String>,
+    /// Networks that are ours: they tell traffic in from traffic out in summaries [default: live, this host's addresses]
+    #[arg(
+        long,
+        value_name = "CIDR,..",
+        env = "FLOWGAUGE_METERING_NETWORKS",
+        help_heading = "Metering"
+    )]
+    networks: Vec<String>,
+    /// MaxMind database of countries or of autonomous systems for summaries (may be repeated: one of each)
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FLOWGAUGE_METERING_GEO",
+        help_heading = "Metering"
+    )]
+    geo: Vec<String>,
 
     /// Send all flow records to this destination (may be repeated; each gets everything)
     #[arg(long, value_name = "DEST", num_args = 1.., env = "FLOWGAUGE_EXPORTING_TO", help_heading = "Exporting")]

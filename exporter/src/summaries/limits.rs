@@ -1,7 +1,8 @@
 //! The named maxima of summaries: what traffic says decides nothing about how much memory they take.
 
-/// Windows that are filled at the same time: the current one, the one before it, and two for what comes late.
-pub const OPEN_WINDOWS: usize = 4;
+/// Fewest and most windows that are filled at the same time: the current one, those that wait for what is late, and two
+/// for what comes later still. Windows of a second need the most.
+pub const OPEN_WINDOWS: [usize; 2] = [4, 16];
 /// A window stays open for this long behind its end: an unanswered DNS query is known only after its timeout.
 pub const LATENESS_NS: i64 = 10_000_000_000;
 /// Shortest and longest window, ns.

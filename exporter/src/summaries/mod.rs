@@ -23,6 +23,7 @@ mod zones;
 // What both programs agree on lies in a crate of its own.
 pub use flowgauge_sketches as sketch;
 pub use flowgauge_sketches::metrics::{self, Kind, Metric};
+pub use networks::Networks;
 pub use shared::{SharedConfig, SharedSummaries};
 pub use window::{Summary, Window};
 pub use windows::{Summaries, SummariesConfig, SummaryCounters};

@@ -98,7 +98,8 @@ struct State {
 
 #[derive(Clone, Debug)]
 struct WorkerState {
-    open: Option<Arc<Window>>,
+    /// Oldest first.
+    open: Vec<Arc<Window>>,
     /// All windows that end at or before this are closed.
     closed_until_ns: i64,
     counters: SummaryCounters,
@@ -110,7 +111,7 @@ struct WorkerState {
 impl Default for WorkerState {
     fn default() -> WorkerState {
         WorkerState {
-            open: None,
+            open: Vec::new(),
             closed_until_ns: i64::MIN,
             counters: SummaryCounters::default(),
             totals: VecDeque::new(),
@@ -159,7 +160,10 @@ impl SharedSummaries {
     /// Takes over what a worker has: the windows that it closed, and a copy of the newest open one where that is wanted.
     /// A worker calls this once a second, and when it has closed windows.
     pub fn hand_over(&self, worker: usize, now_ns: i64, summaries: &mut Summaries) {
-        let open = self.keeps_open().then(|| summaries.snapshot()).flatten().map(Arc::new);
+        let open = match self.keeps_open() {
+            true => summaries.snapshots().map(Arc::new).collect(),
+            false => Vec::new(),
+        };
         let closed = summaries.take_closed();
         let whole = !closed.is_empty();
         let mut state = self.lock();
@@ -192,7 +196,7 @@ impl SharedSummaries {
         self.hand_over(worker, now_ns, summaries);
         let mut state = self.lock();
         if let Some(of_worker) = state.workers.get_mut(worker) {
-            of_worker.open = None;
+            of_worker.open = Vec::new();
             of_worker.finished = true;
         }
         drop(state);
@@ -290,20 +294,19 @@ impl SharedSummaries {
     /// The window that is being filled, merged over the workers, at most a second old. Only after
     /// [`SharedSummaries::keep_open`].
     pub fn open(&self) -> Option<Arc<Window>> {
-        let parts: Vec<Arc<Window>> = {
+        self.unfinished().pop()
+    }
+
+    /// All windows that are not closed yet, merged over the workers, oldest first: those before the newest wait for what is
+    /// late. Only after [`SharedSummaries::keep_open`].
+    pub fn unfinished(&self) -> Vec<Arc<Window>> {
+        let mut parts: Vec<Arc<Window>> = {
             let state = self.lock();
-            state.workers.iter().filter_map(|worker| worker.open.clone()).collect()
+            state.workers.iter().flat_map(|worker| worker.open.clone()).collect()
         };
-        let newest_ns = parts.iter().map(|part| part.start_ns).max()?;
-        let mut newest = parts.into_iter().filter(|part| part.start_ns == newest_ns);
-        match (newest.next(), newest.next()) {
-            (Some(one), None) => Some(one),
-            (Some(one), Some(two)) => {
-                let parts: Vec<_> = [one, two].into_iter().chain(newest).collect();
-                merge(parts.iter().map(|part| &**part)).map(Arc::new)
-            }
-            _ => None,
-        }
+        parts.sort_by_key(|part| part.start_ns);
+        let spans = parts.chunk_by(|a, b| a.start_ns == b.start_ns);
+        spans.filter_map(|span| merged_of(span.to_vec())).collect()
     }
 
     /// The closed window `back` windows before the newest: 0 is the newest.

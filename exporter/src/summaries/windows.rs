@@ -73,6 +73,7 @@ pub struct Summaries {
     config: SummariesConfig,
     /// Oldest first.
     open: Vec<OpenWindow>,
+    most_open: usize,
     clock_ns: i64,
     /// The first time that was seen.
     began_ns: i64,
@@ -84,13 +85,17 @@ impl Summaries {
     /// No window open.
     pub fn new(config: SummariesConfig) -> Summaries {
         let [least, most] = WINDOW_NS;
+        let config = SummariesConfig {
+            window_ns: config.window_ns.clamp(least, most),
+            lateness_ns: config.lateness_ns.max(0),
+            ..config
+        };
+        let waiting = usize::try_from(config.lateness_ns / config.window_ns).unwrap_or(usize::MAX);
+        let [least, most] = OPEN_WINDOWS;
         Summaries {
-            config: SummariesConfig {
-                window_ns: config.window_ns.clamp(least, most),
-                lateness_ns: config.lateness_ns.max(0),
-                ..config
-            },
-            open: Vec::with_capacity(OPEN_WINDOWS),
+            config,
+            open: Vec::new(),
+            most_open: waiting.saturating_add(3).clamp(least, most),
             clock_ns: i64::MIN,
             began_ns: i64::MAX,
             closed: Vec::new(),
@@ -145,7 +150,7 @@ impl Summaries {
         if self.open.get(place).is_some_and(|window| window.start_ns() == start_ns) {
             return Some(place);
         }
-        if self.open.len() >= OPEN_WINDOWS {
+        if self.open.len() >= self.most_open {
             if place == 0 {
                 // Older than all that are open: making room for it would close them one after the other.
                 self.counters.late = self.counters.late.saturating_sub(1);
@@ -208,9 +213,9 @@ impl Summaries {
         self.clock_ns.saturating_sub(self.config.lateness_ns)
     }
 
-    /// A copy of the newest of the windows that are being filled, as if it closed now.
-    pub fn snapshot(&self) -> Option<Window> {
-        self.open.last().map(|window| window.clone().close(self.looked_ns()))
+    /// Copies of the windows that are being filled, oldest first, as if they closed now.
+    pub fn snapshots(&self) -> impl Iterator<Item = Window> + '_ {
+        self.open.iter().map(|window| window.clone().close(self.looked_ns()))
     }
 
     fn looked_ns(&self) -> [i64; 2] {
