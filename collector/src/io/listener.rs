@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::sctp_socket::{MISSING, is_missing};
 use crate::failure::Failure;
 
 /// The transport a listener speaks.
@@ -18,6 +19,8 @@ pub enum Transport {
     Tcp,
     /// The same within TLS, both ends with a certificate (RFC 7011 section 11).
     Tls,
+    /// Associations of several streams (RFC 7011 section 10.2).
+    Sctp,
 }
 
 impl Transport {
@@ -27,18 +30,19 @@ impl Transport {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
             Transport::Tls => "tls",
+            Transport::Sctp => "sctp",
         }
     }
 
     /// Whether connections are accepted, rather than datagrams read.
     pub fn is_stream(self) -> bool {
-        matches!(self, Transport::Tcp | Transport::Tls)
+        matches!(self, Transport::Tcp | Transport::Tls | Transport::Sctp)
     }
 
     /// The port IANA registered for IPFIX over it (RFC 7011 section 10).
     fn default_port(self) -> u16 {
         match self {
-            Transport::Udp | Transport::Tcp => 4739,
+            Transport::Udp | Transport::Tcp | Transport::Sctp => 4739,
             Transport::Tls => 4740,
         }
     }
@@ -73,9 +77,10 @@ impl FromStr for ListenAddress {
             "udp" => Transport::Udp,
             "tcp" => Transport::Tcp,
             "tls" => Transport::Tls,
-            "sctp" | "dtls" => {
+            "sctp" => Transport::Sctp,
+            "dtls" => {
                 return Err(format!(
-                    "{text:?}: {scheme} is not built into this version; use udp://, tcp:// or tls://"
+                    "{text:?}: {scheme} is not built into this version; use udp://, tcp://, tls:// or sctp://"
                 ));
             }
             _ => return Err(format!("{text:?}: unknown transport {scheme:?}; {form}")),
@@ -120,21 +125,48 @@ impl ListenAddress {
         }
         .map_err(|error| bind_failure(&self.to_string(), self.address, &error))
     }
+
+    /// Binds so many sockets to the address, between which the kernel spreads exporters (`SO_REUSEPORT`, socket(7)).
+    pub fn bind_shared(&self, count: usize) -> Result<Vec<Socket>, Failure> {
+        // The first alone, for the one who sets the option shares with everybody of the same user who does, and another
+        // collector would take half of what comes here.
+        let first = self.bind()?;
+        if count <= 1 || self.transport.is_stream() {
+            return Ok(vec![first]);
+        }
+        let address = first.local_addr().ok().and_then(|address| address.as_socket());
+        let address = address.unwrap_or(self.address);
+        drop(first);
+        let shared = || {
+            let socket = open(self.transport, address)?;
+            socket.set_reuse_port(true)?;
+            socket.bind(&address.into())?;
+            Ok(socket)
+        };
+        let sockets: io::Result<Vec<Socket>> = (0..count).map(|_| shared()).collect();
+        sockets.map_err(|error| bind_failure(&self.to_string(), address, &error))
+    }
 }
 
 fn is_without_ipv6(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
 }
 
-fn bind(transport: Transport, address: SocketAddr) -> io::Result<Socket> {
+fn open(transport: Transport, address: SocketAddr) -> io::Result<Socket> {
     let (kind, protocol) = match transport {
         Transport::Udp => (Type::DGRAM, Protocol::UDP),
         Transport::Tcp | Transport::Tls => (Type::STREAM, Protocol::TCP),
+        Transport::Sctp => (Type::STREAM, Protocol::from(libc::IPPROTO_SCTP)),
     };
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
+    Ok(socket)
+}
+
+fn bind(transport: Transport, address: SocketAddr) -> io::Result<Socket> {
+    let socket = open(transport, address)?;
     if transport.is_stream() {
         // A restarted collector takes its port back while old connections linger in TIME_WAIT.
         socket.set_reuse_address(true)?;
@@ -164,6 +196,7 @@ pub fn bind_failure(what: &str, address: SocketAddr, error: &io::Error) -> Failu
                 address.ip()
             )
         }
+        _ if is_missing(error) => MISSING.to_owned(),
         _ => error.to_string(),
     };
     Failure::running(format!("cannot listen on {what}: {advice}"))
@@ -189,6 +222,7 @@ mod tests {
         for (text, with_port) in [
             ("tls://127.0.0.1", "tls://127.0.0.1:4740"),
             ("tcp://[::1]", "tcp://[::1]:4739"),
+            ("sctp://127.0.0.1", "sctp://127.0.0.1:4739"),
             ("udp://*", "udp://[::]:4739"),
         ] {
             assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), with_port);
@@ -213,7 +247,7 @@ mod tests {
                 .contains("ADDRESS:PORT")
         );
         assert!(
-            "sctp://0.0.0.0:4739"
+            "dtls://0.0.0.0:4740"
                 .parse::<ListenAddress>()
                 .unwrap_err()
                 .contains("not built")
@@ -224,6 +258,38 @@ mod tests {
                 .unwrap_err()
                 .contains("unknown transport")
         );
+    }
+
+    #[test]
+    fn sockets_share_an_address_among_themselves_and_with_nobody_else() {
+        let listen: ListenAddress = "udp://127.0.0.1:0".parse().unwrap();
+        let sockets = listen.bind_shared(3).unwrap();
+        let ports: Vec<_> = sockets
+            .iter()
+            .map(|socket| socket.local_addr().unwrap().as_socket().unwrap().port())
+            .collect();
+        assert_eq!(ports, [ports[0]; 3]);
+        let other = ListenAddress {
+            transport: Transport::Udp,
+            address: SocketAddr::from(([127, 0, 0, 1], ports[0])),
+        };
+        assert!(other.bind_shared(2).unwrap_err().line.contains("in use"));
+        // Every sender comes to one of them, and no datagram to two.
+        let senders: Vec<_> = (0..32)
+            .map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap())
+            .collect();
+        for sender in &senders {
+            sender.send_to(b"once", ("127.0.0.1", ports[0])).unwrap();
+        }
+        let mut received = [0; 3];
+        for (count, socket) in received.iter_mut().zip(&sockets) {
+            socket.set_nonblocking(true).unwrap();
+            while std::io::Read::read(&mut &*socket, &mut [0; 8]).is_ok_and(|octets| octets == 4) {
+                *count += 1;
+            }
+        }
+        assert_eq!(received.iter().sum::<u32>(), 32);
+        assert!(received.iter().filter(|count| **count > 0).count() > 1, "{received:?}");
     }
 
     #[test]

@@ -117,9 +117,8 @@ impl UdpReceiver {
         };
         let mut batch = self.queue.batch(self.listener, 0, crate::run::now_ns());
         reader.fill(count, &mut batch);
-        if let Some(drops) = reader.kernel_drops(count) {
-            self.counters.kernel_drops.store(drops, Ordering::Relaxed);
-        }
+        let drops = reader.kernel_drops(count);
+        self.counters.kernel_drops.fetch_add(drops, Ordering::Relaxed);
         let (datagrams, octets) = (batch.received, batch.octets);
         self.counters.datagrams.fetch_add(datagrams, Ordering::Relaxed);
         self.counters.octets.fetch_add(octets, Ordering::Relaxed);
@@ -148,7 +147,6 @@ struct BatchReader {
     vectors: Vec<libc::iovec>,
     headers: Vec<libc::mmsghdr>,
     last_drops: u32,
-    drops: u64,
 }
 
 impl BatchReader {
@@ -162,7 +160,6 @@ impl BatchReader {
             vectors: vec![vector; DATAGRAMS_PER_READ],
             headers: vec![header; DATAGRAMS_PER_READ],
             last_drops: 0,
-            drops: 0,
         }
     }
 
@@ -208,23 +205,23 @@ impl BatchReader {
         }
     }
 
-    /// Datagrams the kernel has dropped on this socket in all; it says so in 32 bits that turn over.
-    fn kernel_drops(&mut self, count: usize) -> Option<u64> {
-        let header = self.headers.get(count.checked_sub(1)?)?;
-        let control = self.controls.get(count - 1)?;
+    /// Datagrams the kernel has dropped on this socket since it was asked last; it counts all of them in 32 bits that turn
+    /// over.
+    fn kernel_drops(&mut self, count: usize) -> u64 {
+        let Some(last) = count.checked_sub(1) else { return 0 };
+        let (Some(header), Some([_, kind, data, ..])) = (self.headers.get(last), self.controls.get(last)) else {
+            return 0;
+        };
         if header.msg_hdr.msg_controllen < mem::size_of::<libc::cmsghdr>() + 4 {
-            return None;
+            return 0;
         }
         // cmsghdr on 64-bit Linux: length (8 octets), level and type (4 each), then the data.
-        let [_, kind, data, ..] = control;
         let (level, kind) = split(*kind);
         if level != libc::SOL_SOCKET as u32 || kind != libc::SO_RXQ_OVFL as u32 {
-            return None;
+            return 0;
         }
         let drops = split(*data).0;
-        self.drops += u64::from(drops.wrapping_sub(self.last_drops));
-        self.last_drops = drops;
-        Some(self.drops)
+        u64::from(drops.wrapping_sub(std::mem::replace(&mut self.last_drops, drops)))
     }
 }
 

@@ -59,6 +59,18 @@ impl Collector {
         serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
     }
 
+    /// What a collector answers, unless it dies meanwhile.
+    pub fn try_get(url: &str, path: &str) -> Option<Value> {
+        let mut answer = ureq::get(format!("{url}{path}")).call().ok()?;
+        serde_json::from_str(&answer.body_mut().read_to_string().ok()?).ok()
+    }
+
+    /// SIGKILL: it has no chance to do anything any more.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("our child");
+        self.child.wait().expect("our child");
+    }
+
     /// Waits until `records` are stored and searchable; says how many there are at the end.
     pub fn wait_for(&self, records: u64) -> u64 {
         self.wait(Duration::from_secs(30), || self.flows() >= records);
