@@ -63,8 +63,9 @@ bench: ## figures beside peers, for docs/reference/performance.md
 	cargo build --workspace --bins --release
 	tests/bench.sh
 
-agreement: build ## biflows beside what other flow meters expect of the same captures, for docs/reference/agreement.md
+agreement: build ## flows beside what other meters and collectors make of the same captures, for docs/reference/agreement*.md
 	python3 -B tests/agreement --write docs/reference/agreement.md
+	tests/agreement-collector docs/reference/agreement-collector.md
 
 FUZZ_SECONDS ?= 60
 fuzz: ## every target in tests/fuzz by coverage, and IPFIX Messages mutated, for a minute each; FUZZ_SECONDS=n

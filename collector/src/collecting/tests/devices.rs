@@ -218,3 +218,59 @@ fn who_may_not_send_and_who_sends_too_much_is_refused_and_counted() {
     assert_eq!(totals.errors.get("rate_limited"), Some(&2));
     assert_eq!(take(&mut process, NOW + S, udp(B), &bytes).len(), 1);
 }
+
+/// Octets that were allocated and not given back, as the allocator counts them.
+fn resident_octets() -> usize {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = status.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4_096
+}
+
+/// Spoofed senders, domains, template ids, sub-agents and interfaces, each new in every datagram: what is held stays
+/// within its bounds, and with it the memory. `make fuzz` does it at length.
+#[test]
+fn spoofed_senders_domains_and_templates_do_not_grow_us() {
+    let mut process = process();
+    let mut rows = Vec::new();
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+    let rounds: u32 = std::env::var("FLOWGAUGE_SPOOFED").map_or(60_000, |text| text.parse().unwrap());
+    let mut settled = 0;
+    for n in 0..rounds {
+        let address = (n.wrapping_mul(2_654_435_761)).to_be_bytes();
+        let peer = |port: u16| SessionKey {
+            listener: 0,
+            peer: SocketAddr::from((address, port)),
+            connection: 0,
+        };
+        let id = 256 + (n % 60_000) as u16;
+        let ipfix = message(n, 0, &[template_set(id, &[(8, 4), (1, 8)]), flow_set([1])]);
+        let options = message(
+            n,
+            0,
+            &[
+                options_template_set(300, &[(10, 4), (82, 4)]),
+                set(300, &[n.to_be_bytes(), *b"eth0"].concat()),
+            ],
+        );
+        let interface = [words(&[1, 88]), words(&[n; 22])].concat();
+        let sample = [words(&[n, n & 0x00ff_ffff, 1]), interface].concat();
+        let sflow = [words(&[5, 1, n, n, n, n, 1, 2, sample.len() as u32]), sample].concat();
+        for (port, bytes) in [(4_000, &ipfix), (4_001, &options), (4_002, &sflow)] {
+            process.handle(NOW + i64::from(n) * 1_000, peer(port), bytes, &mut rows);
+        }
+        rows.clear();
+        // By then every table is full.
+        if n == rounds * 3 / 4 {
+            settled = resident_octets();
+        }
+    }
+    let grown = resident_octets().saturating_sub(settled);
+    assert!(grown < 24 << 20, "{grown} octets more than when every table was full");
+    assert!(process.sessions() <= limits::SESSIONS);
+    let totals = process.totals();
+    assert!(totals.balanced);
+    assert_eq!(totals.sum.datagrams, 3 * u64::from(rounds));
+    assert!(totals.accounts <= limits::ACCOUNTS as u64 + 8 && totals.accounts_overflowed > 0);
+    let counters = process.counters();
+    assert!(counters.sessions_evicted > 0 && counters.options_overflowed > 0);
+}
