@@ -18,4 +18,4 @@ pub use exporters::ExporterRules;
 pub use ledger::{Account, AccountKey, Ledger, Totals};
 pub use process::{CollectingProcess, ProcessConfig, ProcessCounters, TemplateOf};
 pub use saved::{Loaded, State, load_state, load_templates, save_templates};
-pub use session::SessionKey;
+pub use session::{STREAM_SHIFT, SessionKey};

@@ -437,11 +437,7 @@ impl CollectingProcess {
         if self.sessions.len() >= SESSIONS || self.sessions.contains_key(&scope) {
             return 0;
         }
-        let kind = if key.connection == 0 {
-            TransportKind::Udp
-        } else {
-            TransportKind::Tcp
-        };
+        let kind = transport_kind(self.transport(key.listener));
         let mut collecting = CollectingSession::of_version(version, kind, self.config.collecting);
         let loaded = collecting.load(saved, &self.registry);
         // Templates that grew too old while nobody listened end at once.

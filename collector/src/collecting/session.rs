@@ -17,8 +17,20 @@ pub struct SessionKey {
     pub listener: u16,
     /// The exporter.
     pub peer: SocketAddr,
-    /// The connection; 0 for UDP.
+    /// The connection; 0 for UDP. Of a Message that came by a stream of SCTP, its number lies above [`STREAM_SHIFT`].
     pub connection: u64,
+}
+
+/// Where the number of an SCTP stream lies in that of a connection: so every place that carries connections carries it.
+pub const STREAM_SHIFT: u32 = 48;
+
+impl SessionKey {
+    /// The key of the session, and the stream of SCTP.
+    pub(super) fn split(self) -> (SessionKey, u16) {
+        let connection = self.connection & ((1 << STREAM_SHIFT) - 1);
+        let key = SessionKey { connection, ..self };
+        (key, (self.connection >> STREAM_SHIFT) as u16)
+    }
 }
 
 /// What one protocol announces means nothing to another, even from the same port.

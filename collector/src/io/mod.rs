@@ -7,6 +7,8 @@ pub mod disk;
 pub mod input;
 pub mod listener;
 pub mod queue;
+pub mod sctp;
+pub mod sctp_socket;
 pub mod tcp;
 pub mod tcp_stream;
 pub mod tls;

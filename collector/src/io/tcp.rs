@@ -109,7 +109,7 @@ impl TcpCounters {
             .map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    fn end(&self, reason: Ended) {
+    pub(super) fn end(&self, reason: Ended) {
         if let Some(count) = self.ended.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
