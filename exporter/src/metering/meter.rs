@@ -18,7 +18,7 @@ use super::record::FlowEndReason;
 use super::records::Records;
 use super::sampling::{Sampler, Sampling};
 use super::slab::Slab;
-use super::tcp::{TcpConfig, TcpTrackers};
+use super::tcp::{TcpConfig, TcpCounters, TcpTrackers};
 use super::tunnel::Tunnels;
 use super::twice::SeenTwice;
 use super::wheel::TimerWheel;
@@ -282,6 +282,11 @@ impl Meter {
     /// The account of DNS messages and transactions.
     pub fn dns_counters(&self) -> DnsCounters {
         self.dns.counters()
+    }
+
+    /// The account of TCP connections followed for performance.
+    pub fn tcp_counters(&self) -> TcpCounters {
+        self.trackers.counters()
     }
 
     /// The account of what was recognised in payload.

@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
+use super::bounds;
 use crate::capture::SourceCounters;
 use crate::exporting::summaries::SummaryExportCounters;
 use crate::exporting::{AccountsSnapshot, Loss};
+use crate::metering::application::ApplicationCounters;
 use crate::metering::dns::DnsCounters;
+use crate::metering::tcp::TcpCounters;
 use crate::metering::{FlowEndReason, MeterCounters};
 use crate::summaries::SummaryCounters;
 use crate::summaries::shared::SharedCounters;
@@ -32,6 +35,10 @@ pub struct MeteringAccounts {
     pub meter: MeterCounters,
     /// DNS messages and transactions.
     pub dns: DnsCounters,
+    /// TCP connections followed for performance.
+    pub tcp: TcpCounters,
+    /// What was recognised in payload.
+    pub applications: ApplicationCounters,
     /// Frames.
     pub source: SourceCounters,
     /// Frames of each interface, when it was live.
@@ -94,13 +101,22 @@ impl MeteringAccounts {
     pub(super) fn panicked() -> Self {
         tracing::error!("a metering thread has panicked; please report this");
         Self {
-            interface: None,
-            meter: MeterCounters::default(),
-            dns: DnsCounters::default(),
-            source: SourceCounters::default(),
-            interfaces: Vec::new(),
             faults: 1,
+            ..Self::default()
         }
+    }
+
+    /// How its lines begin.
+    fn name(&self) -> String {
+        self.interface
+            .as_ref()
+            .map_or_else(String::new, |interface| format!("{interface}: "))
+    }
+
+    /// One line about bounds that were met, if any was.
+    fn bounds_line(&self) -> Option<String> {
+        let line = bounds::line(&self.meter, &self.tcp, &self.applications, &self.dns)?;
+        Some(self.name() + &line)
     }
 
     /// One line about DNS, if there was any.
@@ -109,10 +125,7 @@ impl MeteringAccounts {
         if dns.messages == 0 {
             return None;
         }
-        let mut text = match &self.interface {
-            Some(interface) => format!("{interface}: "),
-            None => String::new(),
-        };
+        let mut text = self.name();
         let _ = write!(
             text,
             "{} DNS messages: {} queries, {} responses, {} not used",
@@ -145,10 +158,7 @@ impl MeteringAccounts {
     /// One line.
     fn line(&self) -> String {
         let counters = &self.meter;
-        let mut text = match &self.interface {
-            Some(interface) => format!("{interface}: "),
-            None => String::new(),
-        };
+        let mut text = self.name();
         let _ = write!(
             text,
             "{} packets seen, {} metered",
@@ -205,7 +215,7 @@ impl Accounts {
         let sources = self
             .metered
             .iter()
-            .flat_map(|source| [Some(source.line()), source.dns_line()])
+            .flat_map(|source| [Some(source.line()), source.dns_line(), source.bounds_line()])
             .flatten();
         sources
             .chain(self.summaries.iter().map(SummaryAccounts::line))
@@ -249,12 +259,9 @@ mod tests {
             ..SourceCounters::default()
         };
         MeteringAccounts {
-            interface: None,
             meter,
-            dns: DnsCounters::default(),
             source,
-            interfaces: Vec::new(),
-            faults: 0,
+            ..MeteringAccounts::default()
         }
     }
 

@@ -150,6 +150,8 @@ impl<'r> MeteringLoop<'r> {
             interface: self.interface.clone(),
             meter: self.meter.counters().clone(),
             dns: self.meter.dns_counters(),
+            tcp: self.meter.tcp_counters(),
+            applications: self.meter.application_counters(),
             source,
             interfaces: Vec::new(),
             faults: faults as u64,

@@ -9,6 +9,7 @@
 
 pub mod accounts;
 mod api;
+mod bounds;
 mod metering;
 mod rights;
 mod sources;
