@@ -1,111 +1,134 @@
-//! The summary of generated DNS traffic against the generator's truth: counters exact, estimates within their limits.
+//! Summaries against what others say of the same traffic: the generator, pktvisor, dnscap, and the sums of single hosts.
 //!
-//! The generator is not part of this repository: without it the test says what it leaves out and passes.
+//! What is not part of this repository may be absent: then a test says what it leaves out and passes.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
+#[path = "summaries/dumps.rs"]
+mod dumps;
+#[path = "summaries/merging.rs"]
+mod merging;
+#[path = "summaries/pktvisor.rs"]
+mod pktvisor;
+#[path = "summaries/synth.rs"]
+mod synth;
 
-use flowgauge_exporter::run::summary::{SummaryConfig, summarize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flowgauge_exporter::capture::{FrameSource, Next};
+use flowgauge_exporter::io::pcap_file::PcapFiles;
+use flowgauge_exporter::metering::dns::{DnsConfig, DnsTransaction, Ports};
+use flowgauge_exporter::metering::{FlowEndReason, Meter, MeterConfig};
 use flowgauge_exporter::summaries::networks::Networks;
-use serde_json::Value;
+use flowgauge_exporter::summaries::sketch::{Estimate, Row};
+use flowgauge_exporter::summaries::{Metric, Summaries, SummariesConfig, Summary, Window, json};
 
-const COUNTERS: [(&str, &str); 7] = [
-    ("dns.queries", "/dns/queries"),
-    ("dns.responses", "/dns/responses"),
-    ("dns.answered", "/dns/matched"),
-    ("dns.unanswered", "/dns/unanswered"),
-    ("dns.no_query", "/dns/unsolicited_responses"),
-    ("dns.retries", "/dns/repeated_queries"),
-    ("dns.response_octets", "/dns/response_bytes"),
-];
-const CODES: [(&str, &str); 4] = [
-    ("dns.noerror", "NOERROR"),
-    ("dns.nxdomain", "NXDOMAIN"),
-    ("dns.servfail", "SERVFAIL"),
-    ("dns.refused", "REFUSED"),
-];
-
-#[test]
-fn dns_traffic_is_summed_up_as_it_was_made() {
-    let shared = std::env::var_os("FLOWGAUGE_SHARED").map_or_else(
+fn shared() -> PathBuf {
+    std::env::var_os("FLOWGAUGE_SHARED").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
         Into::into,
-    );
-    let tool = shared.join("tools/synth");
-    if !tool.is_dir() || Command::new("python3").arg("--version").output().is_err() {
-        println!(
-            "skipped: no generator at {}: summaries are not compared with its truth",
-            tool.display()
+    )
+}
+
+/// What a capture sums up to.
+struct Summed {
+    /// By span, late parts in the place of their window.
+    windows: Vec<Window>,
+    /// All of them in one.
+    whole: Window,
+    transactions: Vec<(String, DnsTransaction)>,
+}
+
+fn sum_up(capture: &Path, window_ns: i64, networks: &[&str], ports: &[u16]) -> Summed {
+    let mut meter = Meter::new(MeterConfig {
+        dns: DnsConfig {
+            ports: Ports::new(ports).unwrap(),
+            ..DnsConfig::default()
+        },
+        ..MeterConfig::default()
+    });
+    meter.keep_facts();
+    let mut summaries = Summaries::new(SummariesConfig {
+        window_ns,
+        networks: Arc::new(Networks::parse(networks.iter().copied()).unwrap()),
+        ..SummariesConfig::default()
+    });
+    let mut transactions = Vec::new();
+    let mut take = |meter: &mut Meter, summaries: &mut Summaries| {
+        meter
+            .facts_mut()
+            .unwrap()
+            .drain()
+            .for_each(|packet| summaries.packet(&packet));
+        let records = meter.take_records();
+        for one in &records.dns {
+            let name = one.qname(&records);
+            summaries.transaction(one, name);
+            transactions.push((String::from_utf8(name.to_vec()).unwrap(), one.clone()));
+        }
+        meter.recycle(records);
+    };
+    let mut source = PcapFiles::open(&[capture.to_path_buf()], None).unwrap();
+    while let Next::Frame(frame) = source.next_frame().unwrap() {
+        meter.handle_frame(
+            frame.time_ns,
+            frame.link_type,
+            frame.bytes,
+            frame.wire_length,
+            frame.interface,
         );
-        return;
+        take(&mut meter, &mut summaries);
     }
-    for seed in ["5", "6", "7"] {
-        let folder = tempfile::tempdir().unwrap();
-        let (capture, truth) = (folder.path().join("a.pcap"), folder.path().join("a.json"));
-        let output = Command::new("python3")
-            .arg("-B")
-            .arg(&tool)
-            .args(["--profile", "dns", "--packets", "20000", "--seed", seed, "--out"])
-            .arg(&capture)
-            .arg("--truth")
-            .arg(&truth)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let truth: Value = serde_json::from_slice(&std::fs::read(truth).unwrap()).unwrap();
-        let config = SummaryConfig {
-            read: vec![capture],
-            filter: None,
-            window: Duration::from_secs(10),
-            rows: 1000,
-            networks: Networks::default(),
-            geo: Vec::new(),
-        };
-        let (summary, faults) = summarize(&config).unwrap();
-        assert_eq!(faults, Vec::<String>::new());
-        compare(&summary, &truth);
+    while !meter.finish(FlowEndReason::ForcedEnd) {
+        take(&mut meter, &mut summaries);
+    }
+    take(&mut meter, &mut summaries);
+    summaries.finish();
+    assert_eq!(summaries.counters().too_late, 0);
+    let mut windows: Vec<Window> = Vec::new();
+    for window in summaries.take_closed() {
+        match windows.iter_mut().find(|one| one.start_ns == window.start_ns) {
+            Some(part) => part.merge(&window).unwrap(),
+            None => windows.push(window),
+        }
+    }
+    windows.sort_by_key(|window| window.start_ns);
+    let mut all = windows.iter();
+    let mut whole = all.next().cloned().unwrap_or_else(|| Window::new(0, window_ns));
+    all.for_each(|window| whole.merge(window).unwrap());
+    Summed {
+        windows,
+        whole,
+        transactions,
     }
 }
 
-fn compare(summary: &Value, truth: &Value) {
-    let metric = |name: &str| &summary["metrics"][name];
-    assert_eq!(summary["account"]["packets"], truth["totals"]["packets"]);
-    assert_eq!(summary["account"]["too_late"], 0);
-    assert_eq!(metric("packets")["value"], truth["totals"]["packets"]);
-    for (name, place) in COUNTERS {
-        assert_eq!(Some(&metric(name)["value"]), truth.pointer(place), "{name}");
+fn cardinality(window: &Window, metric: Metric) -> Estimate {
+    match window.summary(metric) {
+        Summary::Cardinality(sketch) => sketch.estimate(),
+        _ => panic!("{metric:?} is no cardinality"),
     }
-    for (name, code) in CODES {
-        let truth = truth["dns"]["by_rcode"][code].as_u64().unwrap_or(0);
-        assert_eq!(metric(name)["value"], truth, "{name}");
+}
+
+/// The rows of a list, each item as people read it.
+fn rows(window: &Window, metric: Metric, most: usize) -> Vec<(String, Row)> {
+    match window.summary(metric) {
+        Summary::FrequentItems(list) => list
+            .rows(most)
+            .into_iter()
+            .map(|row| (json::item(metric.about().form, row.item.octets()), row))
+            .collect(),
+        _ => panic!("{metric:?} is no list"),
     }
-    let number = |value: &Value| value.as_f64().unwrap();
-    // Limits are of two standard deviations; the seeds are fixed, and four are far enough to be no accident.
-    let (names, unique) = (metric("dns.qname"), number(&truth["dns"]["unique_qnames"]));
-    let [value, lower, upper] = ["value", "lower", "upper"].map(|name| number(&names[name]));
-    assert!(
-        (value - unique).abs() <= 2.0 * (upper - lower).max(2.0) / 2.0,
-        "{names} of {unique}"
-    );
-    let latency = &truth["dns"]["latency_ns"];
-    assert_eq!(metric("dns.latency")["count"], latency["count"]);
-    for (list, name) in [
-        ("dns.nxdomain.top", "top_nxdomain"),
-        ("dns.servfail.top", "top_servfail"),
-    ] {
-        let rows = metric(list)["rows"].as_array().unwrap();
-        let truth = truth["dns"][name].as_array().unwrap();
-        for pair in truth {
-            let (item, weight) = (pair[0].as_str().unwrap(), number(&pair[1]));
-            let row = rows
-                .iter()
-                .find(|row| row["item"] == item)
-                .unwrap_or_else(|| panic!("{item} in {list}"));
-            let limits = ["lower", "upper"].map(|name| number(&row[name]));
-            assert!(limits[0] <= weight && weight <= limits[1], "{row} of {weight}");
-        }
-        assert!(!truth.is_empty());
-    }
+}
+
+/// Whether a number is between the limits. A cardinality is a whole number, its limits are not.
+fn holds(estimate: &Estimate, truth: f64) -> bool {
+    estimate.lower.floor() <= truth && truth <= estimate.upper.ceil()
+}
+
+/// Of `trials` with this confidence, how many may fail: the expected share, and four standard deviations.
+fn failures_allowed(trials: usize, confidence: f64) -> usize {
+    let expected = trials as f64 * (1.0 - confidence);
+    (expected + 4.0 * (expected * confidence).sqrt()).ceil() as usize
 }

@@ -50,7 +50,9 @@ impl Geo {
                 )));
             };
             if place.replace(reader).is_some() {
-                return Err(wrong(&format!("holds `{kind}`, as one before it does; give one of each kind")));
+                return Err(wrong(&format!(
+                    "holds `{kind}`, as one before it does; give one of each kind"
+                )));
             }
         }
         Ok(geo)
@@ -92,7 +94,10 @@ mod tests {
         );
         let folder = shared.join("registry/geo");
         if !folder.is_dir() {
-            println!("skipped: no databases at {}: countries are not looked up", folder.display());
+            println!(
+                "skipped: no databases at {}: countries are not looked up",
+                folder.display()
+            );
             return None;
         }
         Some(folder)
@@ -101,24 +106,36 @@ mod tests {
     #[test]
     fn addresses_have_the_countries_and_systems_of_the_source_of_the_databases() {
         let Some(folder) = folder() else { return };
-        let geo = Geo::open(&[folder.join("GeoLite2-City-Test.mmdb"), folder.join("GeoLite2-ASN-Test.mmdb")]).unwrap();
+        let geo = Geo::open(&[
+            folder.join("GeoLite2-City-Test.mmdb"),
+            folder.join("GeoLite2-ASN-Test.mmdb"),
+        ])
+        .unwrap();
         let read = |name: &str| -> serde_json::Value {
             serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
         };
         let (mut countries, mut systems) = (0, 0);
         for (name, is_city) in [("GeoLite2-City-Test.json", true), ("GeoLite2-ASN-Test.json", false)] {
             let source = read(name);
-            let networks: Vec<(&String, &serde_json::Value)> =
-                source.as_array().unwrap().iter().flat_map(|one| one.as_object().unwrap()).collect();
+            let networks: Vec<(&String, &serde_json::Value)> = source
+                .as_array()
+                .unwrap()
+                .iter()
+                .flat_map(|one| one.as_object().unwrap())
+                .collect();
             for (network, value) in &networks {
                 let address: IpAddr = network.split('/').next().unwrap().parse().unwrap();
                 // A longer network within this one may hold its first address.
-                let holders = networks.iter().filter(|(other, _)| other.split('/').next() == network.split('/').next());
+                let holders = networks
+                    .iter()
+                    .filter(|(other, _)| other.split('/').next() == network.split('/').next());
                 if holders.count() > 1 {
                     continue;
                 }
                 if is_city {
-                    let code = ["country", "registered_country"].iter().find_map(|of| value[of]["iso_code"].as_str());
+                    let code = ["country", "registered_country"]
+                        .iter()
+                        .find_map(|of| value[of]["iso_code"].as_str());
                     assert_eq!(geo.country(address), code, "{network}");
                     countries += usize::from(code.is_some());
                 } else {
@@ -137,10 +154,15 @@ mod tests {
     fn files_that_are_none_are_named() {
         let Some(folder) = folder() else { return };
         let error = |name: &str| Geo::open(&[folder.join(name)]).unwrap_err();
-        assert!(error("GeoLite2-ASN-Test.json").contains("GeoLite2-ASN-Test.json: cannot be read as a MaxMind database"));
+        assert!(
+            error("GeoLite2-ASN-Test.json").contains("GeoLite2-ASN-Test.json: cannot be read as a MaxMind database")
+        );
         assert!(error("GeoIP2-Anonymous-IP-Test.mmdb").contains("holds `GeoIP2-Anonymous-IP`"));
         assert!(error("absent.mmdb").contains("absent.mmdb: cannot be read"));
-        let twice = [folder.join("GeoLite2-City-Test.mmdb"), folder.join("GeoLite2-Country-Test.mmdb")];
+        let twice = [
+            folder.join("GeoLite2-City-Test.mmdb"),
+            folder.join("GeoLite2-Country-Test.mmdb"),
+        ];
         assert!(Geo::open(&twice).unwrap_err().contains("give one of each kind"));
     }
 
@@ -151,9 +173,14 @@ mod tests {
             "GeoIP2-City-Test-Broken-Double-Format.mmdb",
             "GeoIP2-City-Test-Invalid-Node-Count.mmdb",
         ] {
-            let Ok(geo) = Geo::open(&[folder.join(name)]) else { continue };
+            let Ok(geo) = Geo::open(&[folder.join(name)]) else {
+                continue;
+            };
             for first in 0..=255u8 {
-                for address in [IpAddr::from([first, 1, 2, 3]), IpAddr::from([0x2000 + u16::from(first), 1, 2, 3, 4, 5, 6, 7])] {
+                for address in [
+                    IpAddr::from([first, 1, 2, 3]),
+                    IpAddr::from([0x2000 + u16::from(first), 1, 2, 3, 4, 5, 6, 7]),
+                ] {
                     let code = geo.country(address);
                     assert!(code.is_none_or(|code| code.len() <= CODE_OCTETS));
                 }

@@ -102,7 +102,12 @@ fn range(text: &str) -> Result<[u128; 2], String> {
     let address: IpAddr = address.trim().parse().map_err(|_| wrong())?;
     let most = if address.is_ipv4() { 32 } else { 128 };
     let prefix = match prefix {
-        Some(prefix) => prefix.trim().parse().ok().filter(|prefix| *prefix <= most).ok_or_else(wrong)?,
+        Some(prefix) => prefix
+            .trim()
+            .parse()
+            .ok()
+            .filter(|prefix| *prefix <= most)
+            .ok_or_else(wrong)?,
         None => most,
     };
     let hosts: u128 = u128::MAX.checked_shr(128 - most + prefix).unwrap_or(0);
@@ -134,12 +139,30 @@ mod tests {
     #[test]
     fn networks_hold_what_their_prefix_says() {
         let networks = Networks::parse(["192.168.0.7/24", "10.0.0.1", "2001:db8::/32", "192.168.1.0/24"]).unwrap();
-        let ours = ["192.168.0.0", "192.168.0.255", "192.168.1.9", "10.0.0.1", "2001:db8::", "2001:db8:ffff::1"];
-        let others = ["192.167.255.255", "192.168.2.0", "10.0.0.0", "10.0.0.2", "2001:db7:ffff::", "2001:db9::", "::"];
+        let ours = [
+            "192.168.0.0",
+            "192.168.0.255",
+            "192.168.1.9",
+            "10.0.0.1",
+            "2001:db8::",
+            "2001:db8:ffff::1",
+        ];
+        let others = [
+            "192.167.255.255",
+            "192.168.2.0",
+            "10.0.0.0",
+            "10.0.0.2",
+            "2001:db7:ffff::",
+            "2001:db9::",
+            "::",
+        ];
         assert!(ours.iter().all(|text| networks.contains(address(text))));
         assert!(!others.iter().any(|text| networks.contains(address(text))));
         // Two that touch are one.
-        assert_eq!(networks.to_string(), "10.0.0.1, 192.168.0.0 to 192.168.1.255, 2001:db8:: to 2001:db8:ffff:ffff:ffff:ffff:ffff:ffff");
+        assert_eq!(
+            networks.to_string(),
+            "10.0.0.1, 192.168.0.0 to 192.168.1.255, 2001:db8:: to 2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"
+        );
         let everything = Networks::parse(["::/0", "0.0.0.0/0"]).unwrap();
         assert!(everything.contains(0) && everything.contains(u128::MAX));
         let ipv4 = Networks::parse(["0.0.0.0/0"]).unwrap();
@@ -159,7 +182,15 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_named() {
-        for text in ["", "10.0.0.0/33", "2001:db8::/129", "10.0.0/8", "10.0.0.0/-1", "host", "10.0.0.0/"] {
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "2001:db8::/129",
+            "10.0.0/8",
+            "10.0.0.0/-1",
+            "host",
+            "10.0.0.0/",
+        ] {
             let error = Networks::parse([text]).unwrap_err();
             assert!(error.starts_with(&format!("`{text}` is no address")), "{error}");
         }

@@ -40,8 +40,18 @@ pub(super) struct OpenWindow {
 
 /// Cardinality, packets and octets of each end, and the cardinality of what is not ours in traffic with us.
 const ADDRESSES: [[Metric; 4]; 2] = [
-    [Metric::IpSrc, Metric::TopSrcPackets, Metric::TopSrcOctets, Metric::IpSrcIn],
-    [Metric::IpDst, Metric::TopDstPackets, Metric::TopDstOctets, Metric::IpDstOut],
+    [
+        Metric::IpSrc,
+        Metric::TopSrcPackets,
+        Metric::TopSrcOctets,
+        Metric::IpSrcIn,
+    ],
+    [
+        Metric::IpDst,
+        Metric::TopDstPackets,
+        Metric::TopDstOctets,
+        Metric::IpDstOut,
+    ],
 ];
 const PORTS: [[Metric; 3]; 2] = [
     [Metric::PortSrc, Metric::TopSrcPortPackets, Metric::TopSrcPortOctets],

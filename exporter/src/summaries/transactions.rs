@@ -192,11 +192,7 @@ fn counters(window: &mut Window, transaction: &DnsTransaction, way: Way) {
         Way::Out => Some([DnsQueriesOut, DnsResponsesOut, DnsTimedOutOut]),
         Way::Within | Way::Unknown => None,
     };
-    for (metric, count) in of_way
-        .into_iter()
-        .flatten()
-        .zip([queries, has_response, timed_out])
-    {
+    for (metric, count) in of_way.into_iter().flatten().zip([queries, has_response, timed_out]) {
         window.add(metric, count);
     }
     let of_status = match transaction.status {
@@ -217,7 +213,10 @@ fn counters(window: &mut Window, transaction: &DnsTransaction, way: Way) {
     }
     window.add(DnsRetries, u64::from(transaction.retries));
     // A query that comes again is the same query.
-    window.add(DnsQueryOctets, queries * u64::from(transaction.query_octets.unwrap_or(0)));
+    window.add(
+        DnsQueryOctets,
+        queries * u64::from(transaction.query_octets.unwrap_or(0)),
+    );
     window.add(DnsResponseOctets, u64::from(transaction.response_octets.unwrap_or(0)));
     if has_response == 1 {
         for (bit, metric) in [

@@ -250,7 +250,9 @@ mod tests {
             let table = &mut tables[at % tables.len()];
             let hash = table.hash(name.as_bytes());
             let mut place = table
-                .count(hash, name.as_bytes(), u64::from(at % 3 != 0), 1, |zone| *gone += zone.transactions)
+                .count(hash, name.as_bytes(), u64::from(at % 3 != 0), 1, |zone| {
+                    *gone += zone.transactions
+                })
                 .unwrap();
             place.name(format!("{label}.{name}").as_bytes());
             place.client(&client.to_be_bytes());
@@ -279,14 +281,23 @@ mod tests {
         assert_eq!(rows.len(), truth.len());
         for row in rows {
             let truth = &truth[std::str::from_utf8(row.name.octets()).unwrap()];
-            assert_eq!((row.transactions, row.queries, row.missed), (truth.transactions, truth.queries, 0));
+            assert_eq!(
+                (row.transactions, row.queries, row.missed),
+                (truth.transactions, truth.queries, 0)
+            );
             for (estimate, truth) in [(row.names(), truth.names.len()), (row.clients(), truth.clients.len())] {
                 // 4.6 % is one standard deviation.
-                assert!((estimate.value - truth as f64).abs() <= truth as f64 * 0.2 + 1.0, "{estimate:?} of {truth}");
+                assert!(
+                    (estimate.value - truth as f64).abs() <= truth as f64 * 0.2 + 1.0,
+                    "{estimate:?} of {truth}"
+                );
             }
         }
         let ratio = |zone: &Zone| zone.names().value / zone.transactions as f64;
-        let most = zones.iter().filter(|zone| zone.transactions > 100).max_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+        let most = zones
+            .iter()
+            .filter(|zone| zone.transactions > 100)
+            .max_by(|a, b| ratio(a).total_cmp(&ratio(b)));
         assert_eq!(most.unwrap().name.octets(), b"z0.example");
     }
 
@@ -307,14 +318,24 @@ mod tests {
                 let name = std::str::from_utf8(row.name.octets()).unwrap();
                 known.insert(name);
                 let truth = &truth[name];
-                assert!(row.transactions <= truth.transactions && truth.transactions <= row.most(), "{row:?}");
+                assert!(
+                    row.transactions <= truth.transactions && truth.transactions <= row.most(),
+                    "{row:?}"
+                );
                 // Half of what two standard deviations leave, to both sides.
                 let names = row.names();
                 assert!(names.lower * 0.9 <= truth.names.len() as f64, "{names:?}");
-                assert!(truth.names.len() as f64 <= names.upper * 1.1 + 1.0, "{names:?} of {}", truth.names.len());
+                assert!(
+                    truth.names.len() as f64 <= names.upper * 1.1 + 1.0,
+                    "{names:?} of {}",
+                    truth.names.len()
+                );
             }
             for (name, truth) in &truth {
-                assert!(truth.transactions <= zones.missed() || known.contains(name.as_str()), "{name}");
+                assert!(
+                    truth.transactions <= zones.missed() || known.contains(name.as_str()),
+                    "{name}"
+                );
             }
         }
     }
