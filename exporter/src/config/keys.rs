@@ -62,6 +62,8 @@ pub static KEYS: &[Key] = &[
     key("metering", "dns_answers", Shape::Text),
     key("metering", "summaries", Shape::Text),
     key("metering", "summary_windows", Shape::Text),
+    key("metering", "networks", Shape::List),
+    key("metering", "geo", Shape::List),
     key("exporting", "to", Shape::List),
     key("exporting", "domain", Shape::Text),
     key("exporting", "times", Shape::Text),

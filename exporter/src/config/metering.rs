@@ -1,5 +1,6 @@
 //! How packets become flows: timeouts, sampling, and how deeply packets are looked into.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Reader, not_one_of, number, positive_duration};
@@ -8,6 +9,7 @@ use crate::metering::application::ProtocolSet;
 use crate::metering::dns::Ports;
 use crate::metering::sampling::{Algorithm, Sampling};
 use crate::summaries::limits::{KEPT_WINDOWS, WINDOW_NS};
+use crate::summaries::networks::Networks;
 
 /// How packets become flows.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +32,31 @@ pub struct MeteringConfig {
     pub dns: Transactions,
     /// Summaries.
     pub summaries: SummarySettings,
+    /// What summaries know of addresses.
+    pub addresses: Addresses,
+}
+
+/// What summaries know of addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// Networks that are ours; `None` for the addresses of this host.
+    pub networks: Option<Networks>,
+    /// MaxMind databases.
+    pub geo: Vec<PathBuf>,
+}
+
+impl Addresses {
+    fn read(reader: &mut Reader<'_>) -> Addresses {
+        let networks = |texts: &[String]| {
+            let words = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
+            Networks::parse(words)
+        };
+        let paths = |texts: &[String]| Ok(texts.iter().map(PathBuf::from).collect());
+        Addresses {
+            networks: reader.all("networks", networks),
+            geo: reader.all("geo", paths).unwrap_or_default(),
+        }
+    }
 }
 
 /// How summaries are made.
@@ -184,6 +211,7 @@ impl MeteringConfig {
                 .unwrap_or(true),
             dns: Transactions::read(reader),
             summaries: SummarySettings::read(reader),
+            addresses: Addresses::read(reader),
         }
     }
 }

@@ -74,7 +74,7 @@ impl<'r> MeteringLoop<'r> {
         let mut meter = Meter::new(config);
         let feed = wiring.summaries.map(|shared| {
             meter.keep_facts();
-            Feed::new(shared, worker, wiring.exports_transactions)
+            Feed::new(shared, wiring.summing, worker, wiring.exports_transactions)
         });
         Self {
             interface,

@@ -33,7 +33,7 @@ use crate::limits;
 use crate::metering::MeterConfig;
 use crate::metering::application::ApplicationConfig;
 use crate::metering::dns::DnsConfig;
-use crate::summaries::SharedSummaries;
+use crate::summaries::{SharedSummaries, SummariesConfig};
 use accounts::{Accounts, MeteringAccounts, SummaryAccounts};
 use metering::MeteringLoop;
 use sources::Sources;
@@ -58,6 +58,7 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
     };
     // Whoever shows summaries on this host reads them from here.
     let shared_summaries = summaries::shared(config, sources.workers());
+    let summing = summaries::summing(config)?;
     let accounts = Arc::new(SharedAccounts::default());
     // Its port may need rights.
     let api = api::start(config, shared_summaries.clone(), accounts.clone())?;
@@ -85,6 +86,7 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
         metering: &metering,
         accounts: &accounts,
         summaries: shared_summaries.as_deref(),
+        summing: &summing,
         exports_transactions: config.metering.dns.enabled,
     };
     let plan = summary_plan(config);
@@ -170,6 +172,8 @@ struct Wiring<'w> {
     metering: &'w SharedMetering,
     accounts: &'w SharedAccounts,
     summaries: Option<&'w SharedSummaries>,
+    /// How workers sum up.
+    summing: &'w SummariesConfig,
     /// Whether DNS transactions are exported; for summaries alone they are only counted.
     exports_transactions: bool,
 }

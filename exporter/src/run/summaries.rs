@@ -7,9 +7,12 @@ use super::FanOut;
 use crate::config::{Config, Source};
 use crate::exporting::summaries::{SummaryExportCounters, SummaryPlan};
 use crate::io::destination::now_ns;
+use crate::io::live;
 use crate::io::queue::Batch;
 use crate::limits::MAX_RECYCLED_OCTETS;
 use crate::metering::{Meter, Records};
+use crate::summaries::geo::Geo;
+use crate::summaries::networks::Networks;
 use crate::summaries::{SharedConfig, SharedSummaries, Summaries, SummariesConfig};
 
 /// Open windows, and rates, are handed over this often.
@@ -29,6 +32,38 @@ pub(super) fn shared(config: &Config, workers: usize) -> Option<Arc<SharedSummar
     Some(Arc::new(shared))
 }
 
+/// How every worker sums up.
+///
+/// # Errors
+/// One line for people: a database that cannot be read.
+pub(super) fn summing(config: &Config) -> Result<SummariesConfig, String> {
+    let Some(window) = config.metering.summaries.window else {
+        return Ok(SummariesConfig::default());
+    };
+    let addresses = &config.metering.addresses;
+    let is_live = !matches!(config.capture.source, Source::Files(_));
+    let networks = match &addresses.networks {
+        Some(networks) => networks.clone(),
+        // Whose captures are read is not known.
+        None if is_live => {
+            let interfaces = live::interfaces().unwrap_or_default();
+            let texts = interfaces.iter().flat_map(|interface| &interface.addresses);
+            Networks::of_addresses(texts.filter_map(|text| text.parse().ok()))
+        }
+        None => Networks::default(),
+    };
+    let geo = match addresses.geo.as_slice() {
+        [] => None,
+        paths => Some(Arc::new(Geo::open(paths)?)),
+    };
+    Ok(SummariesConfig {
+        window_ns: i64::try_from(window.as_nanos()).unwrap_or(i64::MAX),
+        networks: Arc::new(networks),
+        geo,
+        ..SummariesConfig::default()
+    })
+}
+
 /// What one worker sums up.
 pub(super) struct Feed<'r> {
     summaries: Summaries,
@@ -42,12 +77,14 @@ pub(super) struct Feed<'r> {
 }
 
 impl<'r> Feed<'r> {
-    pub(super) fn new(shared: &'r SharedSummaries, worker: usize, exports_transactions: bool) -> Self {
+    pub(super) fn new(
+        shared: &'r SharedSummaries,
+        summing: &SummariesConfig,
+        worker: usize,
+        exports_transactions: bool,
+    ) -> Self {
         Self {
-            summaries: Summaries::new(SummariesConfig {
-                window_ns: shared.config().window_ns,
-                ..SummariesConfig::default()
-            }),
+            summaries: Summaries::new(summing.clone()),
             shared,
             worker,
             exports_transactions,
