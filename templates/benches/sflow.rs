@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use flowgauge_templates::sflow::{CounterLayout, Datagram, Sample};
+use flowgauge_templates::sflow::{CounterLayout, CounterValue, Datagram, FlowRecord, Sample};
 use flowparser_sflow::SflowParser;
 
 /// Samples of a datagram: what fits into 1 500 octets.
@@ -51,24 +51,41 @@ fn counters() -> Vec<u8> {
     datagram(&samples.collect::<Vec<_>>())
 }
 
-/// Every record, and every counter by name and value; how many there were.
-fn read(bytes: &[u8]) -> usize {
+/// Every record, and every counter by name and value: how many there were, and a sum that nobody can leave out.
+fn read(bytes: &[u8]) -> (usize, u64) {
     let datagram = Datagram::parse(bytes).expect("a sound datagram");
-    let mut values = 0;
+    let (mut values, mut sum) = (0, 0u64);
     for sample in datagram.samples() {
         match sample.expect("a sound sample") {
-            Sample::Flow(flow) => values += flow.records.inspect(|record| drop(black_box(record))).count(),
+            Sample::Flow(flow) => {
+                for record in flow.records {
+                    values += 1;
+                    sum += match record.expect("a sound record") {
+                        FlowRecord::Header(raw) => raw.header.len() as u64 + u64::from(raw.frame_length),
+                        FlowRecord::Switch { src, dst } => u64::from(src[0] + dst[0]),
+                        FlowRecord::Router { masks, .. } => u64::from(masks[0] + masks[1]),
+                        _ => 0,
+                    };
+                }
+            }
             Sample::Counters(counters) => {
                 for record in counters.records {
                     let (format, body) = record.expect("a sound record");
                     let layout = CounterLayout::of(format).expect("a known format");
-                    values += layout.read(body).inspect(|counter| drop(black_box(counter))).count();
+                    for counter in layout.read(body) {
+                        let counter = counter.expect("a whole record");
+                        values += 1;
+                        sum += counter.field.name.len() as u64;
+                        if let CounterValue::Number(number) = counter.value {
+                            sum = sum.wrapping_add(number);
+                        }
+                    }
                 }
             }
-            other => drop(black_box(other)),
+            _ => {}
         }
     }
-    values
+    (values, sum)
 }
 
 fn bench(criterion: &mut Criterion) {
@@ -76,7 +93,7 @@ fn bench(criterion: &mut Criterion) {
         ("sFlow flow samples", flows(), FLOWS, FLOWS as usize * 3),
         ("sFlow counter samples", counters(), COUNTERS, COUNTERS as usize * 32),
     ] {
-        assert_eq!(read(&bytes), values);
+        assert_eq!(read(&bytes).0, values);
         let parser = SflowParser::default();
         let theirs = parser.parse_bytes(&bytes);
         assert_eq!(

@@ -87,7 +87,8 @@ impl CounterLayout {
         CounterValues {
             layout: self,
             reader: Reader::new(body, Layer::Record, 0),
-            at: 0,
+            fields: self.fields.iter(),
+            part: Part::Fields,
             lane: 0,
             lanes: 0,
         }
@@ -132,39 +133,44 @@ pub struct Counter<'a> {
 pub struct CounterValues<'a> {
     layout: &'static CounterLayout,
     reader: Reader<'a>,
-    at: usize,
+    /// What is left of the part that is read.
+    fields: std::slice::Iter<'static, CounterField>,
+    part: Part,
     lane: u8,
     lanes: u64,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Fields,
+    Newer,
+    Lanes,
+    Over,
+}
+
 impl<'a> CounterValues<'a> {
-    /// The field that comes next, and whether the record must have it.
-    fn next_field(&mut self) -> Option<(&'static CounterField, bool)> {
-        let CounterLayout {
-            fields, newer, lanes, ..
-        } = self.layout;
-        if let Some(field) = fields.get(self.at) {
-            self.at += 1;
-            return Some((field, true));
-        }
-        if let Some(field) = newer.get(self.at - fields.len()) {
-            self.at += 1;
-            return Some((field, false));
-        }
-        if lanes.is_empty() {
-            return None;
-        }
-        let before = self.at - fields.len() - newer.len();
-        let lane = before / lanes.len();
-        if lane as u64 >= self.lanes.min(COUNTER_LANES) {
-            return None;
-        }
-        self.at += 1;
-        self.lane = lane as u8 + 1;
-        Some((lanes.get(before % lanes.len())?, true))
+    /// Goes on to the next part of the record; false when there is none.
+    fn go_on(&mut self) -> bool {
+        let layout = self.layout;
+        self.part = match self.part {
+            Part::Fields => Part::Newer,
+            Part::Newer | Part::Lanes if u64::from(self.lane) < self.lanes.min(COUNTER_LANES) => {
+                self.lane += 1;
+                Part::Lanes
+            }
+            _ => Part::Over,
+        };
+        self.fields = match self.part {
+            // What only newer agents send may be absent.
+            Part::Newer if self.reader.remaining() > 0 => layout.newer.iter(),
+            Part::Lanes => layout.lanes.iter(),
+            _ => [].iter(),
+        };
+        self.part != Part::Over
     }
 
     /// The value, none when the agent does not know it.
+    #[inline]
     fn value(&mut self, kind: CounterKind) -> Result<Option<CounterValue<'a>>, DecodeError> {
         let r = &mut self.reader;
         Ok(match kind {
@@ -195,17 +201,21 @@ impl<'a> CounterValues<'a> {
 impl<'a> Iterator for CounterValues<'a> {
     type Item = Result<Counter<'a>, DecodeError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (field, is_due) = self.next_field()?;
-            if !is_due && self.reader.remaining() == 0 {
+            let Some(field) = self.fields.next() else {
+                if self.go_on() {
+                    continue;
+                }
                 return None;
-            }
-            let at = self.at;
+            };
             match self.value(field.kind) {
                 Ok(value) => {
                     // The last field of layouts with lanes says how many there are.
-                    if at == self.layout.fields.len()
+                    if self.part == Part::Fields
+                        && self.fields.as_slice().is_empty()
+                        && !self.layout.lanes.is_empty()
                         && let Some(CounterValue::Number(count)) = value
                     {
                         self.lanes = count;
@@ -216,8 +226,8 @@ impl<'a> Iterator for CounterValues<'a> {
                     }
                 }
                 Err(error) => {
-                    self.at = usize::MAX / 2;
-                    self.lanes = 0;
+                    self.fields = [].iter();
+                    self.part = Part::Over;
                     return Some(Err(error));
                 }
             }
