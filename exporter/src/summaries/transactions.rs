@@ -6,6 +6,7 @@ use super::combine::{Combined, CombinedNames, NamePlace, Place, Seen};
 use super::limits::{COMBINED_ADDRESSES, COMBINED_NAMES, COMBINED_TYPES, SEEN_CLIENTS};
 use super::metrics::Metric;
 use super::networks::{Networks, Way, bits};
+use super::sketch::Cardinality;
 use super::window::Window;
 use super::zones::Zone;
 use crate::metering::dns::{DnsStatus, DnsTransaction};
@@ -264,4 +265,9 @@ fn take_zone(window: &mut Window, zone: &Zone) {
     window.list(Metric::TopQname2, zone.name.octets(), zone.asked);
     window.list(Metric::TopZoneQueries, zone.name.octets(), zone.queries);
     window.list(Metric::TopZoneResponses, zone.name.octets(), zone.responses);
+    // For whoever gets lists only: different ones in this window, which add up over windows and hosts.
+    let different = |sketch: &Cardinality| sketch.estimate().value.round() as u64;
+    let [names, clients] = zone.sketches().map(different);
+    window.list(Metric::TopZoneNames, zone.name.octets(), names);
+    window.list(Metric::TopZoneClients, zone.name.octets(), clients);
 }

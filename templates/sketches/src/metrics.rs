@@ -216,6 +216,8 @@ metrics! {
     TopServerResponses  "dns.server.responses"  FrequentItems Transaction Address    "responses";
     TopZoneQueries      "dns.zone.queries"      FrequentItems Transaction Name       "queries";
     TopZoneResponses    "dns.zone.responses"    FrequentItems Transaction Name       "responses";
+    TopZoneNames        "dns.zone.names"        FrequentItems Transaction Name       "names";
+    TopZoneClients      "dns.zone.clients"      FrequentItems Transaction Name       "clients";
 }
 
 impl Metric {
