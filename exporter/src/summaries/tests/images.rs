@@ -169,9 +169,15 @@ for i in range(100):
 open(folder + "their.top", "wb").write(theirs.serialize())
 "#;
 
-/// Runs the Python library; none when it is not installed. FLOWGAUGE_PYTHON names an interpreter that has it.
+/// Runs the Python library; none when it is not installed. FLOWGAUGE_PYTHON names an interpreter that has it; without it,
+/// that of `.ci/setup` is taken.
 fn python(folder: &Path) -> Option<String> {
-    let interpreter = std::env::var("FLOWGAUGE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/python/bin/python3");
+    let interpreter = match std::env::var("FLOWGAUGE_PYTHON") {
+        Ok(named) => named,
+        Err(_) if installed.is_file() => installed.to_string_lossy().into_owned(),
+        Err(_) => "python3".to_owned(),
+    };
     let has_library = Command::new(&interpreter)
         .args(["-c", "import datasketches"])
         .output()
