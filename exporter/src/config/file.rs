@@ -184,7 +184,7 @@ mod tests {
                 "flow.toml:2: unknown key `metering.idel_timeout`; did you mean `idle_timeout`?",
                 "flow.toml:3: unknown key `metering.zzz`; [metering] has idle_timeout, active_timeout, max_flows, \
                  sample, tcp_performance, applications, tunnels, dns, dns_ports, dns_timeout, dns_answers, \
-                 summaries, summary_windows",
+                 summaries, summary_windows, networks, geo",
             ]
         );
     }

@@ -544,7 +544,7 @@ mod tests {
     fn every_wrong_value_gets_its_line_and_origin() {
         let lines = lines(&[
             ("read", "a.pcap"),
-            ("to", "tls://h json:-"),
+            ("to", "dtls://h json:-"),
             ("idle_timeout", "15"),
             ("times", "nanosecond"),
             ("mtu", "10"),
@@ -553,7 +553,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "--to: destination `tls://h`: this build has no tls transport yet; udp, tcp, file and json are there",
+                "--to: destination `dtls://h`: this build has no dtls transport yet; udp, tcp, tls, sctp, file and json are there",
                 "--idle-timeout: `15` is not a duration: write a number and a unit, such as 500ms, 15s, 1m, 2h",
                 "--domain: `4294967296` is not a number from 0 to 4294967295",
                 "--times: `nanosecond` is not milliseconds or nanoseconds; did you mean nanoseconds?",

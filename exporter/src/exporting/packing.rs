@@ -449,7 +449,7 @@ mod tests {
         }
     }
 
-    /// 23 of DNS transactions, two of the handshake, six of tunnels, seven of each side's RTT, 39 of each direction, and those of applications.
+    /// 23 of DNS transactions, 14 of summaries, two of the handshake, six of tunnels, seven of each side's RTT, 39 of each direction, and those of applications.
     fn type_records() -> usize {
         let of_applications: std::collections::HashSet<_> = crate::metering::application::PROTOCOLS
             .iter()
@@ -457,7 +457,7 @@ mod tests {
             .filter(|field| field.element.pen == flowgauge_ie_registry::FLOWGAUGE_PEN)
             .map(|field| field.element)
             .collect();
-        23 + 2 + 6 + 2 * 7 + 2 * 39 + of_applications.len()
+        23 + 14 + 2 + 6 + 2 * 7 + 2 * 39 + of_applications.len()
     }
 
     #[test]
