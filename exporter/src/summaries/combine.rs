@@ -81,6 +81,37 @@ impl Combined {
     }
 }
 
+/// Counts of every port: clients take a new one for nearly every query, which a small table would only pass on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ports {
+    /// Packets and octets; there are none before the first.
+    counts: Vec<[u64; 2]>,
+}
+
+impl Ports {
+    /// Counts a packet.
+    #[inline]
+    pub fn count(&mut self, port: u16, octets: u64) {
+        if self.counts.is_empty() {
+            self.counts = vec![[0; 2]; 1 << 16];
+        }
+        if let Some([packets, sum]) = self.counts.get_mut(usize::from(port)) {
+            *packets += 1;
+            *sum = sum.saturating_add(octets);
+        }
+    }
+
+    /// Those that were seen, with their packets and octets.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, [u64; 2])> + '_ {
+        let seen = |(_, counts): &(usize, &[u64; 2])| counts[0] > 0;
+        self.counts
+            .iter()
+            .enumerate()
+            .filter(seen)
+            .map(|(port, counts)| (port as u16, *counts))
+    }
+}
+
 /// What is counted of a name: queries, µs waited for answers, octets of responses.
 pub(super) type NameCounts = [u64; 3];
 

@@ -12,11 +12,9 @@ pub const LIST_ROWS: usize = 10;
 /// Most rows of a list that anybody can ask for.
 pub const MAX_LIST_ROWS: usize = 1000;
 /// Addresses whose counts are put together before they go into sketches, for each end. A power of two.
-pub const COMBINED_ADDRESSES: usize = 1024;
-/// Ports likewise.
-pub const COMBINED_PORTS: usize = 512;
+pub const COMBINED_ADDRESSES: usize = 4096;
 /// Names likewise.
-pub const COMBINED_NAMES: usize = 1024;
+pub const COMBINED_NAMES: usize = 4096;
 /// Fewest and most closed windows that are kept for readers; a full one takes some 2 MB.
 pub const KEPT_WINDOWS: [usize; 2] = [1, 30];
 /// Closed windows of each worker that wait to be merged and exported. Then files wait, and live the oldest goes.

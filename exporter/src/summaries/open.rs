@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use flowgauge_templates::packet::{TcpFlags, protocol};
 
-use super::combine::{Combined, Place};
+use super::combine::{Combined, Place, Ports};
 use super::geo::{Geo, system_text};
-use super::limits::{COMBINED_ADDRESSES, COMBINED_PORTS};
+use super::limits::COMBINED_ADDRESSES;
 use super::metrics::Metric;
 use super::networks::{Networks, Way};
 use super::seconds::Seconds;
@@ -29,7 +29,7 @@ pub(super) struct OpenWindow {
     window: Window,
     known: Known,
     addresses: [Combined; 2],
-    ports: [Combined; 2],
+    ports: [Ports; 2],
     flags: [[u64; 2]; FLAGS.len()],
     sums: [[u64; 2]; SUMS.len()],
     seconds: Box<Seconds>,
@@ -89,7 +89,7 @@ impl OpenWindow {
             window: Window::new(start_ns, end_ns),
             known,
             addresses: [COMBINED_ADDRESSES; 2].map(Combined::new),
-            ports: [COMBINED_PORTS; 2].map(Combined::new),
+            ports: Default::default(),
             flags: [[0; 2]; FLAGS.len()],
             sums: [[0; 2]; SUMS.len()],
             seconds: Box::new(Seconds::new(start_ns, end_ns)),
@@ -143,10 +143,8 @@ impl OpenWindow {
             });
         }
         if facts.ports != [0, 0] {
-            for ((combined, metrics), port) in self.ports.iter_mut().zip(PORTS).zip(facts.ports) {
-                combined.count(u128::from(port), 2, ways, [1, octets], |place| {
-                    take_port(window, metrics, place);
-                });
+            for (counts, port) in self.ports.iter_mut().zip(facts.ports) {
+                counts.count(port, octets);
             }
         }
         self.seconds.packet(facts.time_ns, octets, way);
@@ -184,15 +182,20 @@ impl OpenWindow {
             mut window,
             known,
             mut addresses,
-            mut ports,
+            ports,
             mut seconds,
             ..
         } = self;
         for (combined, metrics) in addresses.iter_mut().zip(ADDRESSES) {
             combined.flush(|place| take_address(&mut window, &known, metrics, place));
         }
-        for (combined, metrics) in ports.iter_mut().zip(PORTS) {
-            combined.flush(|place| take_port(&mut window, metrics, place));
+        for (counts, [different, by_packets, by_octets]) in ports.iter().zip(PORTS) {
+            for (port, [packets, octets]) in counts.iter() {
+                let item = port.to_be_bytes();
+                window.different(different, &item);
+                window.list(by_packets, &item, packets);
+                window.list(by_octets, &item, octets);
+            }
         }
         let pairs = SUMS.iter().zip(&self.sums).chain(FLAGS.iter().zip(&self.flags));
         for (metrics, sums) in pairs {
@@ -243,13 +246,4 @@ fn take_address(window: &mut Window, known: &Known, metrics: [Metric; 4], place:
             window.list(Metric::TopSystemOctets, text.as_bytes(), octets);
         }
     }
-}
-
-fn take_port(window: &mut Window, [different, by_packets, by_octets]: [Metric; 3], place: &Place) {
-    let [packets, octets] = place.counts;
-    place.with(|item| {
-        window.different(different, item);
-        window.list(by_packets, item, packets);
-        window.list(by_octets, item, octets);
-    });
 }

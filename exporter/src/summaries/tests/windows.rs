@@ -256,3 +256,45 @@ fn transactions_are_counted_by_code_name_and_zone() {
         1500 * window.counter(Metric::DnsAnswered)
     );
 }
+
+/// Octets that this process has in memory.
+fn resident() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * 4096)
+}
+
+#[test]
+fn windows_that_are_as_full_as_can_be_take_a_bounded_amount_of_memory() {
+    let Some(before) = resident() else {
+        println!("skipped: no /proc to read the memory of this process from");
+        return;
+    };
+    let mut numbers = Numbers(9);
+    let mut summaries = Summaries::new(SummariesConfig {
+        window_ns: 10 * SECOND_NS,
+        lateness_ns: 3600 * SECOND_NS,
+        ..SummariesConfig::default()
+    });
+    // Everything is new all the time, in all windows that can be open.
+    for at in 0..200_000i64 {
+        let time_ns = START_NS + at * 800_000;
+        let mut packet = facts(time_ns, numbers.next() as u32, 40 + numbers.below(1460) as u32);
+        packet.dst = u128::from(numbers.next()) << 64 | u128::from(numbers.next());
+        packet.ports = [numbers.next() as u16, numbers.next() as u16];
+        summaries.packet(&packet);
+        let mut one = transaction(time_ns, DnsStatus::Answered, Some(3));
+        one.key.src = IpAddr::V4(Ipv4Addr::from(numbers.next() as u32));
+        one.key.dst = IpAddr::V4(Ipv4Addr::from(numbers.next() as u32));
+        one.key.src_port = numbers.next() as u16;
+        let name = format!("{:x}.{:x}.{:x}.example", numbers.next(), numbers.next(), numbers.next());
+        summaries.transaction(&one, name.as_bytes());
+    }
+    assert_eq!(summaries.open_windows(), OPEN_WINDOWS[1]);
+    let taken = resident().unwrap().saturating_sub(before);
+    println!(
+        "{} windows take {} kB each",
+        OPEN_WINDOWS[1],
+        taken / 1024 / OPEN_WINDOWS[1] as u64
+    );
+    assert!(taken < OPEN_WINDOWS[1] as u64 * 10_000_000, "{taken} octets");
+}
