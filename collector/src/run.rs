@@ -85,7 +85,11 @@ pub struct Shared {
     pub journal: Option<Arc<JournalCounters>>,
     /// The listeners that entries of the journal number: those configured, then those of earlier runs.
     pub listener_names: Vec<String>,
-    /// Datagrams and Messages decoded.
+    /// Where this run began in the journal.
+    pub journal_began: u64,
+    /// Behind what is indexed of the journal.
+    pub journal_indexed: AtomicU64,
+    /// Datagrams and Messages of this run that are decoded.
     pub entries_handled: AtomicU64,
     /// Stretches of damage in the journal, each of at least one datagram or Message.
     pub journal_damaged: AtomicU64,
@@ -123,6 +127,15 @@ impl Shared {
     /// Where templates are saved.
     pub fn templates_path(&self) -> PathBuf {
         self.config.data.join("templates.json")
+    }
+
+    /// Octets in the journal that are not indexed yet.
+    pub fn journal_waiting_octets(&self) -> u64 {
+        let written = self
+            .journal
+            .as_ref()
+            .map_or(0, |journal| journal.written.load(Ordering::Acquire));
+        written.saturating_sub(self.journal_indexed.load(Ordering::Acquire))
     }
 
     /// A reader of the journal from a position on.
@@ -257,6 +270,8 @@ impl Collector {
             ),
             journal: journal.as_ref().map(|opened| Arc::clone(opened.writer.counters())),
             listener_names,
+            journal_began: journal.as_ref().map_or(0, |opened| opened.writer.position()),
+            journal_indexed: AtomicU64::new(0),
             entries_handled: AtomicU64::new(0),
             journal_damaged: AtomicU64::new(0),
             not_journaled: AtomicU64::new(0),

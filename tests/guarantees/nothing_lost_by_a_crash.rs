@@ -133,7 +133,7 @@ fn wait_until_indexed(collector: &Collector) -> Value {
     loop {
         let status = collector.get("/api/v1/status");
         let (journal, ledger) = (&status["journal"], &status["ledger"]);
-        if journal["is_behind"] == false && journal["waiting"] == 0 && ledger["waiting"] == 0 {
+        if journal["is_behind"] == false && journal["waiting_octets"] == 0 && ledger["waiting"] == 0 {
             return status;
         }
         assert!(begin.elapsed() < Duration::from_secs(300), "{journal} {ledger}");

@@ -1,7 +1,7 @@
 //! `/metrics` in Prometheus' text format: one table of metrics, so that every one has its HELP and TYPE, and label sets are bounded.
 
 use std::fmt::Write as _;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -338,6 +338,70 @@ fn ledger(out: &mut Exposition, shared: &Shared) {
         "Octets the queue may hold.",
         shared.queue.limit_octets(),
     );
+    journal(out, shared);
+}
+
+fn journal(out: &mut Exposition, shared: &Shared) {
+    let Some(journal) = &shared.journal else { return };
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    for (suffix, kind, help, value) in [
+        (
+            "entries_total",
+            "counter",
+            "Datagrams and Messages journaled.",
+            read(&journal.entries),
+        ),
+        (
+            "octets_total",
+            "counter",
+            "Octets written to the journal.",
+            read(&journal.octets),
+        ),
+        (
+            "held_octets",
+            "gauge",
+            "Octets that the journal holds on disk.",
+            read(&journal.held_octets),
+        ),
+        (
+            "limit_octets",
+            "gauge",
+            "Octets that the journal may hold.",
+            shared.config.journal_octets,
+        ),
+        (
+            "waiting_octets",
+            "gauge",
+            "Octets in the journal that are not indexed yet.",
+            shared.journal_waiting_octets(),
+        ),
+        (
+            "full_total",
+            "counter",
+            "Times that the journal became full and nothing was taken.",
+            read(&journal.times_full),
+        ),
+        (
+            "write_errors_total",
+            "counter",
+            "Writes to the journal that failed and were tried again.",
+            read(&journal.write_errors),
+        ),
+        (
+            "sync_errors_total",
+            "counter",
+            "Attempts to make the journal durable that failed.",
+            read(&journal.sync_errors),
+        ),
+        (
+            "damaged_total",
+            "counter",
+            "Damaged places in the journal, passed over.",
+            read(&shared.journal_damaged),
+        ),
+    ] {
+        out.single(&format!("flowgauge_collector_journal_{suffix}"), kind, help, value);
+    }
 }
 
 fn store(out: &mut Exposition, shared: &Shared) {

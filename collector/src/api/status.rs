@@ -54,6 +54,7 @@ fn journal_json(shared: &Shared, journal: &JournalCounters) -> Value {
     json!({
         "entries": read(&journal.entries),
         "waiting": read(&journal.entries).saturating_sub(read(&shared.entries_handled)),
+        "waiting_octets": shared.journal_waiting_octets(),
         "octets": read(&journal.held_octets),
         "limit_octets": shared.config.journal_octets,
         "segments": read(&journal.segments),
@@ -123,6 +124,7 @@ pub fn status_json(shared: &Shared) -> Value {
             "stored": accounts.summaries.summaries,
             "images": accounts.summaries.images,
             "images_refused": refused(&accounts.summaries),
+            "parts_octets": accounts.summaries.parts_octets,
             "images_evicted": accounts.summaries.evicted,
             "images_expired": accounts.summaries.expired,
             "octets": accounts.summaries.octets,

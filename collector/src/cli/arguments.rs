@@ -53,10 +53,11 @@ the exit status is 1 when a file could not be read to its end.\n\nExamples:\n  f
 flowgauge-collector decode templates.dat data.dat"
     )]
     Decode(DecodeArguments),
-    /// Send the datagrams of a capture or an IPFIX file again
+    /// Send the datagrams of a capture, an IPFIX file or a journal again
     #[command(
         after_help = "Examples:\n  flowgauge-collector replay capture.pcap --to udp://127.0.0.1:4739\n  \
-flowgauge-collector replay flows.ipfix --to tcp://127.0.0.1:4739 --speed 10"
+flowgauge-collector replay flows.ipfix --to tcp://127.0.0.1:4739 --speed 10\n  \
+flowgauge-collector replay data/journal --to udp://127.0.0.1:4739 --speed max"
     )]
     Replay(ReplayArguments),
     /// List the columns that flows have
@@ -240,7 +241,7 @@ pub struct DecodeArguments {
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArguments {
-    /// Captures or IPFIX files
+    /// Captures, IPFIX files, or a collector's journal: its directory or segments of it
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Where to send: udp://HOST:PORT or tcp://HOST:PORT

@@ -1,4 +1,4 @@
-//! `replay`: sends the datagrams of captures and IPFIX files again, at their own pace, a multiple of it, or as fast as it goes.
+//! `replay`: sends the datagrams of captures, IPFIX files and journals again, at their own pace, a multiple of it, or as fast as it goes.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};

@@ -10,6 +10,7 @@ use flowgauge_templates::ipfix::message_length;
 
 use super::capture_file;
 use crate::failure::Failure;
+use crate::journal;
 
 /// Something a flow exporter sent.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +56,8 @@ pub enum Kind {
     Ipfix,
     /// One raw datagram of another protocol.
     Datagram,
+    /// A segment of a collector's journal.
+    Journal,
 }
 
 /// The address of senders that a file does not name.
@@ -66,20 +69,31 @@ pub fn kind_of(magic: &[u8]) -> Result<Kind, &'static str> {
         [0xa1, 0xb2, 0xc3, 0xd4 | 0xcd, ..] | [0xd4 | 0xcd, 0xc3, 0xb2, 0xa1, ..] => Ok(Kind::Capture),
         [0xa1, 0xb2, 0x3c, 0x4d, ..] | [0x4d, 0x3c, 0xb2, 0xa1, ..] => Ok(Kind::Capture),
         [0x0a, 0x0d, 0x0d, 0x0a, ..] => Ok(Kind::Capture),
+        [b'F', b'G', b'J', b'O', ..] => Ok(Kind::Journal),
         [0, 10, _, _, ..] => Ok(Kind::Ipfix),
         [0, 5 | 7 | 9, _, _, ..] | [0, 0, 0, 5, ..] => Ok(Kind::Datagram),
         [0x1f, 0x8b, ..] => Err("it is compressed with gzip; unpack it first (gunzip)"),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Err("it is compressed with zstd; unpack it first (unzstd)"),
         [] => Err("it is empty"),
-        _ => Err("neither a pcap or pcapng capture, nor IPFIX Messages, nor a flow datagram"),
+        _ => Err("neither a pcap or pcapng capture, nor IPFIX Messages, nor a flow datagram, nor a journal"),
     }
 }
 
-/// Hands every datagram and Message of a file to `sink`, in order.
+/// Hands every datagram and Message of a file to `sink`, in order; of a directory, those of the journal in it.
 ///
 /// # Errors
 /// When the file cannot be opened, is of no known kind, or cannot be read to its end: the line says at which place.
 pub fn read_input(path: &Path, sink: &mut dyn FnMut(Item<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
+    if path.is_dir() {
+        let segments = journal::segments(path).map_err(|error| Failure::file("input", path, &error))?;
+        if segments.is_empty() {
+            return Err(Failure::running(format!(
+                "input {}: no segments of a journal are in it; name a collector's journal directory or files",
+                path.display()
+            )));
+        }
+        return segments.iter().try_for_each(|segment| read_input(segment, sink));
+    }
     let mut file = File::open(path).map_err(|error| Failure::file("input", path, &error))?;
     let mut magic = [0; 4];
     let mut octets = 0;
@@ -97,6 +111,21 @@ pub fn read_input(path: &Path, sink: &mut dyn FnMut(Item<'_>) -> Result<(), Fail
     let bytes = std::fs::read(path).map_err(|error| Failure::file("input", path, &error))?;
     match kind {
         Kind::Ipfix => read_messages(path, &bytes, sink),
+        Kind::Journal => journal::read_segment(&bytes, &mut |place, entry| match entry {
+            Some(entry) if entry.kind.is_received() => sink(Item::Received(Received {
+                time_ns: entry.received_ns,
+                from: entry.peer,
+                to: UNKNOWN,
+                stream: entry.kind == journal::Kind::Message,
+                bytes: entry.bytes,
+                place,
+            })),
+            Some(_) => Ok(()),
+            None => sink(Item::Fault(Fault {
+                place,
+                reason: "damaged",
+            })),
+        }),
         _ => sink(Item::Received(Received {
             time_ns: 0,
             from: UNKNOWN,

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 pub use entry::{Entry, Kind};
 pub use handover::{Handover, Next};
-pub use reader::{ReadCounters, Reader, read_file};
+pub use reader::{ReadCounters, Reader, read_segment, segments};
 pub use scan::{Scan, Scanned};
 pub use segment::{SEGMENT_MAGIC, listeners_of};
 pub use writer::{Appended, JournalCounters, JournalWriter, Opened, Syncer};

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::Entry;
 use super::scan::{Scan, Scanned};
 use super::segment::{self, SEGMENT_HEADER_OCTETS, SegmentHeader};
-use super::{Entry, Kind};
 use crate::limits::{JOURNAL_ENTRY_OCTETS, JOURNAL_READ_OCTETS};
 
 /// What reading met.
@@ -191,26 +191,39 @@ fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Every entry that holds something received, of the journal in `directory` or of one segment; for `replay` and `decode`.
+/// Hands every entry of a segment to `sink` with the octet at which it begins, and nothing in the place of damage.
 ///
 /// # Errors
-/// When a file cannot be read, or the sink says so.
-pub fn read_file(path: &std::path::Path, sink: &mut dyn FnMut(&Entry<'_>, u64)) -> io::Result<ReadCounters> {
-    let bytes = std::fs::read(path)?;
-    let header = SegmentHeader::decode(&bytes, segment::position_of(path).unwrap_or(0));
+/// Those of `sink`.
+pub fn read_segment<E>(bytes: &[u8], sink: &mut dyn FnMut(u64, Option<&Entry<'_>>) -> Result<(), E>) -> Result<(), E> {
+    let header = SegmentHeader::decode(bytes, 0);
     let mut scan = Scan::new(
         bytes.get(SEGMENT_HEADER_OCTETS..).unwrap_or_default(),
         header.sync,
         true,
     );
-    let mut counters = ReadCounters::default();
-    while let Scanned::Entry(entry, behind) = scan.next_entry() {
-        counters.entries += 1;
-        if entry.kind.is_received() || entry.kind == Kind::Closed {
-            sink(&entry, header.position.saturating_add(behind as u64));
+    let (mut damaged, mut place) = (0, SEGMENT_HEADER_OCTETS as u64);
+    loop {
+        let next = scan.next_entry();
+        if scan.damaged() > damaged {
+            damaged = scan.damaged();
+            sink(place, None)?;
         }
+        let Scanned::Entry(entry, behind) = next else {
+            return Ok(());
+        };
+        place = (SEGMENT_HEADER_OCTETS + behind) as u64;
+        sink(place - entry.octets() as u64, Some(&entry))?;
     }
-    counters.damaged = scan.damaged();
-    counters.damaged_octets = scan.damaged_octets();
-    Ok(counters)
+}
+
+/// The segments in a journal's directory, in order.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn segments(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    Ok(segment::list(directory)?
+        .into_iter()
+        .map(|segment| segment.path)
+        .collect())
 }

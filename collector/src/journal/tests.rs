@@ -380,3 +380,32 @@ fn indexing_that_falls_behind_reads_and_then_is_handed_over_to_again() {
     assert_eq!(taken(behind), Some(behind));
     assert!(matches!(handover.next(u64::MAX, Duration::ZERO), Next::Closed));
 }
+
+#[test]
+fn a_segment_is_read_by_itself_with_its_damage_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), 16 * MIB);
+    let mut writer = open(&config, &["udp://a:1"], 0).writer;
+    writer.append(NOW, &mut [batch(0, 0..4, 100)]).unwrap();
+    let path = segments(&config.directory).unwrap().remove(0);
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.len() - 2 * 156;
+    bytes[at + 80] ^= 1;
+    let mut seen = Vec::new();
+    read_segment(&bytes, &mut |place, entry| {
+        let first = entry.and_then(|entry| entry.bytes.first_chunk());
+        seen.push((place as usize, first.map(|number| u32::from_be_bytes(*number))));
+        Ok::<(), ()>(())
+    })
+    .unwrap();
+    // Behind the listeners and the beginning of the run.
+    assert_eq!(
+        seen[2..],
+        [
+            (at - 2 * 156, Some(0)),
+            (at - 156, Some(1)),
+            (at, None),
+            (at + 156, Some(3)),
+        ]
+    );
+}

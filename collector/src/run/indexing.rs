@@ -148,6 +148,7 @@ impl Indexing {
             );
         }
         self.position = reader.position();
+        self.shared.journal_indexed.store(self.position, Ordering::Release);
         self.reader = Some(reader);
         // From here on segments end where entries do.
         let marked = self.writer.mark(now_ns(), self.position);
@@ -251,6 +252,12 @@ impl Indexing {
         }
         self.position = reader.position();
         self.reader = Some(reader);
+        // What was passed over is done with, too.
+        self.shared.journal_indexed.store(self.position, Ordering::Release);
+        let marked = self.writer.mark(self.now_ns, self.position);
+        if marked.is_err() {
+            self.note(marked);
+        }
     }
 
     fn index_entry(&mut self, entry: &Entry<'_>, behind: u64) {
@@ -258,15 +265,17 @@ impl Indexing {
         self.position = behind;
         // Held for one datagram only, so that /status never waits for the store.
         handle(&mut self.shared.process(), entry, &mut self.rows);
-        self.shared
-            .entries_handled
-            .fetch_add(u64::from(entry.kind.is_received()), Ordering::AcqRel);
+        if behind > self.shared.journal_began {
+            let received = u64::from(entry.kind.is_received());
+            self.shared.entries_handled.fetch_add(received, Ordering::AcqRel);
+        }
         self.arrived_ns = Some(entry.received_ns);
         if !self.rows.is_empty() {
             self.store(entry.received_ns);
         }
         // Without a journal `behind` says nothing.
         if self.shared.journal.is_some() {
+            self.shared.journal_indexed.store(behind, Ordering::Release);
             let marked = self.writer.mark(self.now_ns, behind);
             if marked.is_err() {
                 self.note(marked);
