@@ -184,9 +184,10 @@ impl View<'_> {
         let live = self.live.unwrap_or_default();
         let suffix = |_: &[u8], name: String| format!(".{name}");
         let plain = |_: &[u8], text: String| text;
-        let slow = |name: &str| match Metric::by_name(name) {
-            Some(_) => self.top(name, plain),
-            None => self.top("dns.slow.top", plain),
+        // One list for both ways: it belongs to each of them that was waited for.
+        let slow = |latency: &str| match self.summary(latency) {
+            Some(Summary::Quantiles(sketch)) if sketch.weight() > 0 => self.top("dns.slow.top", plain),
+            _ => Value::Array(Vec::new()),
         };
         json!({
             "wire_packets": {
@@ -211,21 +212,18 @@ impl View<'_> {
             "xact": {
                 "counts": {
                     "total": self.counter("dns.answered"),
-                    "timed_out": match Metric::by_name("dns.timed_out") {
-                        Some(_) => self.counter("dns.timed_out"),
-                        None => self.counter("dns.unanswered"),
-                    },
+                    "timed_out": self.counter("dns.timed_out"),
                 },
                 "ratio": { "quantiles": self.quantiles("dns.ratio", 1.0) },
                 "in": {
                     "total": self.counter("dns.responses.out"),
                     "quantiles_us": self.quantiles("dns.latency.in", 1.0),
-                    "top_slow": slow("dns.slow.in.top"),
+                    "top_slow": slow("dns.latency.in"),
                 },
                 "out": {
                     "total": self.counter("dns.responses.in"),
                     "quantiles_us": self.quantiles("dns.latency.out", 1.0),
-                    "top_slow": slow("dns.slow.out.top"),
+                    "top_slow": slow("dns.latency.out"),
                 },
             },
             "top_qname2": self.top("dns.qname2.top", suffix),

@@ -172,7 +172,7 @@ fn give_up_rights() {
 }
 
 /// Without what only flow records have.
-pub(super) fn meter() -> Meter {
+pub(crate) fn meter() -> Meter {
     let mut meter = Meter::new(MeterConfig {
         tcp_performance: false,
         applications: ApplicationConfig {
@@ -191,7 +191,7 @@ pub(super) fn meter() -> Meter {
 }
 
 /// Takes what was metered into summaries; the flow records themselves are of no use here.
-pub(super) fn sum_up(meter: &mut Meter, summaries: &mut Summaries) {
+pub(crate) fn sum_up(meter: &mut Meter, summaries: &mut Summaries) {
     if let Some(facts) = meter.facts_mut() {
         facts.drain().for_each(|packet| summaries.packet(&packet));
     }

@@ -5,7 +5,7 @@
 mod brief;
 mod figures;
 mod header;
-mod local;
+pub(crate) mod local;
 mod page;
 mod remote;
 mod source;
