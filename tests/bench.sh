@@ -39,7 +39,8 @@ while True: s.recv(65535)" & sink=$!; pids+=("$sink")
     capture=$work/$profile.pcap
     python3 "$shared/tools/synth" --seed 7 --packets "$packets" --profile "$profile" --out "$capture" \
       $([ "$profile" = elephants ] && echo --snaplen 128)
-    local ours=("$programs/flowgauge-exporter" run --read "$capture" --to "udp://127.0.0.1:$port" --quiet)
+    # As fast as it goes, like the peers, which have no pace.
+    local ours=("$programs/flowgauge-exporter" run --read "$capture" --to "udp://127.0.0.1:$port" --rate 0 --quiet)
     local alone all soft=- nfp=-
     # Flow metering alone is what the peers do; all is TCP performance and every application.
     alone=$(least "${ours[@]}" --tcp-performance off --applications none --dns off)
