@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use libfuzzer_sys as _;
 
 use flowgauge_collector::io::input::{Item, Protocol, protocol_of, read_input};
+use flowgauge_collector::journal::{Entry, Kind, SegmentHeader};
 use flowgauge_exporter::capture::{Frame, FrameSource, Next};
 use flowgauge_exporter::io::pcap_file::PcapFiles;
+use flowgauge_exporter::summaries::sketch::{Cardinality, Item as Counted, List, Quantiles};
 use flowgauge_templates::packet::{self, Transport};
 
 const FRAMES_OF_A_CAPTURE: usize = 12;
@@ -54,8 +56,52 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     written += exports(corpus, output)?;
+    written += images(output)?;
+    written += journals(output)?;
     println!("{written} seeds of {} captures in {}", captures.len(), output.display());
     Ok(())
+}
+
+/// Images of sketches of each family, with few values and with many.
+fn images(output: &Path) -> Result<usize, Box<dyn Error>> {
+    let mut images = Vec::new();
+    for values in [0u32, 1, 5, 60, 1000, 30_000] {
+        let mut different = Cardinality::default();
+        let mut distributions = [Quantiles::even(), Quantiles::high()];
+        let mut list = List::default();
+        for number in 0..values {
+            different.update(&number.to_be_bytes());
+            distributions.iter_mut().for_each(|one| one.update((number % 977) as f32));
+            list.update(Counted::new(format!("h{}.example", number % 60).as_bytes()), 1);
+        }
+        images.push(different.image());
+        images.extend(distributions.iter().map(Quantiles::image));
+        images.push(list.image());
+    }
+    std::fs::create_dir_all(output.join("images"))?;
+    for (number, image) in images.iter().enumerate() {
+        std::fs::write(output.join("images").join(format!("{number:06}")), image)?;
+    }
+    Ok(images.len())
+}
+
+/// Sound segments of the collector's journal, with entries of different lengths.
+fn journals(output: &Path) -> Result<usize, Box<dyn Error>> {
+    std::fs::create_dir_all(output.join("journal"))?;
+    let segments = [0usize, 1, 3, 9];
+    for entries in segments {
+        let header = SegmentHeader {
+            sync: 0x0102_0304,
+            position: 7,
+        };
+        let mut segment = header.encode().to_vec();
+        Entry::note(Kind::Listeners, 1, b"udp://[::]:4739\ntcp://[::]:4739").encode(header.sync, &mut segment);
+        for number in 0..entries {
+            Entry::note(Kind::Message, 1, &vec![7; number * 20]).encode(header.sync, &mut segment);
+        }
+        std::fs::write(output.join("journal").join(format!("{entries:06}")), segment)?;
+    }
+    Ok(segments.len())
 }
 
 /// Octets of an input of flow exports, which take templates before records.
