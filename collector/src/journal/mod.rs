@@ -25,7 +25,7 @@ pub use entry::{Entry, Kind};
 pub use handover::{Handover, Next};
 pub use reader::{ReadCounters, Reader, read_segment, segments};
 pub use scan::{Scan, Scanned};
-pub use segment::{SEGMENT_MAGIC, listeners_of};
+pub use segment::{SEGMENT_MAGIC, SegmentHeader, listeners_of};
 pub use writer::{Appended, JournalCounters, JournalWriter, Opened, Syncer};
 
 /// How the journal behaves.
