@@ -40,7 +40,7 @@ pub fn run(arguments: &RunArguments) -> Result<(), Failure> {
     let is_urgent = move |signal| signal != SIGHUP && asked.elapsed() >= SAME_WISH;
     std::thread::spawn(move || {
         if signals.forever().any(is_urgent) {
-            eprintln!("flowgauge-collector: ended at once; what was not committed is lost");
+            eprintln!("flowgauge-collector: ended at once; what was not journaled or committed is lost");
             std::process::exit(1);
         }
     });
