@@ -24,6 +24,7 @@ use signal_hook::iterator::Signals;
 
 use crate::api::SharedAccounts;
 use crate::config::{Config, MeteringConfig, Source};
+use crate::exporting::limits::TCP_MESSAGE_OCTETS;
 use crate::exporting::summaries::SummaryPlan;
 use crate::io::destination::{Context, SharedMetering, Worker, now_ns};
 use crate::io::patience::Stop;
@@ -124,13 +125,14 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
     })
 }
 
-/// What of summaries leaves. The Selector is named where it is one; adaptive sampling changes it within a window.
+/// What of summaries leaves: records that fit into the Messages of every destination. The Selector is named where it is one; adaptive sampling changes it within a window.
 fn summary_plan(config: &Config) -> SummaryPlan {
+    let octets = config.exporting.mtu.min(TCP_MESSAGE_OCTETS);
     let selector = match config.metering.sampling.selectors().as_slice() {
         [only] => only.id,
         _ => 0,
     };
-    SummaryPlan::new(config.exporting.summaries, config.exporting.mtu, selector)
+    SummaryPlan::new(config.exporting.summaries, octets, selector)
 }
 
 /// Meters until the sources end or the exporter is stopped.

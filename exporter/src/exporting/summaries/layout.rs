@@ -200,7 +200,9 @@ pub fn write(record: &SummaryRecord, rows: u16, w: &mut RecordWriter<'_>) {
                 }
             }
         }
-        Some(Readable::FrequentItems { weight, rows: items, .. }) => {
+        Some(Readable::FrequentItems {
+            weight, rows: items, ..
+        }) => {
             w.u64(*weight);
             let is_heavy = rows_of(record) == Some(RowKind::HeavyItem);
             let octets = items.iter().map(|row| item_octets(row, is_heavy)).sum::<usize>();

@@ -102,8 +102,8 @@ impl SummaryPlan {
         if self.config.images {
             self.images(window, &mut records, left);
         }
-        self.declare(window, before, &mut records);
-        let spent: usize = WINDOW_OCTETS + records.iter().map(|record| self.cost(record)).sum::<usize>();
+        self.declare(window, before, allowance, &mut records);
+        let spent = self.spent(&records);
         self.spare = allowance.saturating_sub(spent).min(self.spare_most());
         self.counters.windows += u64::from(!records.is_empty());
         self.counters.records += records.len() as u64;
@@ -126,6 +126,12 @@ impl SummaryPlan {
         self.config.budget as usize / SUMMARY_LATE_SHARE
     }
 
+    /// What records take at most.
+    fn spent(&self, records: &[SummaryRecord]) -> usize {
+        let costs: usize = records.iter().map(|record| self.cost(record)).sum();
+        costs + if records.is_empty() { 0 } else { WINDOW_OCTETS }
+    }
+
     /// What a record takes at most of a Message and its headers: a large one may leave the Message before it half empty,
     /// small ones at least half fill theirs.
     fn cost(&self, record: &SummaryRecord) -> usize {
@@ -145,7 +151,10 @@ impl SummaryPlan {
             .collect();
         let make = |rows: usize| -> Vec<SummaryRecord> {
             let readable = |metric: &Metric| readable(*metric, window.summary(*metric), rows);
-            metrics.iter().map(|metric| self.record(window, *metric, readable(metric))).collect()
+            metrics
+                .iter()
+                .map(|metric| self.record(window, *metric, readable(metric)))
+                .collect()
         };
         let most = make(LIST_ROWS);
         let all = row_count(&most);
@@ -303,19 +312,26 @@ impl SummaryPlan {
         room.min(left)
     }
 
-    /// Says in the window itself what was left out of it.
-    fn declare(&self, window: &Window, before: SummaryExportCounters, records: &mut Vec<SummaryRecord>) {
+    /// Says in the window itself what was left out of it, unless even for that there is no room.
+    fn declare(
+        &self,
+        window: &Window,
+        before: SummaryExportCounters,
+        allowance: usize,
+        records: &mut Vec<SummaryRecord>,
+    ) {
         let counts = DECLARED.iter().zip(self.counters.left_out()).zip(before.left_out());
-        records.extend(
-            counts
-                .filter(|((_, now), before)| now > before)
-                .map(|((name, now), before)| SummaryRecord {
-                    metric: name,
-                    kind: Kind::Counter,
-                    readable: Some(Readable::Counter(now - before)),
-                    ..self.record(window, Metric::Packets, None)
-                }),
-        );
+        for ((name, now), before) in counts.filter(|((_, now), before)| now > before) {
+            let record = SummaryRecord {
+                metric: name,
+                kind: Kind::Counter,
+                readable: Some(Readable::Counter(now - before)),
+                ..self.record(window, Metric::Packets, None)
+            };
+            if WINDOW_OCTETS.max(self.spent(records)) + self.cost(&record) <= allowance {
+                records.push(record);
+            }
+        }
     }
 
     fn record(&self, window: &Window, metric: Metric, readable: Option<Readable>) -> SummaryRecord {
@@ -402,6 +418,9 @@ fn quantiles(sketch: &Quantiles) -> Readable {
     Readable::Quantiles {
         weight: sketch.weight(),
         confidence,
-        rows: std::iter::once(exact(0.0, least)).chain(inner).chain([exact(1.0, most)]).collect(),
+        rows: std::iter::once(exact(0.0, least))
+            .chain(inner)
+            .chain([exact(1.0, most)])
+            .collect(),
     }
 }

@@ -99,7 +99,11 @@ fn window(packets: u64, label: &str) -> Window {
             tcp_flags: 0x12,
         });
         if at % 10 == 0 {
-            let name = format!("{label}{}.zone{}.example", numbers.below(1_000_000), numbers.below(3000));
+            let name = format!(
+                "{label}{}.zone{}.example",
+                numbers.below(1_000_000),
+                numbers.below(3000)
+            );
             let (status, rcode) = match numbers.below(10) {
                 0 => (DnsStatus::Unanswered, None),
                 1 => (DnsStatus::Answered, Some(3)),
@@ -172,7 +176,9 @@ fn hear(process: &mut ExportingProcess, batch: &Records, skip: usize) -> Heard {
                         registry: Registry::builtin(),
                         scope: &scope,
                     };
-                    heard.rows.extend(records.map(|record| Value::Object(record_json(&record, context))));
+                    heard
+                        .rows
+                        .extend(records.map(|record| Value::Object(record_json(&record, context))));
                 }
                 Event::Error(error) => panic!("{error:?}"),
                 _ => {}
@@ -205,10 +211,18 @@ fn images(rows: &[Value]) -> BTreeMap<String, Vec<u8>> {
     let mut images: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.get("sketchImage").is_some()) {
         let text = row["sketchImage"].as_str().unwrap();
-        let octets = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap());
+        let octets = (0..text.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap());
         let whole = row["sketchImageOctets"].as_u64().unwrap() as usize;
-        let image = images.entry(row["summaryMetric"].as_str().unwrap().to_owned()).or_default();
-        assert_eq!(row["sectionOffset"].as_u64().unwrap() as usize, image.len(), "in order, and no gap");
+        let image = images
+            .entry(row["summaryMetric"].as_str().unwrap().to_owned())
+            .or_default();
+        assert_eq!(
+            row["sectionOffset"].as_u64().unwrap() as usize,
+            image.len(),
+            "in order, and no gap"
+        );
         image.extend(octets);
         assert!(image.len() <= whole);
     }
@@ -292,7 +306,12 @@ fn every_value_arrives_as_the_summary_prints_it() {
             Summary::Quantiles(sketch) => sketch.image(),
             Summary::FrequentItems(list) => list.image(),
         };
-        assert_eq!(images[metric.about().name].len(), image.len(), "{}", metric.about().name);
+        assert_eq!(
+            images[metric.about().name].len(),
+            image.len(),
+            "{}",
+            metric.about().name
+        );
         match window.summary(*metric) {
             // Their order is that of a table whose seed differs from sketch to sketch.
             Summary::FrequentItems(list) => {
@@ -311,7 +330,12 @@ fn every_value_arrives_as_the_summary_prints_it() {
 #[test]
 fn no_message_is_longer_than_the_path_takes() {
     let long = format!("{}.", "a".repeat(63)).repeat(3);
-    for (label, octets) in [("host", 512), ("host", 1400), (long.as_str(), 512), (long.as_str(), 1400)] {
+    for (label, octets) in [
+        ("host", 512),
+        ("host", 1400),
+        (long.as_str(), 512),
+        (long.as_str(), 1400),
+    ] {
         assert!(label.len() <= CUT_NAME_OCTETS);
         let window = window(3000, label);
         for budget in [SUMMARY_OCTETS, 1 << 20] {
@@ -357,7 +381,12 @@ fn the_budget_does_not_follow_the_traffic() {
             let heard = hear(&mut process(1400), &batch(records), 0);
             let counted = plan.counters();
             assert!(heard.octets <= budget as usize, "{} of {budget}", heard.octets);
-            assert!(heard.octets as u64 <= counted.octets, "{} above {}", heard.octets, counted.octets);
+            assert!(
+                heard.octets as u64 <= counted.octets,
+                "{} above {}",
+                heard.octets,
+                counted.octets
+            );
             if budget == SUMMARY_OCTETS {
                 assert_eq!((counted.metrics_left_out, counted.rows_left_out), (0, 0));
                 sizes.push(heard.octets);
@@ -394,7 +423,30 @@ fn the_budget_is_of_a_minute_however_long_windows_are() {
         }
         assert_eq!(plan.counters().windows, windows as u64);
         // Templates and their types are repeated by time; here they come once.
-        assert!(octets <= SUMMARY_OCTETS as usize + 2000, "{octets} in windows of {seconds} s");
+        assert!(
+            octets <= SUMMARY_OCTETS as usize + 2000,
+            "{octets} in windows of {seconds} s"
+        );
+    }
+}
+
+/// Where a window's share is too small for anything, nothing leaves, and that is counted.
+#[test]
+fn a_budget_for_nothing_is_kept_too() {
+    let mut window = window(3000, "host");
+    for (budget, leaves) in [(1024, false), (16_384, true)] {
+        let mut plan = SummaryPlan::new(config(budget, true), 1400, 0);
+        for at in 0..60 {
+            window.start_ns = START_NS + at * SECOND_NS;
+            window.end_ns = window.start_ns + SECOND_NS;
+            assert_eq!(!plan.records(&window).is_empty(), leaves, "{budget}");
+        }
+        let counted = plan.counters();
+        assert!(counted.octets <= u64::from(budget), "{} of {budget}", counted.octets);
+        assert!(
+            counted.metrics_left_out > 60 && counted.images_left_out > 60,
+            "{counted:?}"
+        );
     }
 }
 
@@ -415,7 +467,10 @@ fn what_comes_late_takes_what_was_kept_for_it() {
     }
     assert!(octets <= budget as usize, "{octets}");
     assert!(windows[0] > windows[1] && windows[1] > 0, "{windows:?}");
-    assert!(plan.counters().metrics_left_out > 0, "counted even where nothing leaves");
+    assert!(
+        plan.counters().metrics_left_out > 0,
+        "counted even where nothing leaves"
+    );
 }
 
 #[test]

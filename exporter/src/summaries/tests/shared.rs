@@ -66,16 +66,25 @@ fn one_worker_has_its_windows_at_once_and_the_newest_stay() {
     let seen = shared.closed_since(0);
     assert_eq!(seen.iter().map(|closed| closed.sequence).collect::<Vec<_>>(), [1, 2]);
     close(&shared, 0, &mut worker, 5);
-    assert_eq!((shared.windows(), packets(&shared, 0), packets(&shared, 3)), (3, Some(5), None));
+    assert_eq!(
+        (shared.windows(), packets(&shared, 0), packets(&shared, 3)),
+        (3, Some(5), None)
+    );
     let new = shared.closed_since(2);
     assert_eq!(new.iter().map(|closed| closed.sequence).collect::<Vec<_>>(), [3, 4, 5]);
     let merged = shared.merged(2).unwrap();
     assert_eq!((merged.counter(Metric::Packets), merged.windows), (9, 2));
-    assert_eq!((merged.start_ns, merged.end_ns), (START_NS + 3 * SECOND_NS, START_NS + 5 * SECOND_NS));
+    assert_eq!(
+        (merged.start_ns, merged.end_ns),
+        (START_NS + 3 * SECOND_NS, START_NS + 5 * SECOND_NS)
+    );
     // More than there are is all that there are.
     assert_eq!(shared.merged(10).unwrap().counter(Metric::Packets), 12);
     assert_eq!((shared.counters().packets, shared.counters().octets), (15, 1500));
-    assert_eq!((shared.shared_counters().windows, shared.shared_counters().dropped), (5, 0));
+    assert_eq!(
+        (shared.shared_counters().windows, shared.shared_counters().dropped),
+        (5, 0)
+    );
 }
 
 #[test]
@@ -161,7 +170,11 @@ fn live_the_oldest_go_when_nobody_takes_them() {
     assert_eq!(taken.len(), WAITING_WINDOWS);
     assert_eq!(taken[0].counter(Metric::Packets), 5, "the oldest four are gone");
     assert_eq!(shared.shared_counters().dropped, 4);
-    assert_eq!(packets(&shared, 0), Some(windows as u64), "readers on the host have them");
+    assert_eq!(
+        packets(&shared, 0),
+        Some(windows as u64),
+        "readers on the host have them"
+    );
 }
 
 #[test]
@@ -201,6 +214,9 @@ fn rates_are_those_of_the_last_second_of_all_workers() {
         }
     }
     let rates = shared.rates();
-    assert_eq!((rates.packets, rates.octets, rates.transactions), (250.0, 25_000.0, 0.0));
+    assert_eq!(
+        (rates.packets, rates.octets, rates.transactions),
+        (250.0, 25_000.0, 0.0)
+    );
     assert_eq!((rates.until_ns, rates.over_ns), (START_NS + 4 * SECOND_NS, SECOND_NS));
 }
