@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Whole programs beside peers, in one run on this machine: CPU seconds (user + system), the smallest of RUNS.
-#   tests/bench.sh [exporter] [collector]        RUNS=3 PACKETS=1000000 RECORDS=2000000 RATE=100000
+#   tests/bench.sh [exporter] [collector] [burst] RUNS=3 PACKETS=1000000 RECORDS=2000000 RATE=100000
 # Captures and load come from the generators beside the checkout; without them, and without a peer, that part is left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -126,5 +126,52 @@ collector() {
   row flowgauge "$offered" "$kept" "$spent" "$(du -sb "$work/fg" | cut -f1)"
 }
 
+cpu_of_receiving() { # PID: the threads that read sockets, write the journal and make it durable
+  cat "/proc/$1"/task/*/stat | sed -nE 's/^[0-9]+ \((udp-|journal)[^)]*\) //p' | awk '{ spent += $12 + $13 } END { print spent / 100 }'
+}
+
+# A stream beyond what can be indexed at once: what receiving and journaling cost, what was lost, how long indexing takes.
+burst() {
+  local load=$shared/tools/flowload.py port http sent offered pid status rate
+  [ "$(id -u)" = 0 ] && sysctl -qw net.core.rmem_max=134217728 || true
+  printf '\n%-22s %10s %10s %10s %12s %14s %10s\n' 'received and journaled' offered records/s 'CPU s' 'records/CPU s' 'datagrams lost' 'indexed in'
+  for rate in ${BURST_RATES:-300000 1000000}; do
+    offered=$((rate * 10)) port=$(free_port) http=$(free_port)
+    if have nfcapd; then
+      rm -rf "$work/nf"; mkdir "$work/nf"
+      nfcapd -b 127.0.0.1 -p "$port" -w "$work/nf" -t 86400 -B 67108864 -y >/dev/null 2>&1 & pid=$!; pids+=("$pid")
+      sleep 1; sent=$("$load" ipfix "$port" "$offered" --rate "$rate" | tail -1); sleep 2
+      spent=$(cpu_of $pid); kill -TERM $pid; wait $pid 2>/dev/null || true
+      kept=$(nfdump -r "$work"/nf/nfcapd.2* -I 2>/dev/null | awk -F: '$1 == "Flows" { print $2 + 0 }')
+      python3 - "$sent" "$spent" "$kept" <<'PY'
+import json, sys
+sent, spent, kept = json.loads(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3] or 0)
+print(f"{'nfcapd':22} {sent['records']:10} {sent['records_per_s']:10} {spent:10.2f} {kept / spent:12.0f} {(sent['records'] - kept) // 21:14} {'-':>10}")
+PY
+    fi
+    rm -rf "$work/fg"
+    "$programs/flowgauge-collector" run --listen "udp://127.0.0.1:$port" --data "$work/fg" --http "127.0.0.1:$http" 2>"$work/log" & pid=$!
+    pids+=("$pid")
+    for _ in $(seq 100); do curl -sf "http://127.0.0.1:$http/readyz" >/dev/null && break; sleep 0.1; done
+    sent=$("$load" ipfix "$port" "$offered" --rate "$rate" | tail -1)
+    sleep 1
+    spent=$(cpu_of_receiving $pid)
+    python3 - "$sent" "$spent" "http://127.0.0.1:$http/api/v1/status" <<'PY'
+import json, sys, time, urllib.request
+sent, spent, begin = json.loads(sys.argv[1]), float(sys.argv[2]), time.time()
+while True:
+    status = json.load(urllib.request.urlopen(sys.argv[3]))
+    ledger = status["ledger"]
+    if status["journal"]["waiting_octets"] == 0 and ledger["waiting"] == 0:
+        break
+    time.sleep(0.2)
+lost = sum(status["listeners"][0][name] for name in ("kernel_drops", "queue_drops"))
+assert ledger["balanced"] and ledger["stored"] == sent["records"] - 21 * lost, ledger
+print(f"{'flowgauge':22} {sent['records']:10} {sent['records_per_s']:10} {spent:10.2f} {sent['records'] / spent:12.0f} {lost:14} {time.time() - begin:8.0f} s")
+PY
+    kill -TERM $pid; wait $pid 2>/dev/null || true
+  done
+}
+
 [ -d "$shared/tools" ] || { echo "left out: figures beside peers need the generators ($shared is not there)"; exit 0; }
-for part in ${*:-exporter collector}; do "$part"; done
+for part in ${*:-exporter collector burst}; do "$part"; done

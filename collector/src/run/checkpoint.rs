@@ -57,6 +57,11 @@ impl Checkpoint {
             return;
         }
         self.due = now + self.interval;
+        // What summaries came before is not met again by decoding from here.
+        if let Err(error) = shared.summaries.handle_timeout(now_ns()) {
+            tracing::warn!("summaries: {error}");
+            return;
+        }
         self.note(shared, position);
         self.not_before = Instant::now() + now.elapsed() * PART_OF_TIME;
         self.write_if_committed(shared);

@@ -72,7 +72,8 @@ impl Journaling {
         };
         let mut stopping_since: Option<Instant> = None;
         loop {
-            let appended = if self.disk_low {
+            // At the end it is tried all the same.
+            let appended = if self.disk_low && stopping_since.is_none() {
                 Ok(Appended::Full)
             } else {
                 writer.append(now_ns(), batches)
