@@ -97,9 +97,21 @@ fn send(address: SocketAddr, tag: u16, started: &Barrier) {
     }
 }
 
+/// A collector that commits and notes what it knows so often that the end comes before, between and within.
+fn start(data: &Path, port: u16) -> Collector {
+    let listen = ["udp", "tcp"].map(|transport| format!("{transport}://127.0.0.1:{port}"));
+    let often = ["--commit", "200ms", "--template-save-interval", "1s"];
+    let arguments: Vec<&str> = listen
+        .iter()
+        .flat_map(|listen| ["--listen", listen])
+        .chain(often)
+        .collect();
+    Collector::start_with(data, port, &arguments)
+}
+
 /// One life of a collector, ended by SIGKILL after so long; says how many records were seen to be accepted.
 fn live_and_die(data: &Path, port: u16, tag: u16, life: Duration) -> u64 {
-    let mut collector = Collector::start_on(data, port);
+    let mut collector = start(data, port);
     let url = collector.url.clone();
     let started = Arc::new(Barrier::new(2));
     let sender = std::thread::spawn({
@@ -155,10 +167,10 @@ fn killed_at_any_moment_at_100_000_records_a_second() {
         random ^= random << 13;
         random ^= random >> 17;
         random ^= random << 5;
-        let life = Duration::from_millis(200 + u64::from(random % 1_300));
+        let life = Duration::from_millis(200 + u64::from(random % 2_300));
         lives.push((tag, life, live_and_die(&data, port, tag, life)));
     }
-    let collector = Collector::start_on(&data, port);
+    let collector = start(&data, port);
     let status = wait_until_indexed(&collector);
     assert_eq!(status["ledger"]["balanced"], true, "{status}");
     let mut total = 0;
@@ -172,7 +184,7 @@ fn killed_at_any_moment_at_100_000_records_a_second() {
     assert_eq!(collector.flows(), total);
     // And again without anything to replay.
     collector.terminate();
-    let collector = Collector::start_on(&data, port);
+    let collector = start(&data, port);
     assert_eq!(wait_until_indexed(&collector)["journal"]["damaged"], 0);
     assert_eq!(collector.flows(), total);
 }
