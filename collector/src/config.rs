@@ -55,6 +55,8 @@ pub struct Config {
     pub summaries: SummariesConfig,
     /// How long a template that came over UDP stays without being repeated.
     pub template_lifetime: Duration,
+    /// Templates of an exporter in one Observation Domain.
+    pub templates_per_domain: u16,
     /// How long Sets wait for their template.
     pub pending_age: Duration,
     /// How often templates are saved, beside at the end.
@@ -100,6 +102,7 @@ impl Default for Config {
             summaries: SummariesConfig::default(),
             template_lifetime: Duration::from_secs(u64::from(flowgauge_templates::limits::TEMPLATE_LIFETIME_S)),
             pending_age: Duration::from_secs(u64::from(flowgauge_templates::limits::PENDING_AGE_S)),
+            templates_per_domain: flowgauge_templates::limits::MAX_TEMPLATES_PER_DOMAIN as u16,
             template_save_interval: Duration::from_secs(60),
             exporters: ExporterRules::default(),
             elements_file: None,

@@ -396,6 +396,22 @@ pub static KEYS: &[Key] = &[
     ),
     key!(
         "templates",
+        "per_domain",
+        "templates-per-domain",
+        "N",
+        "Templates that an exporter may have in one Observation Domain; further ones are refused and counted",
+        |config, text| {
+            let most = flowgauge_templates::limits::MAX_TEMPLATES_PER_DOMAIN;
+            let number = u16::try_from(count(text)?)
+                .ok()
+                .filter(|number| usize::from(*number) <= most);
+            config.templates_per_domain = number.ok_or_else(|| format!("{text:?} is more than {most}"))?;
+            Ok(())
+        },
+        |config| config.templates_per_domain.to_string()
+    ),
+    key!(
+        "templates",
         "pending_age",
         "pending-age",
         "D",

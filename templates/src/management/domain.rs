@@ -22,6 +22,8 @@ struct Accepted {
 #[derive(Clone, Debug, Default)]
 pub struct DomainTemplates {
     by_id: HashMap<u16, Accepted>,
+    /// How many there may be, where that is fewer than any domain may have.
+    most: Option<u16>,
 }
 
 impl TemplateScope for DomainTemplates {
@@ -31,6 +33,14 @@ impl TemplateScope for DomainTemplates {
 }
 
 impl DomainTemplates {
+    /// None yet, and at most so many.
+    pub(super) fn limited(most: u16) -> Self {
+        Self {
+            most: Some(most),
+            ..Self::default()
+        }
+    }
+
     /// Every template in force, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Template>> {
         self.by_id.values().map(|accepted| &accepted.template)
@@ -62,7 +72,12 @@ impl DomainTemplates {
             if accepted.template.is_same(scope_field_count, fields) {
                 return Ok((Arc::clone(&accepted.template), TemplateChange::Refreshed));
             }
-        } else if known >= MAX_TEMPLATES_PER_DOMAIN {
+        } else if known
+            >= self
+                .most
+                .map_or(MAX_TEMPLATES_PER_DOMAIN, usize::from)
+                .min(MAX_TEMPLATES_PER_DOMAIN)
+        {
             return Err(DecodeErrorKind::TooManyTemplates);
         }
         let replaced = self

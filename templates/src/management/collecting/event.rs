@@ -8,7 +8,7 @@ use super::super::domain::DomainTemplates;
 use super::super::sequence::SequenceOutcome;
 use crate::error::{DecodeError, ErrorCounters};
 use crate::ipfix::{MessageHeader, Records, Template};
-use crate::limits::{PENDING_AGE_S, TEMPLATE_LIFETIME_S};
+use crate::limits::{MAX_TEMPLATES_PER_DOMAIN, PENDING_AGE_S, TEMPLATE_LIFETIME_S};
 
 /// How long things are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct CollectingConfig {
     pub template_lifetime_s: u32,
     /// Seconds a Set waits for its template.
     pub pending_age_s: u32,
+    /// Templates of one Observation Domain; more than the limit of any domain is that.
+    pub templates_per_domain: u16,
 }
 
 impl Default for CollectingConfig {
@@ -24,6 +26,7 @@ impl Default for CollectingConfig {
         Self {
             template_lifetime_s: TEMPLATE_LIFETIME_S,
             pending_age_s: PENDING_AGE_S,
+            templates_per_domain: MAX_TEMPLATES_PER_DOMAIN as u16,
         }
     }
 }

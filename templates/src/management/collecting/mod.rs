@@ -61,9 +61,9 @@ struct Domain {
 }
 
 impl Domain {
-    fn new(version: Version, first_stream: u16) -> Self {
+    fn new(version: Version, first_stream: u16, config: CollectingConfig) -> Self {
         Self {
-            templates: DomainTemplates::default(),
+            templates: DomainTemplates::limited(config.templates_per_domain),
             sequence: MessageSequence::new(version),
             streams: Vec::new(),
             first_stream,
@@ -165,6 +165,7 @@ impl CollectingSession {
         let Self {
             version,
             transport,
+            config,
             domains,
             pending,
             fields,
@@ -178,7 +179,7 @@ impl CollectingSession {
             first_stream,
         } = domains
             .entry(header.domain)
-            .or_insert_with(|| Domain::new(*version, stream));
+            .or_insert_with(|| Domain::new(*version, stream, *config));
         let sequence = match stream == *first_stream {
             true => Some(sequence),
             false => further(streams, stream, *version),
@@ -357,7 +358,7 @@ impl CollectingSession {
                 let domain = self
                     .domains
                     .entry(template.domain)
-                    .or_insert_with(|| Domain::new(self.version, 0));
+                    .or_insert_with(|| Domain::new(self.version, 0, self.config));
                 domain
                     .templates
                     .announce(template.announced_ns, parts, registry, &mut self.fields)

@@ -31,6 +31,26 @@ fn a_session_cannot_be_grown_without_end() {
         3_000 - 256
     );
 
+    let mut limited = CollectingSession::new(
+        TransportKind::Udp,
+        CollectingConfig {
+            templates_per_domain: 3,
+            ..CollectingConfig::default()
+        },
+    );
+    for id in 256..266u16 {
+        let announced = Announced {
+            id,
+            scope_field_count: 0,
+            fields: vec![iana(1, 1)],
+        };
+        limited
+            .handle_message(START, &template_message(2, &[announced]), &mut registry, &mut |_| {})
+            .unwrap();
+    }
+    assert_eq!(limited.templates().count(), 3);
+    assert_eq!(limited.counters().errors.of(DecodeErrorKind::TooManyTemplates), 7);
+
     let mut refused = 0;
     for domain in 0..2_000u32 {
         let mut message = template_message(
