@@ -215,6 +215,7 @@ impl Collector {
                 collecting: CollectingConfig {
                     template_lifetime_s: seconds(config.template_lifetime),
                     pending_age_s: seconds(config.pending_age),
+                    templates_per_domain: config.templates_per_domain,
                 },
                 listeners: listener_names.iter().map(transport).collect(),
                 equivalents: Arc::new(equivalents(&config, &registry)?),
