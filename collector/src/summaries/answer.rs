@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use flowgauge_sketches::quantiles::RANKS;
 use flowgauge_sketches::{Kind, Metric};
@@ -57,6 +58,8 @@ pub struct MergedSummary {
 /// An answer.
 #[derive(Clone, Debug, Default)]
 pub struct SummariesAnswer {
+    /// No metric was asked for: those stored are listed.
+    pub is_list: bool,
     /// Metrics that are stored, when none was asked for.
     pub stored: Vec<(String, u8, Tally)>,
     /// Summaries.
@@ -107,7 +110,7 @@ pub fn summaries(stored: &[Segment], request: &SummariesRequest) -> Result<Summa
         .collect();
     let mut answer = SummariesAnswer::default();
     match &request.metric {
-        None => answer.stored = list(&chosen),
+        None => (answer.is_list, answer.stored) = (true, list(&chosen)),
         Some(metric) => merge(&chosen, request, metric, (from_ms, to_ms), &watch, &mut answer)?,
     }
     answer.segments = chosen.len() as u64;
@@ -216,11 +219,15 @@ fn merge(
     };
     for ((metric, kind), merge) in merges {
         let Some(kind) = kind_of(kind) else { continue };
+        let value = catch_unwind(AssertUnwindSafe(|| merge.value(ranks, most)));
+        let value = value.map_err(|_| QueryError::Store {
+            detail: format!("the summaries of '{metric}' make no sense together"),
+        })?;
         answer.merged.push(MergedSummary {
             metric,
             kind,
             sources: merge.sources(),
-            value: merge.value(ranks, most),
+            value,
         });
     }
     Ok(())
@@ -259,7 +266,7 @@ impl SummariesAnswer {
             stats.insert("elapsed_ms".to_owned(), self.elapsed_ms.into());
             Json::Object(stats)
         };
-        if self.merged.is_empty() {
+        if self.is_list {
             let rows = self.stored.iter().map(|(metric, kind, tally)| {
                 json!({
                     "metric": metric,

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use flowgauge_sketches::{Cardinality, Estimate, Kind, List, Metric, Quantiles};
 
@@ -140,26 +141,17 @@ impl Merge {
     fn merge(&mut self, sketch: Sketch) -> bool {
         match (&mut self.sum, sketch) {
             (Sum::Cardinality { merged, .. }, Sketch::Cardinality(sketch)) => {
-                match merged {
-                    Some(merged) => merged.merge(&sketch),
-                    None => *merged = Some(sketch),
-                }
-                true
+                merge_into(merged, sketch, |merged, more| {
+                    merged.merge(more);
+                    true
+                })
             }
-            (Sum::Quantiles(merged), Sketch::Quantiles(sketch)) => match merged {
-                Some(merged) => merged.merge(&sketch).is_ok(),
-                None => {
-                    *merged = Some(sketch);
-                    true
-                }
-            },
-            (Sum::FrequentItems { merged, .. }, Sketch::FrequentItems(list)) => match merged {
-                Some(merged) => merged.merge(&list).is_ok(),
-                None => {
-                    *merged = Some(list);
-                    true
-                }
-            },
+            (Sum::Quantiles(merged), Sketch::Quantiles(sketch)) => {
+                merge_into(merged, sketch, |merged, more| merged.merge(more).is_ok())
+            }
+            (Sum::FrequentItems { merged, .. }, Sketch::FrequentItems(list)) => {
+                merge_into(merged, list, |merged, more| merged.merge(more).is_ok())
+            }
             _ => false,
         }
     }
@@ -317,6 +309,26 @@ impl Merge {
         items.sort_by(|a, b| b.weights[0].cmp(&a.weights[0]).then_with(|| a.item.cmp(&b.item)));
         items.truncate(most);
         items
+    }
+}
+
+/// Merges into a copy: an image that passed every check may still make the library stumble over others, and must then cost
+/// itself only.
+fn merge_into<S: Clone>(merged: &mut Option<S>, sketch: S, merge: impl Fn(&mut S, &S) -> bool) -> bool {
+    let Some(before) = merged else {
+        *merged = Some(sketch);
+        return true;
+    };
+    let after = catch_unwind(AssertUnwindSafe(|| {
+        let mut after = before.clone();
+        merge(&mut after, &sketch).then_some(after)
+    }));
+    match after {
+        Ok(Some(after)) => {
+            *before = after;
+            true
+        }
+        Ok(None) | Err(_) => false,
     }
 }
 

@@ -75,6 +75,8 @@ pub struct SummaryCounters {
     pub expired: u64,
     /// What became of what was kept.
     pub store: StoreCounters,
+    /// Octets of parts that wait for others.
+    pub parts_octets: usize,
     /// Octets on the disk.
     pub octets: u64,
 }
@@ -246,6 +248,7 @@ impl Summaries {
             evicted: inner.assembly.evicted,
             expired: inner.assembly.expired,
             store: inner.store.counters,
+            parts_octets: inner.assembly.octets(),
             octets: inner.store.octets(),
             ..inner.counters.clone()
         }

@@ -1,1 +1,0 @@
-//! Pieces, images, files and merges, each against what is written down or counted by hand.
