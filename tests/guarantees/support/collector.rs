@@ -25,15 +25,16 @@ impl Collector {
 
     /// The same, with `port` for UDP and TCP.
     pub fn start_on(data: &Path, port: u16) -> Self {
+        let listen = ["udp", "tcp"].map(|transport| format!("{transport}://127.0.0.1:{port}"));
+        Self::start_with(data, port, &["--listen", &listen[0], "--listen", &listen[1]])
+    }
+
+    /// The same, with `arguments` that say where it listens; one of them names `port`.
+    pub fn start_with(data: &Path, port: u16, arguments: &[&str]) -> Self {
         let http = free_port();
         let child = Command::new(program("flowgauge-collector"))
-            .args([
-                "run",
-                "--listen",
-                &format!("udp://127.0.0.1:{port}"),
-                "--listen",
-                &format!("tcp://127.0.0.1:{port}"),
-            ])
+            .arg("run")
+            .args(arguments)
             .args(["--http", &format!("127.0.0.1:{http}"), "--data"])
             .arg(data)
             .stdout(Stdio::null())
