@@ -266,10 +266,6 @@ fn netgauze_reads_the_same_records() {
             values += their.len();
         }
     }
-    part.differences(&[(
-        "records beyond NetGauze's",
-        "what came before its template waits with us, and is dropped there",
-    )]);
     part.write();
     println!("{records} records of NetGauze, {values} values");
     assert!(records > 200 && values > 2_000, "{records} {values}");

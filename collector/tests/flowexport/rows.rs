@@ -140,7 +140,7 @@ fn logstashs_events_are_among_our_rows() {
         "2-logstash",
         "logstash",
         "Every event of logstash's is one of our rows: addresses, ports, counters, interfaces, systems, times, firewall and \
-         NAT events, by column.",
+         NAT events, by column. Events without a source address are options and their like, and are not among the rows.",
         &["case", "events with addresses", "values", "our rows"],
     );
     for line in golden.lines() {
