@@ -313,9 +313,8 @@ impl Meter {
         let counts = Counts::of(network, ahead.time_ns);
         match self.fragments.later(&key, hash, ahead.time_ns, &counts) {
             Belongs::To(Whole { protocol, ports }) => {
-                let mut joined = *ahead;
-                (joined.key, joined.from_high) = PackedKey::with_transport(network, headers, protocol, ports);
-                joined.hash = self.hasher.hash(&joined.key);
+                let key = PackedKey::with_transport(network, headers, protocol, ports);
+                let joined = ahead.with_key(key, &self.hasher);
                 if !self.sampler.takes_flow(joined.hash) {
                     return false;
                 }

@@ -9,7 +9,7 @@ use super::application::{Carrier, Payload};
 use super::dns::DnsPacket;
 use super::facts::PacketFacts;
 use super::flow::{ColdFlow, Counts, HotFlow};
-use super::key::PackedKey;
+use super::key::{KeyHasher, PackedKey};
 use super::meter::Meter;
 use super::prefetch::prefetch;
 use super::record::FlowEndReason;
@@ -65,6 +65,18 @@ impl Ahead<'_> {
     /// Whether sampling left its flow out.
     pub fn is_left_out(&self) -> bool {
         self.outcome == Outcome::FlowLeftOut
+    }
+
+    /// The same packet under another key than it was looked up by.
+    pub fn with_key(&self, (key, from_high): (PackedKey, bool), hasher: &KeyHasher) -> Self {
+        Ahead {
+            key,
+            from_high,
+            hash: hasher.hash(&key),
+            likely: NO_PLACE,
+            is_new: false,
+            ..*self
+        }
     }
 }
 
@@ -270,9 +282,7 @@ impl Meter {
     /// Counts an ARP message in the flow of those who speak of one another.
     #[cold]
     fn handle_arp(&mut self, ahead: &Ahead<'_>, arp: &Arp) {
-        let mut message = *ahead;
-        (message.key, message.from_high) = PackedKey::of_arp(arp, &ahead.headers);
-        message.hash = self.hasher.hash(&message.key);
+        let message = ahead.with_key(PackedKey::of_arp(arp, &ahead.headers), &self.hasher);
         if !self.sampler.takes_flow(message.hash) {
             self.counters.sampled_out += 1;
             return;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use flowgauge_templates::packet::{Fault, LinkType};
 
 use super::*;
+use crate::capture::{FramePlace, Frames};
 use crate::limits;
 
 mod flood;
@@ -42,6 +43,25 @@ impl Story {
     fn frame(&mut self, at: i64, packet: &[u8]) {
         self.meter
             .handle_frame(T0 + at, LinkType::RAW, packet, packet.len() as u32, 0);
+    }
+
+    /// Frames that are looked at together, all at one time.
+    fn group(&mut self, at: i64, packets: &[Vec<u8>]) {
+        let mut places = Vec::new();
+        let mut start = 0;
+        for packet in packets {
+            places.push(FramePlace {
+                time_ns: T0 + at,
+                link_type: LinkType::RAW,
+                interface: 0,
+                wire_length: packet.len() as u32,
+                start,
+                captured: packet.len(),
+                consumed: packet.len(),
+            });
+            start += packet.len();
+        }
+        self.meter.handle_frames(&Frames::new(&packets.concat(), &places));
     }
 
     fn udp(&mut self, at: i64, from: End, port: u16, payload: usize) {

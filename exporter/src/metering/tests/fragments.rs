@@ -58,6 +58,19 @@ fn fragments_join_the_flow_of_the_first_one_in_any_order() {
 }
 
 #[test]
+fn fragments_of_one_group_join_the_flow_from_before_it() {
+    let mut story = Story::new(MeterConfig::default());
+    story.group(0, &[ipv4(A, 17, &udp(A, 53, 40))]);
+    story.group(MS, &[first(A, 7), later(A, 7, 48), later(A, 7, 96)]);
+    assert_eq!(fragment_counters(&story), [2, 2, 0, 0, 0, 0]);
+    let records = story.finish();
+    assert_eq!(
+        records.iter().map(|record| counts(record)[0]).collect::<Vec<_>>(),
+        [(4, 4 * 68)]
+    );
+}
+
+#[test]
 fn each_direction_and_each_datagram_has_its_own() {
     let mut story = Story::new(MeterConfig::default());
     story.frame(0, &first(A, 7));
