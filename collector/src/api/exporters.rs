@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::parameters::Parameters;
 use super::problem::Problem;
+use crate::normalize::facts::Statistics;
 use crate::query::time::format_time;
 
 /// Every account, by address, protocol and domain.
@@ -32,7 +33,7 @@ pub async fn exporters(State(api): State<Api>, parameters: Parameters) -> Result
                 .iter()
                 .map(|(name, value)| (name.to_string(), value.to_string()));
             let statistics = process.statistics(key.address, key.domain);
-            let numbers = |(at_ns, numbers): (i64, &[(std::sync::Arc<str>, u64)])| {
+            let numbers = |(at_ns, numbers): Statistics<'_>| {
                 let numbers: BTreeMap<_, _> = numbers
                     .iter()
                     .map(|(name, number)| (name.to_string(), *number))

@@ -13,7 +13,7 @@ use crate::limits::{
     OPTIONS_DOMAINS, OPTIONS_NAMES, OPTIONS_NAMES_PER_DOMAIN, SELECTORS_PER_DOMAIN, SELECTORS_PER_SEQUENCE,
     STATISTICS_PER_DOMAIN,
 };
-use crate::normalize::facts::{DomainFacts, Facts, Names};
+use crate::normalize::facts::{DomainFacts, Facts, Names, Statistics};
 use crate::normalize::sampling::{Rate, RateField, RateFields, RateScope};
 
 /// Elements of options records that are put to work, beside those of sampling.
@@ -161,7 +161,7 @@ impl OptionsData {
     }
 
     /// Counters that an exporter told about itself in a domain, and when (nanoseconds).
-    pub fn statistics(&self, exporter: IpAddr, domain: u32) -> Option<(i64, &[(Arc<str>, u64)])> {
+    pub fn statistics(&self, exporter: IpAddr, domain: u32) -> Option<Statistics<'_>> {
         let facts = self.domains.get(&(exporter, domain))?;
         (!facts.statistics.is_empty()).then_some((facts.statistics_ns, facts.statistics.as_slice()))
     }

@@ -20,7 +20,7 @@ use super::sflow::{self, CounterSources, SflowAgents, SflowHandling};
 use crate::io::input::{Protocol, protocol_of};
 use crate::io::listener::Transport;
 use crate::limits::{SESSION_IDLE_S, SESSIONS, SESSIONS_PER_EVICTION};
-use crate::normalize::facts::ExporterFacts;
+use crate::normalize::facts::{ExporterFacts, Statistics};
 use crate::normalize::row::Row;
 use crate::normalize::{Equivalents, NormalizingCounters};
 use crate::summaries::SharedSummaries;
@@ -177,7 +177,7 @@ impl CollectingProcess {
     }
 
     /// Counters that an exporter told about itself in a domain, and when (nanoseconds).
-    pub fn statistics(&self, address: IpAddr, domain: u32) -> Option<(i64, &[(Arc<str>, u64)])> {
+    pub fn statistics(&self, address: IpAddr, domain: u32) -> Option<Statistics<'_>> {
         self.options.statistics(address, domain)
     }
 

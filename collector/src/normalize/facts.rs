@@ -80,6 +80,9 @@ pub struct DomainFacts {
     pub statistics_ns: i64,
 }
 
+/// Counters that an exporter told about itself, and when (nanoseconds).
+pub type Statistics<'s> = (i64, &'s [(Arc<str>, u64)]);
+
 /// What the user says about an exporter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExporterFacts {
