@@ -261,7 +261,7 @@ mod tests {
 
     /// Eight hashes for each of the last three lines.
     fn hash_of(spread: u32) -> u32 {
-        u32::MAX - spread % 3 - (spread / 3 << 20)
+        u32::MAX - spread % 3 - ((spread / 3) << 20)
     }
 
     proptest! {
