@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Whole programs beside peers, in one run on this machine: CPU seconds (user + system), the smallest of RUNS.
-#   tests/bench.sh [exporter] [collector] [burst] RUNS=3 PACKETS=1000000 RECORDS=2000000 RATE=100000
+#   tests/bench.sh [exporter] [summaries] [collector] [burst] RUNS=3 PACKETS=1000000 RECORDS=2000000 RATE=100000
 # Captures and load come from the generators beside the checkout; without them, and without a peer, that part is left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -173,5 +173,17 @@ PY
   done
 }
 
+summaries() {
+  local capture=$work/dns.pcap messages cpu
+  python3 "$shared/tools/synth" --seed 5 --packets "$packets" --profile dns --out "$capture"
+  messages=$("$programs/flowgauge-exporter" summary --read "$capture" --rows 0 |
+    python3 -c 'import json, sys; m = json.load(sys.stdin)["metrics"]; print(m["dns.queries"]["value"] + m["dns.responses"]["value"])')
+  cpu=$(least "$programs/flowgauge-exporter" summary --read "$capture")
+  printf '\nSummaries: %s DNS messages with transactions and all sketches in %s CPU s: %s M a second (>= 1), %s MB (<= 200)\n' \
+    "$messages" "$cpu" "$(awk "BEGIN { printf \"%.2f\", $messages / $cpu / 1e6 }")" \
+    "$(most_memory "$programs/flowgauge-exporter" summary --read "$capture")"
+  rm -f "$capture"
+}
+
 [ -d "$shared/tools" ] || { echo "left out: figures beside peers need the generators ($shared is not there)"; exit 0; }
-for part in ${*:-exporter collector burst}; do "$part"; done
+for part in ${*:-exporter summaries collector burst}; do "$part"; done
