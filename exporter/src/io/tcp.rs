@@ -30,6 +30,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_millis(500);
 const DEAD_PATH_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often we look whether the end has arrived.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(5);
+/// How long a collector may take to close its side once it has everything.
+const LAST_WORD: Duration = Duration::from_millis(200);
 /// How a TLS listener begins that is spoken to in the clear (RFC 8446 section 5.1).
 const TLS_ALERT: u8 = 21;
 const TLS_MAJOR: u8 = 3;
@@ -54,6 +56,10 @@ struct Connection {
     stream: TcpStream,
     tls: Option<Box<tls::Session>>,
     in_flight: InFlight,
+    /// Flow Records written on it.
+    written: u64,
+    /// What answers cannot have understood any of it.
+    misunderstood: bool,
 }
 
 impl Tcp {
@@ -162,9 +168,12 @@ impl Tcp {
 
     /// Forgets the connection and counts what was on its way.
     fn disconnect(&mut self, error: &io::Error) {
-        let Some(connection) = self.connection.take() else {
+        let Some(mut connection) = self.connection.take() else {
             return;
         };
+        // What the other end said before it broke the connection may say why.
+        let why = connection.check_open().err().filter(|_| connection.misunderstood);
+        let error = why.as_ref().unwrap_or(error);
         let lost = connection.unconfirmed();
         self.accounts.move_to_lost(now_ns(), Loss::Unconfirmed, lost);
         self.process.restart();
@@ -202,6 +211,7 @@ impl Tcp {
                 }
             }
             connection.in_flight.add(on_wire, u64::from(message.flow_records));
+            connection.written += u64::from(message.flow_records);
             *done += message.flow_records as usize;
             self.accounts
                 .add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
@@ -310,6 +320,18 @@ impl Transport for Tcp {
             }
             self.context.stop.sleep(CONFIRM_PAUSE);
         }
+        // A last word may say that all of it was in vain; a collector that has read to the end just closes.
+        let begun = Instant::now();
+        while begun.elapsed() < LAST_WORD {
+            match connection.check_open() {
+                Ok(()) => self.context.stop.sleep(CONFIRM_PAUSE),
+                Err(error) if connection.misunderstood => {
+                    self.disconnect(&error);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
         Ok(())
     }
 }
@@ -352,6 +374,8 @@ impl Connection {
             stream,
             tls,
             in_flight: InFlight::default(),
+            written: 0,
+            misunderstood: false,
         })
     }
 
@@ -387,7 +411,10 @@ impl Connection {
         let gone = |why: &str| Err(io::Error::new(io::ErrorKind::ConnectionReset, why));
         match (read, buffer) {
             (Ok(0), _) => gone("closed by the collector"),
-            (Ok(_), [TLS_ALERT, TLS_MAJOR, ..]) => gone("the collector speaks TLS; write tls:// with certificates"),
+            (Ok(_), [TLS_ALERT, TLS_MAJOR, ..]) => {
+                self.misunderstood = true;
+                gone("the collector speaks TLS; write tls:// with certificates")
+            }
             (Ok(_), _) => Ok(()),
             (Err(error), _) if is_timeout(&error) => Ok(()),
             (Err(error), _) => Err(error),
@@ -414,6 +441,9 @@ impl Connection {
 
     /// Flow Records that were handed to the kernel and not acknowledged.
     fn unconfirmed(&self) -> u64 {
+        if self.misunderstood {
+            return self.written;
+        }
         let mut in_flight = self.in_flight.clone();
         if let Some(octets) = self.unacknowledged() {
             in_flight.handle_unacknowledged(octets);
