@@ -11,7 +11,6 @@ use flowgauge_exporter::config::{Config, ConfigError, LogConfig, collect, file};
 use flowgauge_exporter::io::live;
 use flowgauge_exporter::run;
 use flowgauge_exporter::run::summary::{SummaryConfig, summarize};
-use flowgauge_exporter::summaries::Networks;
 use flowgauge_exporter::top::{self, From, TopConfig};
 
 /// Failed while running.
@@ -143,13 +142,6 @@ fn summary(arguments: SummaryArgs) -> ExitCode {
 }
 
 fn top(arguments: TopArgs) -> ExitCode {
-    let local = match arguments.local.as_slice() {
-        [] => None,
-        texts => match Networks::parse(texts.iter().map(String::as_str)) {
-            Ok(networks) => Some(networks),
-            Err(line) => return wrong(&ConfigError::one(format!("--local: {line}"))),
-        },
-    };
     let from = match (arguments.interface, arguments.url) {
         (Some(interface), _) => From::Interface(interface),
         (None, Some(url)) => From::Url(url),
@@ -158,7 +150,8 @@ fn top(arguments: TopArgs) -> ExitCode {
     let config = TopConfig {
         from,
         filter: arguments.filter,
-        local,
+        networks: arguments.networks,
+        geo: arguments.geo,
         packets: arguments.packets,
         json: arguments.json,
     };

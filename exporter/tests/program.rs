@@ -1,6 +1,9 @@
 //! The program as people and scripts meet it: exit status, one line for each fault, whole files whatever happens.
 #![allow(clippy::unwrap_used)]
 
+#[path = "program/top.rs"]
+mod top;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};

@@ -10,6 +10,8 @@ pub enum Kind {
     Counter,
     /// May fall.
     Gauge,
+    /// Quantiles, by their label.
+    Summary,
 }
 
 /// Labels of one sample: names and values.
@@ -42,6 +44,7 @@ impl Exposition {
         let (word, suffix) = match kind {
             Kind::Counter => ("counter", "_total"),
             Kind::Gauge => ("gauge", ""),
+            Kind::Summary => ("summary", ""),
         };
         self.sample.push_str(suffix);
         let family = if self.open_metrics { name } else { &self.sample };

@@ -238,16 +238,16 @@ fn destinations(out: &mut Exposition, destinations: &[AccountsSnapshot]) {
             "Records handed to a destination.",
             |accounts| accounts.queued,
         ),
-        ("sent_messages", "messages", "Messages, datagrams or writes.", |accounts| {
-            accounts.messages
-        }),
-        ("sent_octets", "octets", "Octets sent.", |accounts| accounts.octets),
         (
-            "send_errors",
-            "errors",
-            "Sends that the system refused.",
-            |accounts| accounts.send_errors,
+            "sent_messages",
+            "messages",
+            "Messages, datagrams or writes.",
+            |accounts| accounts.messages,
         ),
+        ("sent_octets", "octets", "Octets sent.", |accounts| accounts.octets),
+        ("send_errors", "errors", "Sends that the system refused.", |accounts| {
+            accounts.send_errors
+        }),
         (
             "connections",
             "connections",
@@ -306,10 +306,7 @@ fn destinations(out: &mut Exposition, destinations: &[AccountsSnapshot]) {
         "1 when a destination takes no more.",
     );
     for destination in destinations {
-        out.sample(
-            &[("destination", &destination.name)],
-            u8::from(destination.failed),
-        );
+        out.sample(&[("destination", &destination.name)], u8::from(destination.failed));
     }
 }
 
@@ -336,7 +333,12 @@ fn summaries(out: &mut Exposition, shared: &Shared) {
             "Packets and transactions too late for every window that could be open.",
             taken.too_late,
         ),
-        ("summaries_closed_windows", "windows", "Windows closed.", windows.windows),
+        (
+            "summaries_closed_windows",
+            "windows",
+            "Windows closed.",
+            windows.windows,
+        ),
         (
             "summaries_dropped_windows",
             "windows",
@@ -352,7 +354,11 @@ fn connections(out: &mut Exposition, shared: &Shared) {
     use std::sync::atomic::Ordering::Relaxed;
     let counters = &shared.connections;
     for (name, help, count) in [
-        ("api_connections", "Connections accepted by this API.", &counters.accepted),
+        (
+            "api_connections",
+            "Connections accepted by this API.",
+            &counters.accepted,
+        ),
         (
             "api_delayed_connections",
             "Connections accepted only when another one had ended.",
@@ -375,20 +381,22 @@ pub async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Response {
 }
 
 fn answer(shared: &Shared, headers: &HeaderMap) -> Response {
-    response(headers, text(shared, wants_open_metrics(headers)))
+    let open_metrics = wants_open_metrics(headers);
+    response(open_metrics, text(shared, open_metrics))
 }
 
 /// Whether OpenMetrics is asked for; else it is Prometheus' older text format.
-pub(super) fn wants_open_metrics(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .any(|accepted| accepted.to_str().is_ok_and(|kinds| kinds.contains("application/openmetrics-text")))
+fn wants_open_metrics(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT).iter().any(|accepted| {
+        accepted
+            .to_str()
+            .is_ok_and(|kinds| kinds.contains("application/openmetrics-text"))
+    })
 }
 
 /// The text, named as what it is.
-pub(super) fn response(headers: &HeaderMap, text: String) -> Response {
-    let kind = HeaderValue::from_static(match wants_open_metrics(headers) {
+pub(super) fn response(open_metrics: bool, text: String) -> Response {
+    let kind = HeaderValue::from_static(match open_metrics {
         true => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         false => "text/plain; version=0.0.4; charset=utf-8",
     });

@@ -91,14 +91,26 @@ const PATHS: &[(&str, &str)] = &[
     ("/api/v1/windows", "The windows that are kept"),
     ("/api/v1/windows/{n}", "One window: 0 is being filled, 1 closed last"),
     ("/api/v1/windows/merged", "Several windows in one"),
-    ("/api/v1/windows/{n}/sketches/{metric}", "A sketch as an image of Apache DataSketches"),
+    (
+        "/api/v1/windows/{n}/sketches/{metric}",
+        "A sketch as an image of Apache DataSketches",
+    ),
     ("/api/v1/metrics/app", "pktvisor: version and time since the start"),
     ("/api/v1/metrics/rates", "pktvisor: packets a second"),
     ("/api/v1/metrics/bucket/{n}", "pktvisor: one window"),
     ("/api/v1/metrics/window/{n}", "pktvisor: several windows in one"),
-    ("/api/v1/policies/{policy}/metrics/bucket/{n}", "pktvisor: one window by policy and handler"),
-    ("/api/v1/policies/{policy}/metrics/window/{n}", "pktvisor: several windows in one, likewise"),
-    ("/api/v1/policies/{policy}/metrics/prometheus", "pktvisor: the metrics in Prometheus' format"),
+    (
+        "/api/v1/policies/{policy}/metrics/bucket/{n}",
+        "pktvisor: one window by policy and handler",
+    ),
+    (
+        "/api/v1/policies/{policy}/metrics/window/{n}",
+        "pktvisor: several windows in one, likewise",
+    ),
+    (
+        "/api/v1/policies/{policy}/metrics/prometheus",
+        "pktvisor: the metrics in Prometheus' format",
+    ),
     ("/api/openapi.json", "The description of this API"),
     ("/metrics", "Metrics in Prometheus' format"),
     ("/healthz", "The process is alive"),
@@ -116,9 +128,18 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/metrics/rates", get(pktvisor::rates))
         .route("/api/v1/metrics/bucket/{n}", get(pktvisor::bucket))
         .route("/api/v1/metrics/window/{n}", get(pktvisor::window))
-        .route("/api/v1/policies/{policy}/metrics/bucket/{n}", get(pktvisor::policy_bucket))
-        .route("/api/v1/policies/{policy}/metrics/window/{n}", get(pktvisor::policy_window))
-        .route("/api/v1/policies/{policy}/metrics/prometheus", get(pktvisor::prometheus))
+        .route(
+            "/api/v1/policies/{policy}/metrics/bucket/{n}",
+            get(pktvisor::policy_bucket),
+        )
+        .route(
+            "/api/v1/policies/{policy}/metrics/window/{n}",
+            get(pktvisor::policy_window),
+        )
+        .route(
+            "/api/v1/policies/{policy}/metrics/prometheus",
+            get(pktvisor::prometheus),
+        )
         .route("/api/openapi.json", get(openapi::document))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(|| async { "ok\n" }))

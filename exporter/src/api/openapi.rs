@@ -54,16 +54,17 @@ fn parameters(path: &str) -> Vec<Value> {
         "/api/v1/windows/merged" => &["n", "rows", "open"],
         _ => &[],
     };
-    in_path.chain(query.iter().map(|name| parameter(name, "query"))).collect()
+    in_path
+        .chain(query.iter().map(|name| parameter(name, "query")))
+        .collect()
 }
 
 fn content(path: &str) -> Value {
     let text = json!({ "schema": { "type": "string" } });
     match path {
         "/healthz" | "/readyz" => json!({ "text/plain": text }),
-        "/metrics" | "/api/v1/policies/{policy}/metrics/prometheus" => {
-            json!({ "text/plain": text, "application/openmetrics-text": text })
-        }
+        "/api/v1/policies/{policy}/metrics/prometheus" => json!({ "text/plain": text }),
+        "/metrics" => json!({ "text/plain": text, "application/openmetrics-text": text }),
         "/api/v1/windows/{n}/sketches/{metric}" => {
             json!({ "application/octet-stream": { "schema": { "type": "string", "format": "binary" } } })
         }

@@ -7,8 +7,7 @@ use std::net::IpAddr;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::exposition::{Exposition, Kind as Family};
@@ -216,12 +215,12 @@ impl View<'_> {
                 },
                 "ratio": { "quantiles": self.quantiles("dns.ratio", 1.0) },
                 "in": {
-                    "total": self.counter("dns.responses.out"),
+                    "total": self.counter("dns.responses.in"),
                     "quantiles_us": self.quantiles("dns.latency.in", 1.0),
                     "top_slow": slow("dns.latency.in"),
                 },
                 "out": {
-                    "total": self.counter("dns.responses.in"),
+                    "total": self.counter("dns.responses.out"),
                     "quantiles_us": self.quantiles("dns.latency.out", 1.0),
                     "top_slow": slow("dns.latency.out"),
                 },
@@ -292,7 +291,13 @@ impl Span {
 }
 
 /// What a window gives, under its handlers or without them.
-async fn answer(api: &Api, span: Span, n: &str, pairs: Vec<(String, String)>, by_policy: bool) -> Result<Response, Problem> {
+async fn answer(
+    api: &Api,
+    span: Span,
+    n: &str,
+    pairs: Vec<(String, String)>,
+    by_policy: bool,
+) -> Result<Response, Problem> {
     Parameters::new(pairs, &[])?;
     let shared = &*api.shared;
     let most = most_windows(shared.summaries()?);
@@ -334,7 +339,9 @@ async fn answer(api: &Api, span: Span, n: &str, pairs: Vec<(String, String)>, by
 fn check_policy(policy: &str) -> Result<(), Problem> {
     match POLICIES.contains(&policy) {
         true => Ok(()),
-        false => Err(Problem::not_found(format!("no policy {policy}: there is one, default")).expecting(policy, POLICIES)),
+        false => {
+            Err(Problem::not_found(format!("no policy {policy}: there is one, default")).expecting(policy, POLICIES))
+        }
     }
 }
 
@@ -402,12 +409,8 @@ pub(super) async fn policy_window(
 }
 
 /// `/api/v1/policies/{policy}/metrics/prometheus`: the newest closed window, or the one that is being filled before there is
-/// one, as gauges under pktvisor's names.
-pub(super) async fn prometheus(
-    State(api): State<Api>,
-    Path(policy): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+/// one, under pktvisor's names. Gauges that end in `_total` are nothing for OpenMetrics: it is always the older format.
+pub(super) async fn prometheus(State(api): State<Api>, Path(policy): Path<String>) -> Result<Response, Problem> {
     check_policy(&policy)?;
     let summaries = api.shared.with_open_window().await?;
     let window = summaries.closed(0).map_or_else(|| numbered(summaries, 0), Ok)?;
@@ -415,7 +418,7 @@ pub(super) async fn prometheus(
         window: &window,
         live: Some(summaries.rates()),
     };
-    let mut out = Exposition::new(metrics::wants_open_metrics(&headers));
+    let mut out = Exposition::new(false);
     for (module, name, value) in [
         ("default-net", "packets", view.packets()),
         ("default-dns", "dns", view.dns()),
@@ -423,7 +426,7 @@ pub(super) async fn prometheus(
     ] {
         flatten(&mut out, name, module, &value);
     }
-    Ok(metrics::response(&headers, out.finish()).into_response())
+    Ok(metrics::response(false, out.finish()))
 }
 
 /// One family for each number, quantile set and list; its name is the way to it.
@@ -436,7 +439,7 @@ fn flatten(out: &mut Exposition, name: &str, module: &str, value: &Value) {
             out.sample(&labels, number);
         }
         Value::Object(object) if object.contains_key("p50") => {
-            out.family(name, Family::Gauge, "", help);
+            out.family(name, Family::Summary, "", help);
             for (key, rank) in RANKS {
                 if let Some(value) = object.get(key) {
                     let labels = [labels[0], labels[1], ("quantile", &*rank.to_string())];

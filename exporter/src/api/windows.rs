@@ -87,7 +87,9 @@ impl Shared {
 pub fn with_open(summaries: &SharedSummaries, windows: usize) -> Option<Arc<Window>> {
     let mut parts = summaries.unfinished();
     parts.drain(..parts.len().saturating_sub(windows));
-    let mut whole = summaries.merged(windows.saturating_sub(parts.len())).map(Arc::unwrap_or_clone);
+    let mut whole = summaries
+        .merged(windows.saturating_sub(parts.len()))
+        .map(Arc::unwrap_or_clone);
     for part in parts {
         match &mut whole {
             None => whole = Some(Arc::unwrap_or_clone(part)),
@@ -173,27 +175,29 @@ pub(super) async fn one(
 pub(super) async fn merged(State(api): State<Api>, Query(pairs): Pairs) -> Result<Response, Problem> {
     let parameters = Parameters::new(pairs, &["n", "rows", "open"])?;
     let most = most_windows(api.shared.summaries()?);
-    let n = parameters.number("n", [1, most], most - 1)?;
-    let rows = parameters.number("rows", [0, MAX_LIST_ROWS], LIST_ROWS)?;
     let open = parameters.switch("open", false)?;
+    let n = parameters.number("n", [1, most], most)?;
+    let rows = parameters.number("rows", [0, MAX_LIST_ROWS], LIST_ROWS)?;
     let summaries = match open {
         true => api.shared.with_open_window().await?,
         false => api.shared.summaries()?,
     };
-    api.shared.answers.of(&format!("merged {n} {rows} {open}"), summaries, || {
-        let window = match open {
-            true => with_open(summaries, n),
-            false => summaries.merged(n),
-        };
-        let Some(window) = window else {
-            return Err(Problem::not_found(
-                "no window has closed yet; with open=true, the one that is being filled counts too",
-            ));
-        };
-        let mut answer = window_json(&window, rows);
-        answer["window_s"] = (summaries.config().window_ns as f64 / 1e9).into();
-        Ok(answer)
-    })
+    api.shared
+        .answers
+        .of(&format!("merged {n} {rows} {open}"), summaries, || {
+            let window = match open {
+                true => with_open(summaries, n),
+                false => summaries.merged(n),
+            };
+            let Some(window) = window else {
+                return Err(Problem::not_found(
+                    "no window has closed yet; with open=true, the one that is being filled counts too",
+                ));
+            };
+            let mut answer = window_json(&window, rows);
+            answer["window_s"] = (summaries.config().window_ns as f64 / 1e9).into();
+            Ok(answer)
+        })
 }
 
 /// `/api/v1/windows/{n}/sketches/{metric}`

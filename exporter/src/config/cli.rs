@@ -84,7 +84,7 @@ or configuration.";
 const TOP_EXAMPLES: &str = "\
 Examples:
   flowgauge-exporter top --interface eth0
-  flowgauge-exporter top --read day.pcap.gz --local 10.0.0.0/8
+  flowgauge-exporter top --read day.pcap.gz --networks 10.0.0.0/8
   flowgauge-exporter top --url http://127.0.0.1:10853
   flowgauge-exporter top --interface eth0 --packets 5000
   flowgauge-exporter top --interface eth0 --json | jq .rates
@@ -109,8 +109,11 @@ pub struct TopArgs {
     #[arg(short, long, value_name = "BPF", conflicts_with = "url")]
     pub filter: Option<String>,
     /// What is ours, separated by commas, so that in is told from out [default: the addresses of the interface]
-    #[arg(long, value_name = "NET", value_delimiter = ',', num_args = 1.., conflicts_with = "url")]
-    pub local: Vec<String>,
+    #[arg(long, value_name = "CIDR,..", value_parser = networks, conflicts_with = "url")]
+    pub networks: Option<Networks>,
+    /// MaxMind database of countries or of autonomous systems (may be repeated: one of each)
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    pub geo: Vec<PathBuf>,
     /// Print packets out, packets in and the busiest destinations of the first N packets, and end
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "url")]
     pub packets: Option<u64>,

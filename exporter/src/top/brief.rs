@@ -9,10 +9,10 @@ use crate::io::pcap_file::PcapFiles;
 use crate::metering::FlowEndReason;
 use crate::summaries::json::{item, window as window_json};
 use crate::summaries::limits::LIST_ROWS;
-use crate::summaries::{Metric, Summaries, SummariesConfig, Summary, Window};
+use crate::summaries::{Metric, Summaries, Summary, Window};
 
-use super::local::{meter, sum_up};
-use super::{From, TopConfig, json_object, networks};
+use super::local::{LIVE_WINDOW_NS, meter, sum_up};
+use super::{From, TopConfig, json_object, summing};
 
 /// Octets of a frame that are looked at.
 const SNAPLEN: u32 = 256;
@@ -39,7 +39,9 @@ pub(super) fn brief(config: &TopConfig, packets: u64) -> Result<String, String> 
             let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
             (names.join(" "), sum_first(config, packets, source)?)
         }
-        From::Url(_) => return Err("--packets needs --interface or --read: an exporter has no packets to give".to_owned()),
+        From::Url(_) => {
+            return Err("--packets needs --interface or --read: an exporter has no packets to give".to_owned());
+        }
     };
     let window = window.unwrap_or_else(|| Window::new(0, 0));
     Ok(match config.json {
@@ -53,10 +55,7 @@ pub(super) fn brief(config: &TopConfig, packets: u64) -> Result<String, String> 
 
 fn sum_first(config: &TopConfig, packets: u64, mut source: impl FrameSource) -> Result<Option<Window>, String> {
     let mut meter = meter();
-    let mut summaries = Summaries::new(SummariesConfig {
-        networks: networks(config),
-        ..SummariesConfig::default()
-    });
+    let mut summaries = summing(config, LIVE_WINDOW_NS)?;
     let mut whole = None;
     'frames: while meter.counters().packets_metered < packets {
         match source.next_frames().map_err(|error| error.to_string())? {
@@ -118,7 +117,10 @@ fn text(window: &Window) -> String {
         let _ = writeln!(text, "packets from ours to ours {within}");
     }
     if unknown > 0 {
-        let _ = writeln!(text, "packets neither from nor to ours {unknown}; --local NET says what is ours");
+        let _ = writeln!(
+            text,
+            "packets neither from nor to ours {unknown}; --networks says what is ours"
+        );
     }
     let _ = writeln!(text, "busiest destinations, packets");
     if let Summary::FrequentItems(list) = window.summary(Metric::TopDstPackets) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::figures::Reading;
-use super::{From, TopConfig, networks};
+use super::{From, TopConfig, summing};
 use crate::api::{SharedAccounts, rates_json, with_open};
 use crate::capture::{FrameSource, Lent};
 use crate::io::destination::now_ns;
@@ -21,10 +21,10 @@ use crate::metering::{FlowEndReason, Meter, MeterConfig};
 use crate::run::accounts::MeteringAccounts;
 use crate::summaries::json::window as window_json;
 use crate::summaries::limits::{KEPT_WINDOWS, WINDOW_NS};
-use crate::summaries::{SharedConfig, SharedSummaries, Summaries, SummariesConfig};
+use crate::summaries::{SharedConfig, SharedSummaries, Summaries};
 
 /// Live, windows of a minute, five of them and the newest.
-const LIVE_WINDOW_NS: i64 = 60_000_000_000;
+pub(super) const LIVE_WINDOW_NS: i64 = 60_000_000_000;
 const LIVE_WINDOWS: usize = 5;
 /// Snapshots are left this often; the page looks once a second.
 const HAND_OVER: Duration = Duration::from_millis(500);
@@ -78,11 +78,7 @@ impl Local {
         };
         let metering = Metering {
             meter: meter(),
-            summing: Summaries::new(SummariesConfig {
-                window_ns,
-                networks: networks(config),
-                ..SummariesConfig::default()
-            }),
+            summing: summing(config, window_ns)?,
             summaries: local.summaries.clone(),
             accounts: local.accounts.clone(),
             state: local.state.clone(),
@@ -105,7 +101,11 @@ impl Local {
             }
             From::Files(files) => {
                 let source = PcapFiles::open(files, filter.as_deref()).map_err(|error| error.to_string())?;
-                local.name = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" ");
+                local.name = files
+                    .iter()
+                    .map(|file| file.display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(" ");
                 thread.spawn(move || metering.run(source))
             }
             From::Url(_) => return Err("a URL is no capture".to_owned()),

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::summaries::Networks;
+use crate::summaries::geo::Geo;
+use crate::summaries::{Networks, Summaries, SummariesConfig};
 use source::Source;
 
 /// How often there is something new.
@@ -47,7 +48,9 @@ pub struct TopConfig {
     /// BPF expression.
     pub filter: Option<String>,
     /// What is ours, so that in is told from out; by itself, what the interface has.
-    pub local: Option<Networks>,
+    pub networks: Option<Networks>,
+    /// MaxMind databases.
+    pub geo: Vec<PathBuf>,
     /// Print a few numbers of as many packets, and end.
     pub packets: Option<u64>,
     /// Print JSON in place of a page.
@@ -110,10 +113,24 @@ fn print(text: &str) -> Result<(), String> {
     }
 }
 
+/// How windows of this length are filled.
+fn summing(config: &TopConfig, window_ns: i64) -> Result<Summaries, String> {
+    let geo = match config.geo.as_slice() {
+        [] => None,
+        paths => Some(Arc::new(Geo::open(paths)?)),
+    };
+    Ok(Summaries::new(SummariesConfig {
+        window_ns,
+        networks: networks(config),
+        geo,
+        ..SummariesConfig::default()
+    }))
+}
+
 /// The addresses of the interface, or all of this host's.
 fn networks(config: &TopConfig) -> Arc<Networks> {
-    if let Some(local) = &config.local {
-        return Arc::new(local.clone());
+    if let Some(networks) = &config.networks {
+        return Arc::new(networks.clone());
     }
     let From::Interface(name) = &config.from else {
         return Arc::default();

@@ -178,6 +178,5 @@ impl Page {
     }
 
     /// What the keys do.
-    pub const HELP: &'static str =
-        "q quit  1-4 or Tab page  / filter  s sort  p pause  w window  up/down scroll";
+    pub const HELP: &'static str = "q quit  1-4 or Tab page  / filter  s sort  p pause  w window  up/down scroll";
 }

@@ -25,7 +25,9 @@ impl Remote {
     /// # Errors
     /// One line for people: no URL, nobody there, or somebody else.
     pub fn open(url: &str) -> Result<Remote, String> {
-        let has_host = url.strip_prefix("http://").is_some_and(|rest| !rest.trim_matches('/').is_empty());
+        let has_host = url
+            .strip_prefix("http://")
+            .is_some_and(|rest| !rest.trim_matches('/').is_empty());
         if !has_host {
             return Err(format!("--url: `{url}` is not http://HOST:PORT"));
         }
@@ -54,7 +56,9 @@ impl Remote {
     /// # Errors
     /// One line for people.
     pub fn read(&self, only_newest: bool, rows: usize) -> Result<Reading, String> {
-        let rates = self.get("/api/v1/rates")?.map_err(|problem| format!("{}: {problem}", self.base))?;
+        let rates = self
+            .get("/api/v1/rates")?
+            .map_err(|problem| format!("{}: {problem}", self.base))?;
         let path = match only_newest {
             true => format!("/api/v1/windows/0?rows={rows}"),
             false => format!("/api/v1/windows/merged?open=true&rows={rows}"),

@@ -89,7 +89,10 @@ const OVERVIEW: &[Table] = &[
     table("Query types", Types("dns.qtype")),
     table("Response codes", Codes("dns.rcode")),
     table("SERVFAIL", List("dns.servfail.top")),
-    table("Servers, queries/responses", Beside("dns.server.queries", "dns.server.responses")),
+    table(
+        "Servers, queries/responses",
+        Beside("dns.server.queries", "dns.server.responses"),
+    ),
     table("REFUSED", List("dns.refused.top")),
     table("IPv4, packets", Addresses { ipv4: true }),
     table("IPv6, packets", Addresses { ipv4: false }),
@@ -115,8 +118,14 @@ const DNS: &[Table] = &[
     table("Names", List("dns.qname.top")),
     table("Names by octets of responses", List("dns.qname.octets")),
     table("Clients, queries", List("dns.client.top")),
-    table("Servers, queries/responses", Beside("dns.server.queries", "dns.server.responses")),
-    table("Zones, queries/responses", Beside("dns.zone.queries", "dns.zone.responses")),
+    table(
+        "Servers, queries/responses",
+        Beside("dns.server.queries", "dns.server.responses"),
+    ),
+    table(
+        "Zones, queries/responses",
+        Beside("dns.zone.queries", "dns.zone.responses"),
+    ),
     table("No data", List("dns.nodata.top")),
     table("NXDOMAIN", List("dns.nxdomain.top")),
     table("SERVFAIL", List("dns.servfail.top")),
@@ -200,12 +209,11 @@ impl Table {
         };
         match self.rows {
             Rows::List(metric) => (plain(figures.rows(metric)), figures.weight(metric)),
-            Rows::Types(metric) => (
-                plain(named(figures.rows(metric), type_name)),
-                figures.weight(metric),
-            ),
+            Rows::Types(metric) => (plain(named(figures.rows(metric), type_name)), figures.weight(metric)),
             Rows::Codes(metric) => (
-                plain(named(figures.rows(metric), |octets| code_name(octets).map(str::to_owned))),
+                plain(named(figures.rows(metric), |octets| {
+                    code_name(octets).map(str::to_owned)
+                })),
                 figures.weight(metric),
             ),
             Rows::Slow(metric) => {
@@ -244,7 +252,11 @@ impl Table {
 /// Numbers as names, where they have one.
 fn named(mut rows: Vec<Row>, name: impl Fn(&[u8]) -> Option<String>) -> Vec<Row> {
     for row in &mut rows {
-        let found = row.name.parse::<u16>().ok().and_then(|number| name(&number.to_be_bytes()));
+        let found = row
+            .name
+            .parse::<u16>()
+            .ok()
+            .and_then(|number| name(&number.to_be_bytes()));
         if let Some(found) = found {
             row.name = found;
         }
@@ -263,7 +275,11 @@ fn addresses(figures: &Figures<'_>, ipv4: bool) -> Vec<Row> {
             }
         }
     }
-    sums.retain(|row| row.name.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4() == ipv4));
+    sums.retain(|row| {
+        row.name
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_ipv4() == ipv4)
+    });
     sums.sort_by(|a, b| b.weight.cmp(&a.weight).then_with(|| a.name.cmp(&b.name)));
     sums
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 
@@ -84,9 +84,14 @@ fn run(
     let mut page = Page::default();
     let mut is_stale = true;
     while !page.is_over {
-        while let Ok(reading) = readings.try_recv() {
-            page.take(reading);
-            is_stale = true;
+        match readings.try_recv() {
+            Ok(reading) => {
+                page.take(reading);
+                is_stale = true;
+            }
+            Err(TryRecvError::Empty) => {}
+            // It has panicked, and its panic has restored the terminal.
+            Err(TryRecvError::Disconnected) => return Err(io::Error::other("nothing is read any more")),
         }
         if is_stale {
             terminal.draw(|frame| view::draw(frame, &page, name))?;

@@ -72,7 +72,10 @@ fn tables_say_what_numbers_mean() {
     assert_eq!(names(&page, "Query types"), [pair("AAAA", "5"), pair("TYPE65280", "1")]);
     assert_eq!(names(&page, "Response codes"), [pair("NXDOMAIN", "4")]);
     assert_eq!(names(&page, "Slowest names, ms in all"), [pair("slow.example", "12.3")]);
-    assert_eq!(names(&page, "Servers, queries/responses"), [pair("198.51.100.53", "17/1")]);
+    assert_eq!(
+        names(&page, "Servers, queries/responses"),
+        [pair("198.51.100.53", "17/1")]
+    );
     // Packets at either end.
     assert_eq!(
         names(&page, "IPv4, packets"),

@@ -80,7 +80,11 @@ fn title_line<'p>(page: &'p Page, source: &'p str) -> TextLine<'p> {
         };
         spans.push(Span::styled(format!(" {} {} ", at + 1, tab.title()), style));
     }
-    let window = if page.only_newest { "newest window" } else { "all windows" };
+    let window = if page.only_newest {
+        "newest window"
+    } else {
+        "all windows"
+    };
     spans.push(Span::styled(format!("  {window}, by {}", page.order.title()), DIM));
     if page.is_paused {
         spans.push(Span::styled("  PAUSED", Style::new().fg(Color::Yellow)));
@@ -102,7 +106,10 @@ fn key_line(page: &Page) -> TextLine<'_> {
         spans.push(Span::raw("  "));
     }
     if !page.filter.is_empty() {
-        spans.push(Span::styled(format!("filter: {}  ", page.filter), Style::new().fg(Color::Yellow)));
+        spans.push(Span::styled(
+            format!("filter: {}  ", page.filter),
+            Style::new().fg(Color::Yellow),
+        ));
     }
     spans.push(Span::styled(Page::HELP, DIM));
     TextLine::from(spans)
@@ -139,10 +146,7 @@ fn draw_table(frame: &mut Frame<'_>, page: &Page, table: &Table, area: Rect) {
             }
             let room = width.saturating_sub(number.chars().count() + 1);
             let name = shortened(&line.name, room);
-            TextLine::from(vec![
-                Span::raw(format!("{name:<room$} ")),
-                Span::styled(number, STRONG),
-            ])
+            TextLine::from(vec![Span::raw(format!("{name:<room$} ")), Span::styled(number, STRONG)])
         })
         .collect();
     frame.render_widget(Paragraph::new(text), inner);

@@ -31,14 +31,20 @@ fn checked(text: &str, open_metrics: bool) -> Page {
             assert!(open_metrics && text.ends_with("# EOF\n"));
         } else if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, help) = rest.split_once(' ').unwrap();
-            assert!(!help.is_empty() && helped.insert(name.to_owned()), "HELP of {name} twice");
+            assert!(
+                !help.is_empty() && helped.insert(name.to_owned()),
+                "HELP of {name} twice"
+            );
             family = name.to_owned();
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
             assert_eq!(name, family, "TYPE without its HELP");
             assert!(["counter", "gauge"].contains(&kind));
             assert_eq!(kind == "counter" && !open_metrics, name.ends_with("_total"), "{name}");
-            assert!(page.kinds.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} twice");
+            assert!(
+                page.kinds.insert(name.to_owned(), kind.to_owned()).is_none(),
+                "{name} twice"
+            );
         } else if let Some(rest) = line.strip_prefix("# UNIT ") {
             let (name, unit) = rest.split_once(' ').unwrap();
             assert_eq!(name, family);
@@ -62,7 +68,10 @@ fn checked(text: &str, open_metrics: bool) -> Page {
             }
             let value: f64 = value.parse().unwrap();
             assert!(value >= 0.0 && value.is_finite());
-            assert!(page.samples.insert(series.to_owned(), value).is_none(), "{series} twice");
+            assert!(
+                page.samples.insert(series.to_owned(), value).is_none(),
+                "{series} twice"
+            );
         }
     }
     assert_eq!(open_metrics, text.ends_with("# EOF\n"));
@@ -115,7 +124,10 @@ fn the_page_keeps_the_rules_and_counters_only_grow() {
     assert_eq!(at("metered_packets_total{source=\"eth0\"}"), 985.0);
     assert_eq!(at("metered_octets_total{source=\"eth0\"}"), 285_508.0);
     assert_eq!(at("summarized_packets_total"), 985.0);
-    assert_eq!(at("destination_queued_records_total{destination=\"udp://h:4739\"}"), 10.0);
+    assert_eq!(
+        at("destination_queued_records_total{destination=\"udp://h:4739\"}"),
+        10.0
+    );
     assert_eq!(
         at("destination_lost_records_total{destination=\"udp://h:4739\",reason=\"queue_full\"}"),
         3.0
@@ -145,9 +157,17 @@ fn open_metrics_come_when_they_are_asked_for() {
         "GET /metrics HTTP/1.1\r\nhost: x\r\naccept: application/openmetrics-text; version=1.0.0,text/plain;q=0.5\r\n\
          connection: close\r\n\r\n",
     );
-    assert!(answer.header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    assert!(
+        answer
+            .header("content-type")
+            .unwrap()
+            .starts_with("application/openmetrics-text")
+    );
     let page = checked(&answer.text(), true);
-    assert_eq!(page.samples["flowgauge_exporter_metered_packets_total{source=\"eth0\"}"], 985.0);
+    assert_eq!(
+        page.samples["flowgauge_exporter_metered_packets_total{source=\"eth0\"}"],
+        985.0
+    );
 }
 
 #[test]
@@ -159,7 +179,11 @@ fn pktvisors_metrics_keep_the_rules_too() {
     let line = "packets_udp{policy=\"default\",module=\"default-net\"} ";
     let value = text.lines().find_map(|found| found.strip_prefix(line)).unwrap();
     assert_eq!(value.parse::<f64>().unwrap(), expected);
-    for name in ["dns_wire_packets_queries", "dns_xact_counts_timed_out", "packets_cardinality_src_ips_in"] {
+    for name in [
+        "dns_wire_packets_queries",
+        "dns_xact_counts_timed_out",
+        "packets_cardinality_src_ips_in",
+    ] {
         assert!(text.contains(&format!("\n{name}{{")), "{name}");
     }
 }

@@ -30,7 +30,8 @@ fn who_comes_when_all_places_are_taken_waits_for_one() {
     let address = running.server.address();
     let mut silent: Vec<TcpStream> = (0..CONNECTIONS).map(|_| TcpStream::connect(address).unwrap()).collect();
     let mut late = TcpStream::connect(address).unwrap();
-    late.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    late.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .unwrap();
     late.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     let mut octets = [0; 12];
     assert!(late.read(&mut octets).is_err(), "answered though all places are taken");

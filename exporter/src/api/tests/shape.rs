@@ -104,7 +104,10 @@ fn pktvisors_numbers_of_its_capture_are_met() {
     );
     let capture = shared.join("corpus/pktvisor/dns_udp_tcp_random.pcap");
     if !capture.is_file() {
-        println!("skipped: no {}: numbers are not compared with pktvisor's", capture.display());
+        println!(
+            "skipped: no {}: numbers are not compared with pktvisor's",
+            capture.display()
+        );
         return;
     }
     let running = Running::of(&capture, "192.168.0.0/24", false);
@@ -131,7 +134,9 @@ fn pktvisors_numbers_of_its_capture_are_met() {
         let found = at(&answer["default"], key).as_u64();
         // pktvisor counts a SYN with ACK as a SYN.
         let found = match key.ends_with("/syn") {
-            true => found.zip(at(&answer["default"], &format!("{key}_ack")).as_u64()).map(|(a, b)| a + b),
+            true => found
+                .zip(at(&answer["default"], &format!("{key}_ack")).as_u64())
+                .map(|(a, b)| a + b),
             false => found,
         };
         assert_eq!(found, Some(expected), "{key}");
@@ -143,5 +148,11 @@ fn pktvisors_numbers_of_its_capture_are_met() {
     assert_eq!(first("default-dns/dns/top_qname2"), ".test.com");
     assert_eq!(first("default-dns/dns/top_rcode"), "NOERROR");
     let addresses = at(&answer["default"], "default-net/packets/top_ipv4");
-    assert!(addresses.as_array().unwrap().iter().any(|row| row["name"] == "8.8.8.8" && row["estimate"] == 16_147));
+    assert!(
+        addresses
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["name"] == "8.8.8.8" && row["estimate"] == 16_147)
+    );
 }
