@@ -3,6 +3,8 @@
 //! Filled as one octet a register, which is quickest, and sent as four bits a register, which is smallest; both give the
 //! same estimate.
 
+use std::convert::Infallible;
+
 use datasketches::common::NumStdDev;
 use datasketches::hash::value::raw_bytes;
 use datasketches::hll::{Coupon, HllSketch, HllType, HllUnion};
@@ -10,6 +12,9 @@ use datasketches::hll::{Coupon, HllSketch, HllType, HllUnion};
 use super::estimate::{Estimate, TWO_SIGMA};
 use super::image::{self, Refusal};
 use crate::limits::{CARDINALITY_LG_K, IMAGE_LG_K};
+
+/// More different values than anybody counts; beyond, registers come near to what their six bits can say.
+const MOST: f64 = (1u64 << 48) as f64;
 
 /// Different octets.
 #[derive(Clone, Debug)]
@@ -97,9 +102,55 @@ impl Cardinality {
         if !(4..=IMAGE_LG_K).contains(&lg_k) {
             return Err(Refusal::Size);
         }
-        let sketch = image::read(|| HllSketch::deserialize(octets))?;
-        image::read(|| Ok::<_, std::convert::Infallible>(sketch.estimate().is_finite()))?
-            .then_some(Cardinality { sketch })
-            .ok_or(Refusal::Corrupt)
+        let cardinality = registers_of(octets, lg_k)?;
+        // One that says something else after it was read and written again contradicts itself.
+        let image = image::read(|| Ok::<_, Infallible>(cardinality.image()))?;
+        let again = registers_of(&image, lg_k)?;
+        image::read(|| {
+            let mut merged = Cardinality::default();
+            merged.merge(&cardinality);
+            let estimate = cardinality.estimate();
+            let in_order =
+                0.0 <= estimate.lower && estimate.lower <= estimate.value && estimate.value <= estimate.upper;
+            let is_sound = in_order && estimate.upper <= MOST && estimate == again.estimate();
+            Ok::<_, Infallible>(is_sound)
+        })?
+        .then_some(cardinality)
+        .ok_or(Refusal::Corrupt)
     }
+}
+
+/// The registers of an image. What else it says of itself may contradict them, and no merge would keep it.
+fn registers_of(octets: &[u8], lg_k: u8) -> Result<Cardinality, Refusal> {
+    check_registers(octets)?;
+    let read = image::read(|| HllSketch::deserialize(octets))?;
+    image::read(|| {
+        let mut union = HllUnion::new(lg_k)?;
+        // The first time it is copied with all that it says; the second time its registers are merged, and nothing else.
+        union.update(&read);
+        union.update(&read);
+        Ok::<_, datasketches::error::Error>(Cardinality {
+            sketch: union.to_sketch(HllType::Hll8),
+        })
+    })
+}
+
+/// Registers hold 6 bits in every form; the library takes what it finds. The eighth octet has the mode, 2 for registers, and
+/// above it how wide they are, 0 for four bits above a minimum, 2 for eight.
+fn check_registers(octets: &[u8]) -> Result<(), Refusal> {
+    const LARGEST: u8 = 63;
+    let [_, _, _, _, _, _, minimum, mode, ..] = octets else {
+        return Err(Refusal::Cut);
+    };
+    let is_sound = match (mode & 3, mode >> 2 & 3) {
+        (2, 0) => *minimum <= LARGEST - 15,
+        (2, 2) => octets
+            .get(40..)
+            .unwrap_or_default()
+            .iter()
+            .all(|register| *register <= LARGEST),
+        (3, _) | (_, 3) => false,
+        _ => true,
+    };
+    is_sound.then_some(()).ok_or(Refusal::Corrupt)
 }
