@@ -307,6 +307,9 @@ fn ledger(out: &mut Exposition, shared: &Shared) {
         ("rates_unknown", normalizing.rates_unknown),
         ("values_mistyped", normalizing.values_mistyped),
         ("values_cut", normalizing.values_cut),
+        ("options_overflowed", counters.options_overflowed),
+        ("counter_sources_overflowed", counters.counter_sources_overflowed),
+        ("counter_resets", counters.counter_resets),
     ] {
         out.sample(name, &[("kind", kind)], count);
     }

@@ -140,6 +140,9 @@ pub fn status_json(shared: &Shared) -> Value {
             "rates_unknown": counters.normalizing.rates_unknown,
             "values_mistyped": counters.normalizing.values_mistyped,
             "values_cut": counters.normalizing.values_cut,
+            "options_overflowed": counters.options_overflowed,
+            "counter_sources_overflowed": counters.counter_sources_overflowed,
+            "counter_resets": counters.counter_resets,
         },
         "sessions": {
             "open": shared.process().sessions(),
