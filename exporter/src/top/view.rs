@@ -32,7 +32,7 @@ pub fn draw(frame: &mut Frame<'_>, page: &Page, source: &str) {
     let needed: usize = lines.iter().map(|line| lines_of(line, usize::from(area.width))).sum();
     let needed = u16::try_from(needed).unwrap_or(u16::MAX);
     // Tables go on even in a small terminal.
-    let room = area.height.saturating_sub(TABLE_HEIGHT + 2).max(1);
+    let room = (area.height / 3).max(1);
     let [title, above, tables, keys] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(needed.min(room)),
@@ -40,7 +40,8 @@ pub fn draw(frame: &mut Frame<'_>, page: &Page, source: &str) {
         Constraint::Length(1),
     ])
     .areas(area);
-    frame.render_widget(title_line(page, source), title);
+    let source = shortened(source, usize::from(area.width / 4));
+    frame.render_widget(title_line(page, &source), title);
     frame.render_widget(header, above);
     draw_tables(frame, page, tables);
     frame.render_widget(key_line(page), keys);

@@ -187,7 +187,7 @@ fn the_page_is_driven_by_keys_and_leaves_the_terminal_as_it_was() {
     tmux.command(&["resize-window", "-t", "top", "-x", "80", "-y", "24"]);
     tmux.wait_for(&["flowgauge top", "q quit"]);
     tmux.press(&["Tab"]);
-    tmux.wait_for(&["Clients, queries"]);
+    tmux.wait_for(&["Names by octets of responses", "Clients, queries", "3 DNS", "q quit"]);
     tmux.press(&["q"]);
     tmux.wait_for(&["before", "status=0"]);
 }
