@@ -12,7 +12,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flowgauge_ie_registry::Registry;
 use flowgauge_templates::management::CollectingConfig;
-use tokio::io::unix::AsyncFd;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -22,7 +21,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::io::listener::{ListenAddress, Transport};
 use crate::io::queue::Queue;
-use crate::io::sctp::SctpReceiver;
+use crate::io::sctp::{SctpReceiver, watched};
 use crate::io::tcp::{TcpCounters, TcpLimits, TcpReceiver};
 use crate::io::tls::{ClientNames, Handshakes};
 use crate::io::udp::{UdpCounters, UdpReceiver, prepare};
@@ -341,7 +340,7 @@ impl Collector {
                     };
                     if status.configured.transport == Transport::Sctp {
                         let receiver = SctpReceiver {
-                            socket: AsyncFd::new(socket).map_err(failed)?,
+                            socket: watched(socket).map_err(failed)?,
                             listener,
                             queue: Arc::clone(&shared.queue),
                             counters: Arc::clone(counters),

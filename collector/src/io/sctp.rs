@@ -24,6 +24,9 @@ use super::tcp::{Ended, TcpCounters, TcpLimits};
 use crate::collecting::STREAM_SHIFT;
 use crate::limits::{DRAIN_MS, DRAIN_SILENCE_MS, MESSAGE_OCTETS, STREAM_BUFFER_OCTETS, STREAM_STALL_S};
 
+/// Reads of one association before others have their turn.
+const READS_AT_ONCE: usize = 256;
+
 /// One bound listener. What it counts is what a TCP listener counts.
 pub struct SctpReceiver {
     /// The listener, which does not block.
@@ -68,7 +71,7 @@ impl SctpReceiver {
         let accepted = accepted.and_then(|(socket, peer)| {
             prepare(&socket)?;
             socket.set_nonblocking(true)?;
-            Ok((AsyncFd::with_interest(socket, Interest::READABLE)?, peer))
+            Ok((watched(socket)?, peer))
         });
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -102,6 +105,16 @@ impl SctpReceiver {
         };
         open.spawn(association.run());
     }
+}
+
+/// A socket that does not block, watched for what it brings by the runtime that this is called in.
+///
+/// # Errors
+/// Those of the system.
+pub fn watched(socket: Socket) -> io::Result<AsyncFd<Socket>> {
+    // SAFETY: a socket owns its descriptor, which stays open and the same until it is dropped, and it is dropped with what
+    // is made here. tokio has no safe way to watch a socket that is neither TCP nor UDP.
+    Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?)
 }
 
 async fn accept(socket: &AsyncFd<Socket>) -> io::Result<(Socket, SocketAddr)> {
@@ -190,7 +203,13 @@ impl Association {
     async fn take(&mut self) -> Result<(), Ended> {
         let mut run: Option<Batch> = None;
         let mut restarted = false;
+        let mut reads = 0;
         let ended = loop {
+            reads += 1;
+            if reads > READS_AT_ONCE {
+                // There may be more, and the readiness stands; others have their turn first.
+                break Ok(());
+            }
             // The readiness is taken back when there is nothing more: else the next wait would not be one.
             let result = match self
                 .socket
