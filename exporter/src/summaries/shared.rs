@@ -412,12 +412,10 @@ impl State {
 
     /// The start of the oldest window of which all parts are there, or waiting for the others has taken too long.
     fn whole(&self) -> Option<i64> {
-        let of = |worker: &WorkerState| match worker.finished {
-            true => i64::MAX,
-            false => worker.closed_until_ns,
-        };
-        let slowest = self.workers.iter().map(of).min().unwrap_or(i64::MAX);
-        let fastest = self.workers.iter().map(of).max().unwrap_or(i64::MAX);
+        // Who has finished is waited for no longer, and hurries nobody.
+        let at_work = || self.workers.iter().filter(|worker| !worker.finished);
+        let slowest = at_work().map(|worker| worker.closed_until_ns).min().unwrap_or(i64::MAX);
+        let fastest = at_work().map(|worker| worker.closed_until_ns).max().unwrap_or(i64::MAX);
         let due_ns = slowest.max(fastest.saturating_sub(PATIENCE_NS));
         let parts = self
             .parts

@@ -125,6 +125,27 @@ fn a_window_of_several_workers_waits_for_all_of_them_but_not_for_ever() {
 }
 
 #[test]
+fn workers_that_end_one_after_the_other_end_one_window() {
+    let shared = shared(3, false);
+    shared.attach_export();
+    for worker in 0..3 {
+        let mut summaries = summaries();
+        feed(&mut summaries, 7, 10);
+        shared.finish(worker, START_NS, &mut summaries);
+        let (windows, goes_on) = shared.take_outgoing(Duration::ZERO);
+        assert_eq!(
+            (windows.len(), goes_on),
+            if worker < 2 { (0, true) } else { (1, false) }
+        );
+    }
+    assert_eq!(packets(&shared, 0), Some(30));
+    assert_eq!(
+        (shared.shared_counters().windows, shared.shared_counters().late_parts),
+        (1, 0)
+    );
+}
+
+#[test]
 fn export_gets_every_window_of_files_and_the_worker_waits_for_it() {
     let shared = shared(1, true);
     shared.attach_export();
