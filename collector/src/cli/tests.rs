@@ -88,8 +88,8 @@ fn wrong_arguments_are_one_line_and_status_2() {
         (&[], "no command is given"),
         (&["run", "--http", "nowhere"], "--http: \"nowhere\" is not ADDRESS:PORT"),
         (
-            &["run", "--listen", "tls://0.0.0.0:4740"],
-            "--listen: \"tls://0.0.0.0:4740\": tls is not built",
+            &["run", "--listen", "dtls://0.0.0.0:4740"],
+            "--listen: \"dtls://0.0.0.0:4740\": dtls is not built",
         ),
         (
             &["replay", "x", "--to", "file:y"],

@@ -39,8 +39,8 @@ pub struct Endpoint {
 }
 
 impl Destination {
-    /// Reads `udp://H:P`, `tcp://H:P`, `tls://H:P`, `sctp://H:P`, `file:PATH`, `json:PATH` or `json:-`; without a port it is 4739, and
-    /// 4740 for TLS.
+    /// Reads `udp://H:P`, `tcp://H:P`, `tls://H:P`, `sctp://H:P`, `file:PATH`, `json:PATH` or `json:-`; without a
+    /// port it is 4739, and 4740 for TLS.
     ///
     /// # Errors
     /// A sentence that names what is wrong and what to write instead.
