@@ -167,7 +167,7 @@ fn killed_at_any_moment_at_100_000_records_a_second() {
         random ^= random << 13;
         random ^= random >> 17;
         random ^= random << 5;
-        let life = Duration::from_millis(200 + u64::from(random % 2_300));
+        let life = Duration::from_millis(200 + u64::from(random % 1_300));
         lives.push((tag, life, live_and_die(&data, port, tag, life)));
     }
     let collector = start(&data, port);
