@@ -318,12 +318,7 @@ pub struct RunArgs {
     )]
     networks: Vec<String>,
     /// MaxMind database of countries or of autonomous systems for summaries (may be repeated: one of each)
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "FLOWGAUGE_METERING_GEO",
-        help_heading = "Metering"
-    )]
+    #[arg(long, value_name = "FILE", env = "FLOWGAUGE_METERING_GEO", help_heading = "Metering")]
     geo: Vec<String>,
 
     /// Send all flow records to this destination (may be repeated; each gets everything)
@@ -439,12 +434,7 @@ pub struct RunArgs {
 
     /// Serve rates, summaries and metrics over HTTP here, or off [default: 127.0.0.1:10853 live, off when reading files].
     /// Given an address, summaries are made for those who ask, even if none are exported
-    #[arg(
-        long,
-        value_name = "ADDR|off",
-        env = "FLOWGAUGE_API_ADDRESS",
-        help_heading = "API"
-    )]
+    #[arg(long, value_name = "ADDR|off", env = "FLOWGAUGE_API_ADDRESS", help_heading = "API")]
     api: Option<String>,
 
     /// Form of the log on standard error: text or json [default: text]

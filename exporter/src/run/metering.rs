@@ -65,12 +65,7 @@ pub(super) struct MeteringLoop<'r> {
 }
 
 impl<'r> MeteringLoop<'r> {
-    pub(super) fn new(
-        interface: Option<String>,
-        worker: usize,
-        config: MeterConfig,
-        wiring: &Wiring<'r>,
-    ) -> Self {
+    pub(super) fn new(interface: Option<String>, worker: usize, config: MeterConfig, wiring: &Wiring<'r>) -> Self {
         let mut meter = Meter::new(config);
         let feed = wiring.summaries.map(|shared| {
             meter.keep_facts();
