@@ -37,7 +37,7 @@ pub use rates::rates_json;
 pub use server::ApiServer;
 pub use windows::with_open;
 
-use crate::summaries::SharedSummaries;
+use crate::summaries::{Networks, SharedSummaries};
 use windows::Answers;
 
 /// What every handler reads.
@@ -45,6 +45,7 @@ use windows::Answers;
 pub struct Shared {
     summaries: Option<Arc<SharedSummaries>>,
     accounts: Arc<SharedAccounts>,
+    networks: Arc<Networks>,
     started: Instant,
     ready: AtomicBool,
     connections: Arc<ConnectionCounters>,
@@ -52,11 +53,16 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Over the summaries, if they are made, and the accounts of a running exporter.
-    pub fn new(summaries: Option<Arc<SharedSummaries>>, accounts: Arc<SharedAccounts>) -> Shared {
+    /// Over the summaries, if they are made, and the accounts of a running exporter; `networks` are its own.
+    pub fn new(
+        summaries: Option<Arc<SharedSummaries>>,
+        accounts: Arc<SharedAccounts>,
+        networks: Arc<Networks>,
+    ) -> Shared {
         Shared {
             summaries,
             accounts,
+            networks,
             started: Instant::now(),
             ready: AtomicBool::new(false),
             connections: Arc::default(),

@@ -17,8 +17,9 @@ use super::windows::{most_windows, numbered, with_open};
 use super::{Api, Shared, metrics};
 use crate::summaries::json::item;
 use crate::summaries::limits::LIST_ROWS;
+use crate::summaries::networks::bits;
 use crate::summaries::shared::Rates;
-use crate::summaries::{Metric, Summary, Window};
+use crate::summaries::{Metric, Networks, Summary, Window};
 
 type Pairs = Query<Vec<(String, String)>>;
 
@@ -28,6 +29,8 @@ const RANKS: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p9
 /// One window in pktvisor's shape.
 struct View<'w> {
     window: &'w Window,
+    /// What is ours.
+    networks: &'w Networks,
     /// What comes in a second now, if this is about now.
     live: Option<Rates>,
 }
@@ -88,7 +91,7 @@ impl View<'_> {
         Value::Array(rows)
     }
 
-    /// Addresses at either end of packets.
+    /// Addresses at either end of packets, but for our own.
     fn top_addresses(&self, is_wanted: fn(&IpAddr) -> bool) -> Value {
         let mut sums: Vec<(IpAddr, u64)> = Vec::new();
         for metric in [Metric::TopSrcPackets, Metric::TopDstPackets] {
@@ -99,6 +102,9 @@ impl View<'_> {
                 let Ok(address) = item(metric.about().form, row.item.octets()).parse() else {
                     continue;
                 };
+                if self.networks.contains(bits(address)) {
+                    continue;
+                }
                 match sums.iter_mut().find(|(known, _)| *known == address) {
                     Some((_, sum)) => *sum += row.weight,
                     None if is_wanted(&address) => sums.push((address, row.weight)),
@@ -315,6 +321,7 @@ async fn answer(
         let is_now = span == Span::Window || n == 0;
         let view = View {
             window: &window,
+            networks: &shared.networks,
             live: is_now.then(|| summaries.rates()),
         };
         let (packets, dns, pcap) = (view.packets(), view.dns(), pcap(shared, &view));
@@ -416,6 +423,7 @@ pub(super) async fn prometheus(State(api): State<Api>, Path(policy): Path<String
     let window = summaries.closed(0).map_or_else(|| numbered(summaries, 0), Ok)?;
     let view = View {
         window: &window,
+        networks: &api.shared.networks,
         live: Some(summaries.rates()),
     };
     let mut out = Exposition::new(false);

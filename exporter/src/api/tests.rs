@@ -61,11 +61,15 @@ pub(super) fn office() -> PathBuf {
 impl Running {
     /// Nothing captured, no summaries.
     pub fn without_summaries() -> Running {
-        Running::start(None, Arc::default())
+        Running::start(None, Arc::default(), Arc::default())
     }
 
-    fn start(summaries: Option<Arc<SharedSummaries>>, accounts: Arc<SharedAccounts>) -> Running {
-        let shared = Arc::new(Shared::new(summaries, accounts.clone()));
+    fn start(
+        summaries: Option<Arc<SharedSummaries>>,
+        accounts: Arc<SharedAccounts>,
+        networks: Arc<Networks>,
+    ) -> Running {
+        let shared = Arc::new(Shared::new(summaries, accounts.clone(), networks));
         let server = ApiServer::start(SocketAddr::from(([127, 0, 0, 1], 0)), shared).unwrap();
         Running { server, accounts }
     }
@@ -79,9 +83,10 @@ impl Running {
             ..SharedConfig::default()
         }));
         summaries.keep_open();
+        let networks = Arc::new(Networks::parse(networks.split(',')).unwrap());
         let mut summing = Summaries::new(SummariesConfig {
             window_ns,
-            networks: Arc::new(Networks::parse(networks.split(',')).unwrap()),
+            networks: networks.clone(),
             ..SummariesConfig::default()
         });
         let mut meter = meter();
@@ -121,7 +126,7 @@ impl Running {
                 ..MeteringAccounts::default()
             },
         );
-        let running = Running::start(Some(summaries), accounts);
+        let running = Running::start(Some(summaries), accounts, networks);
         running.server.shared().set_ready(true);
         running
     }

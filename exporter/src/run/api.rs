@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::api::{ApiServer, Shared, SharedAccounts};
 use crate::config::Config;
-use crate::summaries::SharedSummaries;
+use crate::summaries::{Networks, SharedSummaries};
 
 /// Serves until what it returns is dropped. An address that nobody asked for may be somebody else's: then there is no API.
 ///
@@ -14,12 +14,13 @@ pub(super) fn start(
     config: &Config,
     summaries: Option<Arc<SharedSummaries>>,
     accounts: Arc<SharedAccounts>,
+    networks: Arc<Networks>,
 ) -> Result<Option<ApiServer>, String> {
     let Some(wanted) = config.api else {
         return Ok(None);
     };
     let address = wanted.address;
-    match ApiServer::start(address, Arc::new(Shared::new(summaries, accounts))) {
+    match ApiServer::start(address, Arc::new(Shared::new(summaries, accounts, networks))) {
         Ok(server) => {
             tracing::info!("HTTP on http://{}", server.address());
             Ok(Some(server))

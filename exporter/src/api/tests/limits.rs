@@ -58,7 +58,7 @@ fn it_ends_with_the_program_whoever_is_connected() {
 #[test]
 fn an_address_that_is_taken_is_an_error() {
     let running = Running::without_summaries();
-    let shared = Arc::new(Shared::new(None, Arc::default()));
+    let shared = Arc::new(Shared::new(None, Arc::default(), Arc::default()));
     let error = ApiServer::start(running.server.address(), shared).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
 }

@@ -148,11 +148,8 @@ fn pktvisors_numbers_of_its_capture_are_met() {
     assert_eq!(first("default-dns/dns/top_qname2"), ".test.com");
     assert_eq!(first("default-dns/dns/top_rcode"), "NOERROR");
     let addresses = at(&answer["default"], "default-net/packets/top_ipv4");
-    assert!(
-        addresses
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|row| row["name"] == "8.8.8.8" && row["estimate"] == 16_147)
+    assert_eq!(
+        *addresses,
+        serde_json::json!([{ "estimate": 16_147, "name": "8.8.8.8" }])
     );
 }
