@@ -62,7 +62,12 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
     let summing = summaries::summing(config)?;
     let accounts = Arc::new(SharedAccounts::default());
     // Its port may need rights.
-    let api = api::start(config, shared_summaries.clone(), accounts.clone(), summing.networks.clone())?;
+    let api = api::start(
+        config,
+        shared_summaries.clone(),
+        accounts.clone(),
+        summing.networks.clone(),
+    )?;
     let workers = start_destinations(config, &context)?;
     workers
         .iter()
