@@ -102,33 +102,48 @@ impl Cardinality {
         if !(4..=IMAGE_LG_K).contains(&lg_k) {
             return Err(Refusal::Size);
         }
-        let cardinality = registers_of(octets, lg_k)?;
-        // One that says something else after it was read and written again contradicts itself.
-        let image = image::read(|| Ok::<_, Infallible>(cardinality.image()))?;
-        let again = registers_of(&image, lg_k)?;
-        image::read(|| {
-            let mut merged = Cardinality::default();
-            merged.merge(&cardinality);
-            let estimate = cardinality.estimate();
-            let in_order =
-                0.0 <= estimate.lower && estimate.lower <= estimate.value && estimate.value <= estimate.upper;
-            let is_sound = in_order && estimate.upper <= MOST && estimate == again.estimate();
-            Ok::<_, Infallible>(is_sound)
-        })?
-        .then_some(cardinality)
-        .ok_or(Refusal::Corrupt)
+        let cardinality = sound(octets, lg_k)?;
+        // It may be written again, and must be read then.
+        sound(&image::read(|| Ok::<_, Infallible>(cardinality.image()))?, lg_k)?;
+        Ok(cardinality)
     }
 }
 
-/// The registers of an image. What else it says of itself may contradict them, and no merge would keep it.
-fn registers_of(octets: &[u8], lg_k: u8) -> Result<Cardinality, Refusal> {
+/// What an image holds, if it does not contradict itself.
+fn sound(octets: &[u8], lg_k: u8) -> Result<Cardinality, Refusal> {
+    let registers = registers_of(octets, lg_k)?;
+    let cardinality = read(octets)?;
+    // What it says beside its registers must agree with them, and be the same when it is written again.
+    let again = read(&image::read(|| Ok::<_, Infallible>(cardinality.image()))?)?;
+    image::read(|| {
+        let mut merged = Cardinality::default();
+        merged.merge(&cardinality);
+        let estimate = cardinality.estimate();
+        let in_order = 0.0 <= estimate.lower && estimate.lower <= estimate.value && estimate.value <= estimate.upper;
+        // Two views of the same registers, each with its own error.
+        let tolerance = estimate.value * 4.0 / f64::from(1u32 << lg_k).sqrt() + 1.0;
+        let agrees = (estimate.value - registers.estimate().value).abs() <= tolerance;
+        let is_sound = in_order && estimate.upper <= MOST && agrees && estimate == again.estimate();
+        Ok::<_, Infallible>(is_sound)
+    })?
+    .then_some(cardinality)
+    .ok_or(Refusal::Corrupt)
+}
+
+fn read(octets: &[u8]) -> Result<Cardinality, Refusal> {
     check_registers(octets)?;
-    let read = image::read(|| HllSketch::deserialize(octets))?;
+    let sketch = image::read(|| HllSketch::deserialize(octets))?;
+    Ok(Cardinality { sketch })
+}
+
+/// The registers of an image, without what else it says of itself.
+fn registers_of(octets: &[u8], lg_k: u8) -> Result<Cardinality, Refusal> {
+    let read = read(octets)?;
     image::read(|| {
         let mut union = HllUnion::new(lg_k)?;
         // The first time it is copied with all that it says; the second time its registers are merged, and nothing else.
-        union.update(&read);
-        union.update(&read);
+        union.update(&read.sketch);
+        union.update(&read.sketch);
         Ok::<_, datasketches::error::Error>(Cardinality {
             sketch: union.to_sketch(HllType::Hll8),
         })
