@@ -32,7 +32,8 @@ fn cardinality(image: &[u8]) -> Option<Refusal> {
     let before = sketch.estimate();
     assert!(before.value.is_finite() && before.value >= 0.0);
     let again = Cardinality::of_image(&sketch.image()).expect("an image of ours");
-    assert!((again.estimate().value - before.value).abs() <= before.value * 0.1 + 1.0);
+    in_order(&before);
+    in_order(&again.estimate());
     let mut ours = Cardinality::default();
     (0..100u32).for_each(|number| ours.update(&number.to_be_bytes()));
     ours.merge(&sketch);
