@@ -233,12 +233,34 @@ impl SummaryPlan {
                 self.counters.images_left_out += 1;
                 continue;
             };
-            self.counters.images_coarser += u64::from(parameter < list.parameter());
             left = left.saturating_sub(self.image_cost(octets.len()));
             images.push((metric, Whole::new(image::FAMILY_FREQUENCY, parameter, octets)));
         }
         images.sort_by_key(|(metric, _)| *metric);
+        self.refine(window, &mut images, left);
         self.attach(window, records, images);
+    }
+
+    /// Sizes go in steps of two, so that shares leave a rest: lists that are coarser than they were take it in the order of
+    /// the table, which also keeps the octets of a window from swinging with the luck of the steps.
+    fn refine(&mut self, window: &Window, images: &mut [(Metric, Whole)], mut left: usize) {
+        for (metric, whole) in images {
+            let Summary::FrequentItems(list) = window.summary(*metric) else {
+                continue;
+            };
+            if whole.parameter >= list.parameter() {
+                continue;
+            }
+            let now = self.image_cost(whole.image.len());
+            let most = self.image_of(left + now).min(LIST_IMAGE_OCTETS);
+            if let Some((octets, parameter)) = list.image_within(most)
+                && parameter > whole.parameter
+            {
+                left = (left + now).saturating_sub(self.image_cost(octets.len()));
+                *whole = Whole::new(image::FAMILY_FREQUENCY, parameter, octets);
+            }
+            self.counters.images_coarser += u64::from(whole.parameter < list.parameter());
+        }
     }
 
     /// Octets of a record with a part of an image and nothing else, without the part.
