@@ -292,4 +292,35 @@ mod tests {
         assert!(read_all(b"hello").1.unwrap().contains("neither"));
         assert_eq!(read_all(&[0, 9, 0, 1, 0, 0]).0, [(0, 6)]);
     }
+
+    #[test]
+    fn a_journal_gives_what_was_received() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = read_input(dir.path(), &mut |_| Ok(())).unwrap_err();
+        assert!(error.line.contains("no segments of a journal"), "{error}");
+        let config = journal::JournalConfig {
+            directory: dir.path().to_owned(),
+            size_octets: 16 << 20,
+            sync: std::time::Duration::from_secs(1),
+            keep: std::time::Duration::ZERO,
+        };
+        let opened = journal::JournalWriter::open(config, 7, &["udp://[::]:4739".to_owned()], 0, 1);
+        let queue = crate::io::queue::Queue::new(1 << 20, 7);
+        let peer: SocketAddr = "[2001:db8::1]:5000".parse().unwrap();
+        let (mut datagrams, mut messages) = (queue.batch(0, 0, 5), queue.batch(0, 3, 6));
+        datagrams.push(peer, &message(16));
+        messages.push(peer, &message(20));
+        messages.close(peer);
+        opened.unwrap().writer.append(1, &mut [datagrams, messages]).unwrap();
+        let mut seen = Vec::new();
+        read_input(dir.path(), &mut |item| {
+            let Item::Received(received) = item else {
+                panic!("{item:?}")
+            };
+            seen.push((received.time_ns, received.from, received.stream, received.bytes.len()));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seen, [(5, peer, false, 16), (6, peer, true, 20)]);
+    }
 }

@@ -95,14 +95,6 @@ impl Handover {
         self.wake(state);
     }
 
-    /// The journal goes up to `end` now, without a batch.
-    pub fn advance(&self, end: u64) {
-        let mut state = self.lock();
-        state.end = end;
-        state.is_behind |= !state.closed;
-        self.wake(state);
-    }
-
     fn wake(&self, mut state: MutexGuard<'_, State>) {
         // Waking nobody costs a system call all the same.
         let is_waiting = std::mem::take(&mut state.is_waiting);

@@ -352,3 +352,40 @@ fn too_many_names_of_other_elements_are_dropped_and_counted() {
     assert_eq!(store.snapshot().other_names().len(), limits::OTHER_NAMES_PER_SEGMENT);
     assert_eq!(store.status().rows, names as u64);
 }
+
+#[test]
+fn a_journals_position_is_committed_with_the_rows_of_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = StoreConfig {
+        commit_rows: 10,
+        ..StoreConfig::default()
+    };
+    let (store, mut writer) = open(&dir, config.clone());
+    let committed = |store: &Store, position: u64| {
+        let begin = std::time::Instant::now();
+        while store.journal_position() != Some(position) {
+            assert!(begin.elapsed().as_secs() < 10, "{:?}", store.journal_position());
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    };
+    writer.mark(T0, 5).unwrap();
+    for entry in 1..=3 {
+        for number in 0..7 {
+            writer.add(T0, row(T0, number)).unwrap();
+        }
+        writer.mark(T0, 5 + entry * 100).unwrap();
+    }
+    // Ten rows are enough for a commit, but a segment ends where an entry does.
+    committed(&store, 205);
+    assert_eq!(store.status().rows, 14);
+    writer.commit(T0).unwrap();
+    assert_eq!((store.journal_position(), store.status().rows), (Some(305), 21));
+    // What brings no rows is committed by itself.
+    writer.mark(T0, 400).unwrap();
+    assert_eq!(store.journal_position(), Some(305));
+    writer.commit_mark();
+    committed(&store, 400);
+    drop((store, writer));
+    let (store, _writer) = open(&dir, config);
+    assert_eq!((store.journal_position(), store.status().rows), (Some(400), 21));
+}

@@ -23,7 +23,9 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn changed(input: &[u8]) {
-    let Some((count, rest)) = input.split_first() else { return };
+    let Some((count, rest)) = input.split_first() else {
+        return;
+    };
     let count = usize::from(*count).min(rest.len());
     let (lengths, changes) = rest.split_at(count);
     let header = SegmentHeader {
@@ -61,6 +63,10 @@ fn changed(input: &[u8]) {
         }
         Ok(())
     });
-    let expected: Vec<u16> = (0u16..).zip(&touched).filter(|(_, touched)| !**touched).map(|(number, _)| number).collect();
+    let expected: Vec<u16> = (0u16..)
+        .zip(&touched)
+        .filter(|(_, touched)| !**touched)
+        .map(|(number, _)| number)
+        .collect();
     assert_eq!(seen, expected);
 }
