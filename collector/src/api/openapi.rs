@@ -72,7 +72,7 @@ fn help_of(parameter: &str) -> (&'static str, &'static str) {
         ),
         "metrics" => (
             "string",
-            "With commas: octets packets flows rev.octets rev.packets total.octets total.packets bps pps fps \
+            "With commas: octets packets flows transactions rev.octets rev.packets total.octets total.packets bps pps fps \
                                  unique(F) p50(F) p90(F) p95(F) p99(F) min(F) max(F) avg(F) sum(F)",
         ),
         "interval" => ("string", "A series with buckets of this width: 10s, 1m, 1h or auto"),

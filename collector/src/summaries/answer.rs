@@ -150,12 +150,12 @@ fn merge(
     let mut fault = None;
     for segment in segments {
         watch.check()?;
-        let names = segment
+        let mut names = segment
             .contents
             .metrics
             .keys()
             .filter_map(|key| segment::kind_and_name(key));
-        if !names.into_iter().any(|(_, name)| is_below(name, metric)) {
+        if !names.any(|(_, name)| is_below(name, metric)) {
             continue;
         }
         let wanted = |head: &super::entry::Head| {

@@ -187,7 +187,7 @@ pub fn read(
         file.read_exact(&mut body)?;
         reading.octets += whole;
         let looked_at = body.len();
-        if !Head::read(&body).is_none_or(|head| wanted(&head)) {
+        if Head::read(&body).is_some_and(|head| !wanted(&head)) {
             file.seek_relative((length - looked_at) as i64)?;
             continue;
         }
