@@ -191,11 +191,14 @@ fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(filled)
 }
 
+/// Takes where an entry begins and the entry, or nothing in the place of damage.
+pub type Sink<'s, E> = dyn FnMut(u64, Option<&Entry<'_>>) -> Result<(), E> + 's;
+
 /// Hands every entry of a segment to `sink` with the octet at which it begins, and nothing in the place of damage.
 ///
 /// # Errors
 /// Those of `sink`.
-pub fn read_segment<E>(bytes: &[u8], sink: &mut dyn FnMut(u64, Option<&Entry<'_>>) -> Result<(), E>) -> Result<(), E> {
+pub fn read_segment<E>(bytes: &[u8], sink: &mut Sink<'_, E>) -> Result<(), E> {
     let header = SegmentHeader::decode(bytes, 0);
     let mut scan = Scan::new(
         bytes.get(SEGMENT_HEADER_OCTETS..).unwrap_or_default(),

@@ -83,7 +83,24 @@ impl Indexing {
     /// The thread's body. A panic anywhere in it is our bug; it is told, and what comes after it is indexed all the same.
     pub fn run(mut self) {
         let is_whole = self.catch_up_with_store();
-        while is_whole {
+        if is_whole {
+            self.take_turns();
+        }
+        let kept = self.shared.summaries.close(now_ns());
+        self.note_summaries(kept);
+        let result = self.writer.close(now_ns());
+        if let Err(error) = result {
+            tracing::error!("{error}");
+            remember(&self.shared, Some(error.to_string()));
+        }
+        if is_whole {
+            self.checkpoint.close(&self.shared, self.position);
+        }
+    }
+
+    /// Until there is nothing more to come.
+    fn take_turns(&mut self) {
+        loop {
             match catch_unwind(AssertUnwindSafe(|| self.turn())) {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -95,16 +112,6 @@ impl Indexing {
                     std::thread::sleep(TICK);
                 }
             }
-        }
-        let kept = self.shared.summaries.close(now_ns());
-        self.note_summaries(kept);
-        let result = self.writer.close(now_ns());
-        if let Err(error) = result {
-            tracing::error!("{error}");
-            remember(&self.shared, Some(error.to_string()));
-        }
-        if is_whole {
-            self.checkpoint.close(&self.shared, self.position);
         }
     }
 
