@@ -204,26 +204,29 @@ fn openssl_is_heard_and_hears() {
     let (file, records) = expected(folder.path());
     let (collector, port) = collector(folder.path(), &own, &ca, &[]);
     // -verify_return_error: openssl checks our certificate as strictly as we do its.
-    let client_arguments = |cert: &Issued| {
+    let client_arguments = |cert: &Issued, version: &str| {
         let mut command = Command::new("openssl");
         command.args([
             "s_client",
             "-connect",
             &format!("127.0.0.1:{port}"),
             "-verify_return_error",
+            version,
         ]);
         command.args(["-verify_ip", "127.0.0.1", "-quiet", "-no_ign_eof", "-CAfile", &ca]);
         command.args(["-cert", &cert.certificate, "-key", &cert.key]);
         command.stdin(std::fs::File::open(&file).unwrap()).output().unwrap()
     };
-    client_arguments(&client);
+    client_arguments(&client, "-tls1_3");
     assert_eq!(collector.wait_for(records), records);
-    let late = client_arguments(&ours.issue("probe.example", 2021));
+    // A client of version 1.3 is done before it hears what is thought of its certificate.
+    let late = client_arguments(&ours.issue("probe.example", 2021), "-tls1_2");
     assert!(
         text(&late.stderr).contains("certificate expired"),
         "{}",
         text(&late.stderr)
     );
+    assert_eq!(ended(&collector, "tls", "certificate"), 1);
     assert_eq!(collector.flows(), records);
     drop(collector);
 

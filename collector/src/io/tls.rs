@@ -18,6 +18,7 @@ use rustls::server::{StoresServerSessions, WebPkiClientVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -26,7 +27,7 @@ use webpki::EndEntityCert;
 
 use super::tcp::Ended;
 use crate::failure::Failure;
-use crate::limits::{CLIENT_NAMES, HANDSHAKE_S};
+use crate::limits::{CLIENT_NAMES, HANDSHAKE_S, LINGER_MS, LINGER_READS};
 
 /// How often files are looked at, at most.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -163,10 +164,13 @@ impl Handshakes {
         address: IpAddr,
         stream: TcpStream,
     ) -> Result<(Box<TlsStream<TcpStream>>, Option<String>), Refusal> {
-        let handshake = TlsAcceptor::from(self.config()).accept(stream);
+        let handshake = TlsAcceptor::from(self.config()).accept(stream).into_fallible();
         let stream = match timeout(Duration::from_secs(HANDSHAKE_S), handshake).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(refusal(&error)),
+            Ok(Err((error, stream))) => {
+                hear_out(stream).await;
+                return Err(refusal(&error));
+            }
             Err(_) => {
                 return Err(Refusal {
                     ended: Ended::Handshake,
@@ -181,6 +185,23 @@ impl Handshakes {
         }
         Ok((Box::new(stream), name))
     }
+}
+
+/// Closes our side and reads what still comes, for a while: to close with octets unread resets the connection, and a reset
+/// may overtake the alert that says why.
+async fn hear_out(mut stream: TcpStream) {
+    let rest = async {
+        stream.shutdown().await?;
+        let mut octets = [0; 4096];
+        for _ in 0..LINGER_READS {
+            if stream.read(&mut octets).await? == 0 {
+                break;
+            }
+        }
+        io::Result::Ok(())
+    };
+    // However it ends, the connection is over.
+    let _ = timeout(Duration::from_millis(LINGER_MS), rest).await;
 }
 
 /// The first name in a certificate's subjectAltName.
