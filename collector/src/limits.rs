@@ -72,6 +72,10 @@ pub const MESSAGE_OCTETS: usize = 65_535;
 pub const STREAM_BUFFER_OCTETS: usize = 256 * 1024;
 /// A TLS handshake that has not ended by then is given up.
 pub const HANDSHAKE_S: u64 = 10;
+/// Longest that a connection is read on after a handshake that failed, and how often, 4 KiB each.
+pub const LINGER_MS: u64 = 300;
+/// See [`LINGER_MS`].
+pub const LINGER_READS: usize = 64;
 /// Names of exporters' certificates that are kept to be shown beside their addresses.
 pub const CLIENT_NAMES: usize = 16_384;
 /// A stream that began a Message and does not end it in this time is closed.
@@ -201,3 +205,12 @@ pub const SUMMARY_KEYS_COUNTED: usize = 1 << 20;
 pub const SUMMARY_ITEMS_ADDED: usize = 1 << 18;
 /// Metrics merged in one answer.
 pub const SUMMARIES_PER_ANSWER: usize = 256;
+
+/// Destinations of the relay.
+pub const RELAYS: usize = 16;
+/// Octets of copies that wait for one destination of the relay; more are dropped.
+pub const RELAY_OCTETS: u64 = 16 << 20;
+/// Reads whose copies wait for one destination of the relay.
+pub const RELAY_BATCHES: usize = 4_096;
+/// How long the relay may take to send what waits when the collector stops.
+pub const RELAY_END_MS: u64 = 2_000;
