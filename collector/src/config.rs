@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::collecting::ExporterRules;
 use crate::failure::{Failure, nearest};
 use crate::io::listener::{DEFAULT_LISTENERS, ListenAddress};
+use crate::io::relay::RelayAddress;
 use crate::io::tls::TlsConfig;
 use crate::store::StoreConfig;
 use crate::summaries::SummariesConfig;
@@ -37,6 +38,8 @@ pub struct Config {
     pub journal_sync: Duration,
     /// How long the journal stays after it was indexed.
     pub journal_keep: Duration,
+    /// Where copies of datagrams go.
+    pub relays: Vec<RelayAddress>,
     /// Connections at one time, each listener.
     pub tcp_connections: u64,
     /// A connection without a Message for this long is closed; zero keeps it.
@@ -89,6 +92,7 @@ impl Default for Config {
             receive_buffer_octets: 32 << 20,
             queue_octets: 256 << 20,
             receivers: 1,
+            relays: Vec::new(),
             journal_octets: 4 << 30,
             journal_sync: Duration::from_secs(1),
             journal_keep: Duration::ZERO,

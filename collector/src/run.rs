@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::io::listener::{ListenAddress, Transport};
 use crate::io::queue::Queue;
+use crate::io::relay::{self, RelayStatus, RelayThreads};
 use crate::io::sctp::{SctpReceiver, watched};
 use crate::io::tcp::{TcpCounters, TcpLimits, TcpReceiver};
 use crate::io::tls::{ClientNames, Handshakes};
@@ -96,6 +97,8 @@ pub struct Shared {
     pub not_journaled: AtomicU64,
     /// The listeners, in the order of the configuration.
     pub listeners: Vec<ListenerStatus>,
+    /// Where copies of datagrams go, in the order of the configuration.
+    pub relays: Vec<RelayStatus>,
     /// By which names exporters were let in.
     pub client_names: Arc<ClientNames>,
     /// Every listener is bound and the store is open.
@@ -160,6 +163,7 @@ pub struct Collector {
     stop_datagrams: Arc<AtomicBool>,
     stop_streams: watch::Sender<bool>,
     receivers: Vec<JoinHandle<()>>,
+    relays: RelayThreads,
     streams: Vec<tokio::task::JoinHandle<()>>,
     journaling: Option<JoinHandle<Option<JournalWriter>>>,
     syncing: Option<JoinHandle<()>>,
@@ -258,6 +262,13 @@ impl Collector {
                 counters,
             });
         }
+        let is_udp = |listener: &&ListenerStatus| listener.configured.transport == Transport::Udp;
+        let own: Vec<SocketAddr> = listeners
+            .iter()
+            .filter(is_udp)
+            .map(|listener| listener.address)
+            .collect();
+        let (relay, relays) = relay::start(&config.relays, &config.exporters, &own)?;
         let shared = Arc::new(Shared {
             config,
             store,
@@ -276,6 +287,7 @@ impl Collector {
             journal_damaged: AtomicU64::new(0),
             not_journaled: AtomicU64::new(0),
             listeners,
+            relays: relays.statuses.clone(),
             client_names: handshakes
                 .as_ref()
                 .map_or_else(Arc::default, |tls| Arc::clone(tls.names())),
@@ -300,6 +312,7 @@ impl Collector {
             stop_datagrams: Arc::new(AtomicBool::new(false)),
             stop_streams,
             receivers: Vec::new(),
+            relays,
             streams: Vec::new(),
             journaling: None,
             syncing: None,
@@ -321,6 +334,7 @@ impl Collector {
                         socket,
                         listener,
                         queue: Arc::clone(&shared.queue),
+                        relay: relay.clone(),
                         counters: Arc::clone(counters),
                         stop: Arc::clone(&collector.stop_datagrams),
                     };
@@ -367,6 +381,8 @@ impl Collector {
                 }
             }
         }
+        // With the last receiver the relay ends.
+        drop(relay);
         let journal = journal.map(|opened| opened.writer);
         if let Some(journal) = &journal {
             let stop = Arc::clone(&collector.stop_syncing);
@@ -414,6 +430,7 @@ impl Collector {
         for receiver in self.receivers.drain(..) {
             let _ = receiver.join();
         }
+        std::mem::take(&mut self.relays).end();
         if let Some(runtime) = &self.runtime {
             for stream in self.streams.drain(..) {
                 let _ = runtime.block_on(stream);

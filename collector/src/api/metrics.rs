@@ -10,6 +10,7 @@ use flowgauge_sketches::Refusal;
 
 use super::Api;
 use crate::cli::logging::suppressed_lines;
+use crate::io::relay::Outcome;
 use crate::io::tcp::Ended;
 use crate::limits::ACCOUNTS_IN_METRICS;
 use crate::run::{ListenerCounters, Shared, accounts};
@@ -67,6 +68,7 @@ pub fn text(shared: &Shared) -> String {
         suppressed_lines(),
     );
     listeners(&mut out, shared);
+    relays(&mut out, shared);
     exporters(&mut out, shared);
     ledger(&mut out, shared);
     store(&mut out, shared);
@@ -174,6 +176,48 @@ fn listeners(out: &mut Exposition, shared: &Shared) {
                 ];
                 out.sample(name, &labels, tcp.ended(reason));
             }
+        }
+    }
+}
+
+fn relays(out: &mut Exposition, shared: &Shared) {
+    let name = "flowgauge_collector_relay_datagrams_total";
+    out.family(
+        name,
+        "counter",
+        "Copies of datagrams for other collectors, by what became of them.",
+    );
+    for relay in &shared.relays {
+        let destination = relay.configured.to_string();
+        for outcome in Outcome::ALL {
+            let labels = [("destination", destination.as_str()), ("outcome", outcome.as_str())];
+            out.sample(name, &labels, relay.counters.outcome(outcome));
+        }
+    }
+    type Pick = fn(&crate::io::relay::RelayCounters) -> &AtomicU64;
+    let families: [(&str, &str, &str, Pick); 3] = [
+        ("octets_total", "counter", "Octets of the copies sent.", |relay| {
+            &relay.octets
+        }),
+        (
+            "refused_total",
+            "counter",
+            "Times a destination's host said that nobody listens there.",
+            |relay| &relay.refused,
+        ),
+        (
+            "waiting_octets",
+            "gauge",
+            "Octets of copies that wait to be sent.",
+            |relay| &relay.waiting_octets,
+        ),
+    ];
+    for (suffix, kind, help, pick) in families {
+        let name = format!("flowgauge_collector_relay_{suffix}");
+        out.family(&name, kind, help);
+        for relay in &shared.relays {
+            let labels = [("destination", &*relay.configured.to_string())];
+            out.sample(&name, &labels, pick(&relay.counters).load(Ordering::Relaxed));
         }
     }
 }

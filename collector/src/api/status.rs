@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::parameters::Parameters;
 use super::problem::Problem;
+use crate::io::relay::{Outcome, RelayStatus};
 use crate::io::tcp::Ended;
 use crate::journal::JournalCounters;
 use crate::query::time::format_time;
@@ -47,6 +48,18 @@ fn listener_json(listener: &ListenerStatus) -> Value {
             })
         }
     }
+}
+
+fn relay_json(relay: &RelayStatus) -> Value {
+    let counters = &relay.counters;
+    let datagrams = Outcome::ALL.map(|outcome| (outcome.as_str().to_owned(), counters.outcome(outcome).into()));
+    json!({
+        "destination": relay.configured.to_string(),
+        "datagrams": datagrams.into_iter().collect::<serde_json::Map<String, Value>>(),
+        "octets": counters.octets.load(Ordering::Relaxed),
+        "refused": counters.refused.load(Ordering::Relaxed),
+        "waiting_octets": counters.waiting_octets.load(Ordering::Relaxed),
+    })
 }
 
 fn journal_json(shared: &Shared, journal: &JournalCounters) -> Value {
@@ -158,6 +171,7 @@ pub fn status_json(shared: &Shared) -> Value {
             }
             listener
         }).collect::<Vec<_>>(),
+        "relays": shared.relays.iter().map(relay_json).collect::<Vec<_>>(),
     })
 }
 

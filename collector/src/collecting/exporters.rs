@@ -107,6 +107,11 @@ impl ExporterRules {
         *self == ExporterRules::default()
     }
 
+    /// Whether flow exports of this address are taken.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        self.allow.is_empty() || self.allow.iter().any(|prefix| prefix.holds(address))
+    }
+
     fn facts(&self, address: IpAddr) -> ExporterFacts {
         let mut labels: Vec<&(Prefix, (String, String))> =
             self.labels.iter().filter(|(prefix, _)| prefix.holds(address)).collect();
@@ -204,7 +209,7 @@ impl Exporters {
         let per_second = self.rules.datagrams_per_second;
         let rules = &self.rules;
         let judge = || Known {
-            is_allowed: rules.allow.is_empty() || rules.allow.iter().any(|prefix| prefix.holds(address)),
+            is_allowed: rules.allows(address),
             facts: Arc::new(rules.facts(address)),
             bucket: Bucket::full(per_second, now_ns),
         };

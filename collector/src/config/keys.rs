@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{Key, LogFormat};
 use crate::collecting::exporters::{Prefix, by_prefix, prefixes_text};
 use crate::io::listener::{ListenAddress, parse_host_port};
-use crate::limits::{JOURNAL_LEAST_OCTETS, RECEIVERS};
+use crate::io::relay::RelayAddress;
+use crate::limits::{JOURNAL_LEAST_OCTETS, RECEIVERS, RELAYS};
 use crate::quantity::{duration_text, octets_text, parse_octets};
 use crate::query::time::parse_duration;
 
@@ -187,6 +188,19 @@ pub static KEYS: &[Key] = &[
             Ok(())
         },
         |config| config.tls.clients.join(",")),
+    key!("relay", "destinations", "relay", "udp://HOST:PORT",
+        "Send a copy of every datagram that comes over UDP there; with ?source=keep from the exporter's address and port (takes CAP_NET_RAW); repeatable",
+        list: true,
+        |config, text| {
+            let relays: Result<Vec<RelayAddress>, String> =
+                text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(str::parse).collect();
+            config.relays = relays?;
+            if config.relays.len() > RELAYS {
+                return Err(format!("{} destinations are more than {RELAYS}", config.relays.len()));
+            }
+            Ok(())
+        },
+        |config| config.relays.iter().map(RelayAddress::to_string).collect::<Vec<_>>().join(",")),
     key!(
         "journal",
         "size",

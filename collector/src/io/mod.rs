@@ -7,6 +7,7 @@ pub mod disk;
 pub mod input;
 pub mod listener;
 pub mod queue;
+pub mod relay;
 pub mod sctp;
 pub mod sctp_socket;
 pub mod tcp;

@@ -14,7 +14,7 @@ use crate::journal::{Entry, Kind};
 use crate::limits::{RECYCLED_BATCH_OCTETS, RECYCLED_BATCHES};
 
 /// What one read brought, stamped: datagrams of one socket, or Messages of one connection, as they go into the journal.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Batch {
     /// Which listener it came from: its place in the configuration.
     pub listener: u16,

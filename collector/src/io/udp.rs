@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::queue::{Batch, Queue};
+use super::relay::Relay;
 use crate::limits::{DATAGRAM_OCTETS, DATAGRAMS_PER_READ, DRAIN_MS};
 
 /// How long a read waits before it looks whether the collector stops.
@@ -90,6 +91,8 @@ pub struct UdpReceiver {
     pub listener: u16,
     /// Where batches go.
     pub queue: Arc<Queue>,
+    /// Where copies go, if they go anywhere.
+    pub relay: Option<Arc<Relay>>,
     /// What is counted.
     pub counters: Arc<UdpCounters>,
     /// Set when the collector stops.
@@ -132,6 +135,9 @@ impl UdpReceiver {
         let (datagrams, octets) = (batch.received, batch.octets);
         self.counters.datagrams.fetch_add(datagrams, Ordering::Relaxed);
         self.counters.octets.fetch_add(octets, Ordering::Relaxed);
+        if let Some(relay) = &self.relay {
+            relay.offer(&batch);
+        }
         let pushed = match wait_until {
             None => self.queue.try_push(batch),
             Some(deadline) => self.queue.push_until(batch, deadline),
@@ -284,6 +290,7 @@ mod tests {
                 socket,
                 listener: 3,
                 queue,
+                relay: None,
                 counters,
                 stop,
             },
