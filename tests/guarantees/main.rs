@@ -13,6 +13,7 @@ mod nothing_lost_by_a_crash;
 mod page;
 mod peers_read_us;
 mod reference;
+mod relayed;
 mod summaries_leave;
 mod summaries_merge;
 mod transports;
