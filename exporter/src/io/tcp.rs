@@ -171,8 +171,12 @@ impl Tcp {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
-        // What the other end said before it broke the connection may say why.
-        let why = connection.check_open().err().filter(|_| connection.misunderstood);
+        // What the other end said before it broke the connection may say why, unless it has been heard already.
+        let heard = connection.misunderstood;
+        let why = connection
+            .check_open()
+            .err()
+            .filter(|_| connection.misunderstood && !heard);
         let error = why.as_ref().unwrap_or(error);
         let lost = connection.unconfirmed();
         self.accounts.move_to_lost(now_ns(), Loss::Unconfirmed, lost);
