@@ -256,8 +256,14 @@ fn openssl_is_heard_and_hears() {
         command
             .stdin(Stdio::piped())
             .stdout(std::fs::File::create(&received).unwrap());
-        // The exporter tries again until it listens.
-        command.stderr(Stdio::null()).spawn().unwrap()
+        let child = command.stderr(Stdio::null()).spawn().unwrap();
+        let begin = Instant::now();
+        // It listens when nobody else can.
+        while std::net::TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            assert!(begin.elapsed() < Duration::from_secs(10), "openssl does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        child
     };
     let to = format!("tls://127.0.0.1:{port}");
     let mut heard = server(&own);
