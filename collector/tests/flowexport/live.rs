@@ -233,3 +233,72 @@ fn pmacctd_is_understood() {
         assert_eq!(received.packets, 6_999, "as many IP packets as the capture has");
     }
 }
+
+/// The flow samples of a datagram of sfprobe, by the places of sFlow 5: the pool that each was drawn from, and the length
+/// that the IPv4 header sampled from Ethernet has.
+fn flow_samples(datagram: &[u8]) -> Vec<(u64, u64)> {
+    let word = |at: usize| u32::from_be_bytes(datagram[at..at + 4].try_into().unwrap());
+    assert_eq!([word(0), word(4)], [5, 1], "version, and an agent of IPv4");
+    let mut at = 28;
+    (0..word(24))
+        .map(|_| {
+            assert_eq!(word(at), 1, "a flow sample");
+            let (sample, next) = (at + 8, at + 8 + word(at + 4) as usize);
+            at = next;
+            // Behind eight words of the sample: format 1 is a sampled header, and its octets follow four words more.
+            let mut record = sample + 32;
+            while word(record) != 1 {
+                record += 8 + word(record + 4) as usize;
+            }
+            assert_eq!(word(record + 8), 1, "Ethernet");
+            let header = record + 24;
+            let length = u16::from_be_bytes([datagram[header + 16], datagram[header + 17]]);
+            (u64::from(word(sample + 12)), u64::from(length))
+        })
+        .collect()
+}
+
+#[test]
+fn sfprobe_is_understood() {
+    let capture = crate::corpus().and_then(|corpus| Some(corpus.parent()?.join("ndpi/pcap/git.pcap")));
+    let Some(capture) = capture.filter(|capture| capture.exists() && is_installed("pmacctd")) else {
+        println!("skipped: pmacctd, or the capture that it reads, is not there");
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pmacctd.conf");
+    let received = receive(|port| {
+        let lines = [
+            "daemonize: false".to_owned(),
+            format!("pcap_savefile: {}", capture.display()),
+            "plugins: sfprobe".to_owned(),
+            format!("sfprobe_receiver: 127.0.0.1:{port}"),
+            "sampling_rate: 1".to_owned(),
+            "plugin_pipe_zmq: true".to_owned(),
+            "plugin_pipe_zmq_profile: large".to_owned(),
+        ];
+        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        let mut command = Command::new("pmacctd");
+        command.arg("-f").arg(&path);
+        command
+    });
+    let samples: Vec<_> = received
+        .datagrams
+        .iter()
+        .flat_map(|datagram| flow_samples(datagram))
+        .collect();
+    println!(
+        "sfprobe {:>18} datagrams {:>5} samples",
+        received.datagrams.len(),
+        samples.len()
+    );
+    assert!(samples.len() > 50, "{}", received.said);
+    assert!(received.totals.balanced);
+    assert_eq!(received.protocol, Protocol::Sflow5);
+    assert_eq!(received.totals.sum.sequence.lost, 0);
+    assert_eq!(received.totals.sum.errors.total(), 0, "{:?}", received.totals.errors);
+    assert_eq!(received.records, samples.len() as u64);
+    // One in one: each sample is a packet, and the last one says of how many.
+    assert_eq!(Some(received.packets), samples.last().map(|(pool, _)| *pool));
+    assert_eq!(received.octets, samples.iter().map(|(_, octets)| octets).sum::<u64>());
+}
