@@ -170,13 +170,19 @@ impl Worker {
         let queue = Arc::new(BatchQueue::new(context.queue_records(), accounts.clone()));
         let transport: Box<dyn Transport + Send> = match destination {
             Destination::Udp(endpoint) => Box::new(udp::Udp::new(endpoint, context, accounts.clone())?),
-            Destination::Tcp(endpoint) => Box::new(tcp::Tcp::new(endpoint, context, accounts.clone(), queue.clone())?),
+            Destination::Tcp(endpoint) => {
+                Box::new(tcp::TcpConnector::new(endpoint).destination(context, accounts.clone(), queue.clone())?)
+            }
             Destination::Tls(endpoint) => {
-                Box::new(tcp::Tcp::with_tls(endpoint, context, accounts.clone(), queue.clone())?)
+                let connector = tcp::TcpConnector::with_tls(endpoint, context, &name)?;
+                Box::new(connector.destination(context, accounts.clone(), queue.clone())?)
             }
-            Destination::Sctp(endpoint) => {
-                Box::new(sctp::Sctp::new(endpoint, context, accounts.clone(), queue.clone())?)
-            }
+            Destination::Sctp(endpoint) => Box::new(sctp::SctpConnector::destination(
+                endpoint,
+                context,
+                accounts.clone(),
+                queue.clone(),
+            )?),
             Destination::File(path) => Box::new(file::IpfixFile::create(path, context, accounts.clone())?),
             Destination::Json(path) => Box::new(json::JsonLines::create(path.as_deref(), context, accounts.clone())?),
         };

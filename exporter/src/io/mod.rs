@@ -16,6 +16,7 @@ pub mod resolve;
 pub mod retry;
 pub mod sctp;
 pub mod sctp_socket;
+mod session;
 pub mod tcp;
 pub mod tls;
 pub mod udp;

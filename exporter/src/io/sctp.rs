@@ -12,14 +12,13 @@ use std::time::{Duration, Instant};
 
 use flowgauge_templates::management::TransportKind;
 
-use super::destination::{Context, Failure, Progress, Transport, now_ns};
-use super::log_limit::LogLimit;
-use super::queue::{Batch, BatchQueue};
+use super::destination::{Context, Progress, now_ns};
+use super::queue::BatchQueue;
 use super::resolve::resolve;
-use super::retry::{Retry, seed};
 use super::sctp_socket::{Event, SctpSocket, is_missing};
+use super::session::{Connected, Connector, Interruption, Link, Sender};
 use crate::config::Endpoint;
-use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, Outgoing};
+use crate::exporting::{DestinationAccounts, Loss, Outgoing};
 
 /// How long one address may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,21 +34,17 @@ const DATA: u16 = 1;
 const STREAMS: u16 = 2;
 
 /// A collector by SCTP.
+pub(super) type Sctp = Connected<SctpConnector>;
+
+/// Where to connect.
 #[derive(Debug)]
-pub struct Sctp {
+pub(super) struct SctpConnector {
     endpoint: Endpoint,
-    process: ExportingProcess,
-    context: Context,
-    accounts: Arc<DestinationAccounts>,
-    queue: Arc<BatchQueue>,
-    association: Option<Association>,
-    retry: Retry,
-    away: LogLimit,
 }
 
 /// One transport session.
 #[derive(Debug)]
-struct Association {
+pub(super) struct Association {
     socket: SctpSocket,
     sequences: Sequences,
     in_flight: InFlight,
@@ -57,233 +52,101 @@ struct Association {
     templates_on_way: bool,
 }
 
-/// Why sending stopped.
-#[derive(Debug)]
-enum Interruption {
-    Broken(io::Error),
-    GivenUp,
-}
-
-impl From<io::Error> for Interruption {
-    fn from(error: io::Error) -> Self {
-        Self::Broken(error)
-    }
-}
-
-impl Sctp {
-    /// Connects later: a collector that is away is no reason not to start.
+impl SctpConnector {
+    /// A destination there.
     ///
     /// # Errors
     /// One line for people: no SCTP in this kernel, for one.
-    pub fn new(
+    pub fn destination(
         endpoint: &Endpoint,
         context: &Context,
         accounts: Arc<DestinationAccounts>,
         queue: Arc<BatchQueue>,
-    ) -> Result<Self, String> {
+    ) -> Result<Sctp, String> {
         if let Some(line) = is_missing() {
             return Err(format!("{}: {line}", accounts.name));
         }
-        Ok(Self {
+        let connector = Self {
             endpoint: endpoint.clone(),
-            process: context.exporting_process(TransportKind::Sctp, context.config.mtu)?,
-            context: context.clone(),
-            accounts,
-            queue,
-            association: None,
-            retry: Retry::new(seed()),
-            away: LogLimit::default(),
-        })
-    }
-
-    /// Waits until there is an association.
-    fn connect(&mut self, progress: &Progress) -> Result<(), Failure> {
-        while self.association.is_none() {
-            let wait = self.retry.wait(now_ns());
-            if !wait.is_zero() {
-                self.context.stop.sleep(wait.min(Duration::from_secs(1)));
-            }
-            if self.retry.is_due(now_ns()) {
-                self.try_connect();
-            }
-            if self.association.is_none() && self.context.stop.is_over(progress.at()) {
-                return Err(Failure::GivenUp);
-            }
-        }
-        Ok(())
-    }
-
-    fn try_connect(&mut self) {
-        match resolve(&self.endpoint).and_then(|addresses| Association::open(&addresses)) {
-            Ok(association) => {
-                let name = &self.accounts.name;
-                match self.retry.failures() {
-                    0 => tracing::info!("{name}: connected"),
-                    failures => tracing::info!("{name}: connected after {failures} failed tries"),
-                }
-                self.retry.handle_success(now_ns());
-                self.accounts.add_connection();
-                self.association = Some(association);
-            }
-            Err(error) => {
-                self.accounts.add_send_error();
-                let wait = self.retry.handle_failure(now_ns());
-                if self.away.permit(Instant::now()).is_some() {
-                    let (name, waiting) = (&self.accounts.name, self.queue.records());
-                    let wait = wait.as_secs_f64();
-                    tracing::warn!(
-                        "{name}: cannot connect: {error}; {waiting} records wait, trying again in {wait:.1} s"
-                    );
-                }
-            }
-        }
-    }
-
-    /// Forgets the association and counts what was on its way.
-    fn disconnect(&mut self, error: &io::Error) {
-        let Some(mut association) = self.association.take() else {
-            return;
         };
-        let lost = association.undelivered();
-        self.accounts.move_to_lost(now_ns(), Loss::Unconfirmed, lost);
-        self.process.restart();
-        let wait = self.retry.handle_failure(now_ns());
-        let name = &self.accounts.name;
-        tracing::warn!(
-            "{name}: association lost: {error}; {lost} records were on their way, trying again in {:.1} s",
-            wait.as_secs_f64()
-        );
+        let kind = (TransportKind::Sctp, context.config.mtu);
+        Connected::new(connector, kind, context, accounts, queue)
     }
+}
 
-    /// Gives up; what has not arrived by now is lost.
-    fn give_up(&mut self) -> Failure {
-        if let Some(association) = self.association.take() {
-            let lost = association.in_flight.unconfirmed(association.socket.buffer_octets());
-            self.accounts.move_to_lost(now_ns(), Loss::Unconfirmed, lost);
-            association.socket.abort();
-        }
-        Failure::GivenUp
+impl Connector for SctpConnector {
+    type Link = Association;
+
+    fn connect(&mut self, _name: &str) -> io::Result<Association> {
+        resolve(&self.endpoint).and_then(|addresses| Association::open(&addresses))
     }
+}
 
-    /// Sends what is ready; `done` grows by the Flow Records that the kernel has taken.
-    fn send_ready(&mut self, done: &mut usize, progress: &mut Progress) -> Result<(), Interruption> {
-        let Some(association) = &mut self.association else {
-            return Ok(());
-        };
-        association.hear(&self.accounts)?;
-        while let Some(mut message) = self.process.poll_message() {
+impl Link for Association {
+    const KIND: &'static str = "association";
+
+    fn send_ready(
+        &mut self,
+        sender: &mut Sender,
+        done: &mut usize,
+        progress: &mut Progress,
+    ) -> Result<(), Interruption> {
+        self.hear(&sender.accounts)?;
+        while let Some(mut message) = sender.process.poll_message() {
             let stream = stream_of(&message);
-            association.sequences.number(stream, &mut message);
-            if stream == DATA && association.templates_on_way {
-                association.wait_for_templates(&self.accounts)?;
+            self.sequences.number(stream, &mut message);
+            if stream == DATA && self.templates_on_way {
+                self.wait_for_templates(&sender.accounts)?;
             }
-            let lifetime = self.context.config.sctp_lifetime.filter(|_| stream == DATA);
-            let context = association.in_flight.next();
-            while let Err(error) = association.socket.send(&message.bytes, stream, context, lifetime) {
+            let lifetime = sender.context.config.sctp_lifetime.filter(|_| stream == DATA);
+            let context = self.in_flight.next();
+            while let Err(error) = self.socket.send(&message.bytes, stream, context, lifetime) {
                 if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
                     return Err(error.into());
                 }
-                association.hear(&self.accounts)?;
-                if self.context.stop.is_over(progress.at()) {
+                self.hear(&sender.accounts)?;
+                if sender.context.stop.is_over(progress.at()) {
                     return Err(Interruption::GivenUp);
                 }
             }
             progress.moved();
-            association.templates_on_way |= stream == CONTROL;
-            association.in_flight.add(message.bytes.len(), message.flow_records);
+            self.templates_on_way |= stream == CONTROL;
+            self.in_flight.add(message.bytes.len(), message.flow_records);
             *done += message.flow_records as usize;
-            self.accounts
+            sender
+                .accounts
                 .add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
-            self.process.recycle(message.bytes);
+            sender.process.recycle(message.bytes);
         }
-        association.hear(&self.accounts)?;
+        self.hear(&sender.accounts)?;
         Ok(())
     }
 
-    fn say_statistics(&mut self) {
-        self.process
-            .handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
-    }
-}
-
-impl Transport for Sctp {
-    fn handle_batch(&mut self, batch: &Batch) -> Result<(), (Failure, usize)> {
-        let mut progress = Progress::new();
-        let mut done = 0;
+    /// SCTP ends an association only once everything has arrived.
+    fn close(&mut self, sender: &Sender, progress: &mut Progress) -> Result<(), Interruption> {
+        self.socket.close()?;
         loop {
-            self.connect(&progress)
-                .map_err(|failure| (failure, batch.len() - done))?;
-            if self.process.handle_timeout(now_ns()) {
-                self.say_statistics();
-            }
-            self.process.handle_records(now_ns(), batch, done);
-            self.accounts.add_reduced(self.process.take_reduced());
-            match self.send_ready(&mut done, &mut progress) {
-                Ok(()) if done == batch.len() => return Ok(()),
-                Ok(()) => {
-                    let failure = Failure::Broken(format!("{}: a record could not be encoded", self.accounts.name));
-                    return Err((failure, batch.len() - done));
+            match self.socket.poll_event()? {
+                Some(Event::Over { clean: true }) => return Ok(()),
+                Some(Event::Over { clean: false }) => {
+                    return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
                 }
-                Err(Interruption::GivenUp) => return Err((self.give_up(), batch.len() - done)),
-                Err(Interruption::Broken(error)) => self.disconnect(&error),
+                Some(Event::NotDelivered(context)) => self.count_lost(context, &sender.accounts),
+                Some(_) => {}
+                None if sender.context.stop.is_over(progress.at()) => return Err(Interruption::GivenUp),
+                None => sender.context.stop.sleep(CONFIRM_PAUSE),
             }
         }
     }
 
-    fn handle_timeout(&mut self) -> Result<(), Failure> {
-        if self.association.is_none() {
-            if self.retry.is_due(now_ns()) {
-                self.try_connect();
-            }
-            return Ok(());
-        }
-        if self.process.handle_timeout(now_ns()) {
-            self.say_statistics();
-        }
-        match self.send_ready(&mut 0, &mut Progress::new()) {
-            Ok(()) => Ok(()),
-            Err(Interruption::GivenUp) => Err(self.give_up()),
-            Err(Interruption::Broken(error)) => {
-                self.disconnect(&error);
-                Ok(())
-            }
-        }
+    fn lost(&mut self) -> u64 {
+        self.undelivered()
     }
 
-    /// Says the last statistics and ends the association, which SCTP does only once everything has arrived.
-    fn finish(&mut self) -> Result<(), Failure> {
-        if self.association.is_none() {
-            return Ok(());
-        }
-        self.say_statistics();
-        let progress = Progress::new();
-        match self.send_ready(&mut 0, &mut Progress::new()) {
-            Ok(()) => {}
-            Err(Interruption::GivenUp) => return Err(self.give_up()),
-            Err(Interruption::Broken(error)) => {
-                self.disconnect(&error);
-                return Ok(());
-            }
-        }
-        let Some(association) = &mut self.association else {
-            return Ok(());
-        };
-        let mut result = association.socket.close();
-        while result.is_ok() {
-            match association.socket.poll_event() {
-                Ok(Some(Event::Over { clean: true })) => return Ok(()),
-                Ok(Some(Event::Over { clean: false })) => result = Err(io::ErrorKind::ConnectionReset.into()),
-                Ok(Some(Event::NotDelivered(context))) => association.count_lost(context, &self.accounts),
-                Ok(Some(_)) => {}
-                Ok(None) if self.context.stop.is_over(progress.at()) => return Err(self.give_up()),
-                Ok(None) => self.context.stop.sleep(CONFIRM_PAUSE),
-                Err(error) => result = Err(error),
-            }
-        }
-        if let Err(error) = result {
-            self.disconnect(&error);
-        }
-        Ok(())
+    fn abandon(self) -> u64 {
+        let lost = self.in_flight.unconfirmed(self.socket.buffer_octets());
+        self.socket.abort();
+        lost
     }
 }
 

@@ -13,14 +13,13 @@ use std::time::{Duration, Instant};
 use flowgauge_templates::management::TransportKind;
 use socket2::SockRef;
 
-use super::destination::{Context, Failure, Progress, Transport, now_ns};
-use super::log_limit::LogLimit;
-use super::queue::{Batch, BatchQueue};
+use super::destination::{Context, Progress};
+use super::queue::BatchQueue;
 use super::resolve::resolve;
-use super::retry::{Retry, seed};
+use super::session::{Connected, Connector, Interruption, Link, Sender};
 use super::tls;
 use crate::config::Endpoint;
-use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, limits};
+use crate::exporting::{DestinationAccounts, limits};
 
 /// How long one address may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,22 +36,18 @@ const TLS_ALERT: u8 = 21;
 const TLS_MAJOR: u8 = 3;
 
 /// A collector by TCP.
+pub(super) type Tcp = Connected<TcpConnector>;
+
+/// Where to connect, and what to show where there is TLS.
 #[derive(Debug)]
-pub struct Tcp {
+pub(super) struct TcpConnector {
     endpoint: Endpoint,
-    process: ExportingProcess,
-    context: Context,
-    accounts: Arc<DestinationAccounts>,
-    queue: Arc<BatchQueue>,
     credentials: Option<tls::Credentials>,
-    connection: Option<Connection>,
-    retry: Retry,
-    away: LogLimit,
 }
 
 /// One transport session.
 #[derive(Debug)]
-struct Connection {
+pub(super) struct Connection {
     stream: TcpStream,
     tls: Option<Box<tls::Session>>,
     in_flight: InFlight,
@@ -62,151 +57,89 @@ struct Connection {
     misunderstood: bool,
 }
 
-impl Tcp {
-    /// Connects later: a collector that is away is no reason not to start.
-    ///
-    /// # Errors
-    /// One line for people.
-    pub fn new(
-        endpoint: &Endpoint,
-        context: &Context,
-        accounts: Arc<DestinationAccounts>,
-        queue: Arc<BatchQueue>,
-    ) -> Result<Self, String> {
-        Ok(Self {
+impl TcpConnector {
+    /// In the clear.
+    pub fn new(endpoint: &Endpoint) -> Self {
+        Self {
             endpoint: endpoint.clone(),
-            process: context.exporting_process(TransportKind::Tcp, limits::TCP_MESSAGE_OCTETS)?,
-            context: context.clone(),
-            accounts,
-            queue,
             credentials: None,
-            connection: None,
-            retry: Retry::new(seed()),
-            away: LogLimit::default(),
-        })
+        }
     }
 
-    /// The same with TLS on each connection.
+    /// With TLS on each connection; `name` is the destination's.
     ///
     /// # Errors
     /// One line for people: a certificate or key that is missing or cannot be used.
-    pub fn with_tls(
-        endpoint: &Endpoint,
-        context: &Context,
-        accounts: Arc<DestinationAccounts>,
-        queue: Arc<BatchQueue>,
-    ) -> Result<Self, String> {
-        let name = &accounts.name;
+    pub fn with_tls(endpoint: &Endpoint, context: &Context, name: &str) -> Result<Self, String> {
         let credentials = match &context.config.tls {
             Some(files) => tls::Credentials::load(files).map_err(|line| format!("{name}: {line}"))?,
             None => return Err(format!("{name}: there is no certificate to show")),
         };
-        let tcp = Self::new(endpoint, context, accounts, queue)?;
         Ok(Self {
             credentials: Some(credentials),
-            ..tcp
+            ..Self::new(endpoint)
         })
     }
 
+    /// A destination that connects so.
+    ///
+    /// # Errors
+    /// One line for people.
+    pub fn destination(
+        self,
+        context: &Context,
+        accounts: Arc<DestinationAccounts>,
+        queue: Arc<BatchQueue>,
+    ) -> Result<Tcp, String> {
+        let kind = (TransportKind::Tcp, limits::TCP_MESSAGE_OCTETS);
+        Connected::new(self, kind, context, accounts, queue)
+    }
+
     /// Takes up certificates that have changed: a new connection shows the new one.
-    fn refresh_credentials(&mut self) {
-        let name = &self.accounts.name;
+    fn refresh_credentials(&mut self, name: &str) {
         match self.credentials.as_mut().and_then(tls::Credentials::refresh) {
             None => {}
             Some(Ok(())) => tracing::info!("{name}: certificates have changed and are taken up"),
             Some(Err(line)) => tracing::warn!("{name}: {line}; those read before are used on"),
         }
     }
+}
 
-    /// Waits until there is a connection.
-    fn connect(&mut self, progress: &Progress) -> Result<(), Failure> {
-        while self.connection.is_none() {
-            let wait = self.retry.wait(now_ns());
-            if !wait.is_zero() {
-                self.context.stop.sleep(wait.min(Duration::from_secs(1)));
-            }
-            if self.retry.is_due(now_ns()) {
-                self.try_connect();
-            }
-            if self.connection.is_none() && self.context.stop.is_over(progress.at()) {
-                return Err(Failure::GivenUp);
-            }
-        }
-        Ok(())
-    }
+impl Connector for TcpConnector {
+    type Link = Connection;
 
-    fn try_connect(&mut self) {
-        self.refresh_credentials();
+    fn connect(&mut self, name: &str) -> io::Result<Connection> {
+        self.refresh_credentials(name);
         let tls = self
             .credentials
             .as_ref()
             .map(|credentials| (credentials, &*self.endpoint.host));
-        match resolve(&self.endpoint).and_then(|addresses| Connection::open(&addresses, tls)) {
-            Ok(connection) => {
-                let name = &self.accounts.name;
-                match self.retry.failures() {
-                    0 => tracing::info!("{name}: connected"),
-                    failures => tracing::info!("{name}: connected after {failures} failed tries"),
-                }
-                self.retry.handle_success(now_ns());
-                self.accounts.add_connection();
-                self.connection = Some(connection);
-            }
-            Err(error) => {
-                self.accounts.add_send_error();
-                let wait = self.retry.handle_failure(now_ns());
-                if self.away.permit(Instant::now()).is_some() {
-                    let (name, waiting) = (&self.accounts.name, self.queue.records());
-                    let wait = wait.as_secs_f64();
-                    tracing::warn!(
-                        "{name}: cannot connect: {error}; {waiting} records wait, trying again in {wait:.1} s"
-                    );
-                }
-            }
-        }
+        resolve(&self.endpoint).and_then(|addresses| Connection::open(&addresses, tls))
     }
+}
 
-    /// Forgets the connection and counts what was on its way.
-    fn disconnect(&mut self, error: &io::Error) {
-        let Some(mut connection) = self.connection.take() else {
-            return;
-        };
-        // What the other end said before it broke the connection may say why, unless it has been heard already.
-        let heard = connection.misunderstood;
-        let why = connection
-            .check_open()
-            .err()
-            .filter(|_| connection.misunderstood && !heard);
-        let error = why.as_ref().unwrap_or(error);
-        let lost = connection.unconfirmed();
-        self.accounts.move_to_lost(now_ns(), Loss::Unconfirmed, lost);
-        self.process.restart();
-        let wait = self.retry.handle_failure(now_ns());
-        let name = &self.accounts.name;
-        tracing::warn!(
-            "{name}: connection lost: {error}; {lost} records were on their way, trying again in {:.1} s",
-            wait.as_secs_f64()
-        );
-    }
+impl Link for Connection {
+    const KIND: &'static str = "connection";
 
-    /// Writes what is ready; `done` grows by the Flow Records that the kernel has taken whole.
-    fn write_ready(&mut self, done: &mut usize, progress: &mut Progress) -> Result<(), Interruption> {
-        let Some(connection) = &mut self.connection else {
-            return Ok(());
-        };
-        connection.check_open()?;
-        while let Some(message) = self.process.poll_message() {
+    fn send_ready(
+        &mut self,
+        sender: &mut Sender,
+        done: &mut usize,
+        progress: &mut Progress,
+    ) -> Result<(), Interruption> {
+        self.check_open()?;
+        while let Some(message) = sender.process.poll_message() {
             let mut rest = message.bytes.as_slice();
             let mut on_wire = 0;
-            while connection.wants_write(rest) {
-                match connection.write(&mut rest) {
+            while self.wants_write(rest) {
+                match self.write(&mut rest) {
                     Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
                     Ok(written) => {
                         on_wire += written as u64;
                         progress.moved();
                     }
                     Err(error) if is_timeout(&error) => {
-                        if self.context.stop.is_over(progress.at()) {
+                        if sender.context.stop.is_over(progress.at()) {
                             return Err(Interruption::GivenUp);
                         }
                     }
@@ -214,142 +147,64 @@ impl Tcp {
                     Err(error) => return Err(error.into()),
                 }
             }
-            connection.in_flight.add(on_wire, u64::from(message.flow_records));
-            connection.written += u64::from(message.flow_records);
+            self.in_flight.add(on_wire, u64::from(message.flow_records));
+            self.written += u64::from(message.flow_records);
             *done += message.flow_records as usize;
-            self.accounts
+            sender
+                .accounts
                 .add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
-            self.process.recycle(message.bytes);
+            sender.process.recycle(message.bytes);
         }
-        if let Some(unacknowledged) = connection.unacknowledged() {
-            connection.in_flight.handle_unacknowledged(unacknowledged);
+        if let Some(unacknowledged) = self.unacknowledged() {
+            self.in_flight.handle_unacknowledged(unacknowledged);
         }
         Ok(())
     }
 
-    fn say_statistics(&mut self) {
-        self.process
-            .handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
-    }
-
-    /// Gives up with `left` records of a batch; what the other end has not confirmed is lost too.
-    fn give_up(&mut self) -> Failure {
-        if let Some(connection) = self.connection.take() {
-            self.accounts
-                .move_to_lost(now_ns(), Loss::Unconfirmed, connection.unconfirmed());
+    fn close(&mut self, sender: &Sender, progress: &mut Progress) -> Result<(), Interruption> {
+        if let Some(tls) = &mut self.tls {
+            tls.close(&self.stream);
         }
-        Failure::GivenUp
-    }
-}
-
-impl Transport for Tcp {
-    fn handle_batch(&mut self, batch: &Batch) -> Result<(), (Failure, usize)> {
-        let mut progress = Progress::new();
-        let mut done = 0;
-        loop {
-            self.connect(&progress)
-                .map_err(|failure| (failure, batch.len() - done))?;
-            if self.process.handle_timeout(now_ns()) {
-                self.say_statistics();
-            }
-            self.process.handle_records(now_ns(), batch, done);
-            self.accounts.add_reduced(self.process.take_reduced());
-            match self.write_ready(&mut done, &mut progress) {
-                Ok(()) if done == batch.len() => return Ok(()),
-                Ok(()) => {
-                    let failure = Failure::Broken(format!("{}: a record could not be encoded", self.accounts.name));
-                    return Err((failure, batch.len() - done));
-                }
-                Err(Interruption::GivenUp) => return Err((self.give_up(), batch.len() - done)),
-                Err(Interruption::Broken(error)) => self.disconnect(&error),
-            }
-        }
-    }
-
-    fn handle_timeout(&mut self) -> Result<(), Failure> {
-        if self.connection.is_none() {
-            if self.retry.is_due(now_ns()) {
-                self.try_connect();
-            }
-            return Ok(());
-        }
-        if self.process.handle_timeout(now_ns()) {
-            self.say_statistics();
-        }
-        match self.write_ready(&mut 0, &mut Progress::new()) {
-            Ok(()) => Ok(()),
-            Err(Interruption::GivenUp) => Err(self.give_up()),
-            Err(Interruption::Broken(error)) => {
-                self.disconnect(&error);
-                Ok(())
-            }
-        }
-    }
-
-    /// Says the last statistics, ends the stream and waits for the other end to have it all.
-    fn finish(&mut self) -> Result<(), Failure> {
-        if self.connection.is_none() {
-            return Ok(());
-        }
-        self.say_statistics();
-        let mut progress = Progress::new();
-        match self.write_ready(&mut 0, &mut progress) {
-            Ok(()) => {}
-            Err(Interruption::GivenUp) => return Err(self.give_up()),
-            Err(Interruption::Broken(error)) => {
-                self.disconnect(&error);
-                return Ok(());
-            }
-        }
-        let Some(connection) = &mut self.connection else {
-            return Ok(());
-        };
-        if let Some(tls) = &mut connection.tls {
-            tls.close(&connection.stream);
-        }
-        let _ = connection.stream.shutdown(std::net::Shutdown::Write);
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+        let stop = &sender.context.stop;
         let mut last = u64::MAX;
         // The end of the stream takes a place in the sequence too, hence 1.
-        while let Some(unacknowledged) = connection.unacknowledged().filter(|octets| *octets > 1) {
-            if let Err(error) = connection.check_error() {
-                self.disconnect(&error);
-                return Ok(());
-            }
+        while let Some(unacknowledged) = self.unacknowledged().filter(|octets| *octets > 1) {
+            self.check_error()?;
             if unacknowledged < last {
                 last = unacknowledged;
                 progress.moved();
             }
-            if self.context.stop.is_over(progress.at()) {
-                return Err(self.give_up());
+            if stop.is_over(progress.at()) {
+                return Err(Interruption::GivenUp);
             }
-            self.context.stop.sleep(CONFIRM_PAUSE);
+            stop.sleep(CONFIRM_PAUSE);
         }
         // A last word may say that all of it was in vain; a collector that has read to the end just closes.
         let begun = Instant::now();
         while begun.elapsed() < LAST_WORD {
-            match connection.check_open() {
-                Ok(()) => self.context.stop.sleep(CONFIRM_PAUSE),
-                Err(error) if connection.misunderstood => {
-                    self.disconnect(&error);
-                    break;
-                }
+            match self.check_open() {
+                Ok(()) => stop.sleep(CONFIRM_PAUSE),
+                Err(error) if self.misunderstood => return Err(error.into()),
                 Err(_) => break,
             }
         }
         Ok(())
     }
-}
 
-/// Why writing stopped.
-#[derive(Debug)]
-enum Interruption {
-    Broken(io::Error),
-    GivenUp,
-}
+    /// What the other end said before it broke the connection may say why, unless it has been heard already.
+    fn reason(&mut self) -> Option<io::Error> {
+        let heard = self.misunderstood;
+        let why = self.check_open().err();
+        why.filter(|_| self.misunderstood && !heard)
+    }
 
-impl From<io::Error> for Interruption {
-    fn from(error: io::Error) -> Self {
-        Self::Broken(error)
+    fn lost(&mut self) -> u64 {
+        self.unconfirmed()
+    }
+
+    fn abandon(self) -> u64 {
+        self.unconfirmed()
     }
 }
 

@@ -1,0 +1,265 @@
+//! What every destination does that has a connection: connects, tries again with pauses, hands Messages to the connection,
+//! and counts what was on its way when that breaks (RFC 7011 section 10: one connection is one transport session).
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flowgauge_templates::management::TransportKind;
+
+use super::destination::{Context, Failure, Progress, Transport, now_ns};
+use super::log_limit::LogLimit;
+use super::queue::{Batch, BatchQueue};
+use super::retry::{Retry, seed};
+use crate::exporting::{DestinationAccounts, ExportingProcess, Loss};
+
+/// Why sending stopped.
+#[derive(Debug)]
+pub(super) enum Interruption {
+    Broken(io::Error),
+    GivenUp,
+}
+
+impl From<io::Error> for Interruption {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// Makes connections.
+pub(super) trait Connector {
+    type Link: Link;
+
+    /// Tries once; `name` is the destination's, for the log.
+    fn connect(&mut self, name: &str) -> io::Result<Self::Link>;
+}
+
+/// One connection, or what the transport calls it.
+pub(super) trait Link: Sized {
+    /// What people call it.
+    const KIND: &'static str;
+
+    /// Sends what is ready; `done` grows by the Flow Records that the kernel has taken whole.
+    fn send_ready(
+        &mut self,
+        sender: &mut Sender,
+        done: &mut usize,
+        progress: &mut Progress,
+    ) -> Result<(), Interruption>;
+
+    /// Ends it after the last Message, and waits for the other end to have it all.
+    fn close(&mut self, sender: &Sender, progress: &mut Progress) -> Result<(), Interruption>;
+
+    /// A better reason for its end than what the system said, if the other end gave one.
+    fn reason(&mut self) -> Option<io::Error> {
+        None
+    }
+
+    /// Flow Records that were on their way when it broke.
+    fn lost(&mut self) -> u64;
+
+    /// Leaves it at once; Flow Records that may not have arrived.
+    fn abandon(self) -> u64;
+}
+
+/// What encodes, and what counts.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub process: ExportingProcess,
+    pub context: Context,
+    pub accounts: Arc<DestinationAccounts>,
+}
+
+impl Sender {
+    fn say_statistics(&mut self) {
+        self.process
+            .handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
+    }
+
+    fn lose(&self, records: u64) {
+        self.accounts.move_to_lost(now_ns(), Loss::Unconfirmed, records);
+    }
+}
+
+/// A destination that is connected whenever it can be.
+#[derive(Debug)]
+pub(super) struct Connected<C: Connector> {
+    connector: C,
+    sender: Sender,
+    queue: Arc<BatchQueue>,
+    link: Option<C::Link>,
+    retry: Retry,
+    away: LogLimit,
+}
+
+impl<C: Connector> Connected<C> {
+    /// Connects later: a collector that is away is no reason not to start.
+    ///
+    /// # Errors
+    /// One line for people.
+    pub fn new(
+        connector: C,
+        (transport, max_message_octets): (TransportKind, u16),
+        context: &Context,
+        accounts: Arc<DestinationAccounts>,
+        queue: Arc<BatchQueue>,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            connector,
+            sender: Sender {
+                process: context.exporting_process(transport, max_message_octets)?,
+                context: context.clone(),
+                accounts,
+            },
+            queue,
+            link: None,
+            retry: Retry::new(seed()),
+            away: LogLimit::default(),
+        })
+    }
+
+    /// Waits until there is a connection.
+    fn connect(&mut self, progress: &Progress) -> Result<(), Failure> {
+        while self.link.is_none() {
+            let wait = self.retry.wait(now_ns());
+            if !wait.is_zero() {
+                self.sender.context.stop.sleep(wait.min(Duration::from_secs(1)));
+            }
+            if self.retry.is_due(now_ns()) {
+                self.try_connect();
+            }
+            if self.link.is_none() && self.sender.context.stop.is_over(progress.at()) {
+                return Err(Failure::GivenUp);
+            }
+        }
+        Ok(())
+    }
+
+    fn try_connect(&mut self) {
+        let name = &self.sender.accounts.name;
+        match self.connector.connect(name) {
+            Ok(link) => {
+                match self.retry.failures() {
+                    0 => tracing::info!("{name}: connected"),
+                    failures => tracing::info!("{name}: connected after {failures} failed tries"),
+                }
+                self.retry.handle_success(now_ns());
+                self.sender.accounts.add_connection();
+                self.link = Some(link);
+            }
+            Err(error) => {
+                self.sender.accounts.add_send_error();
+                let wait = self.retry.handle_failure(now_ns());
+                if self.away.permit(Instant::now()).is_some() {
+                    let (waiting, wait) = (self.queue.records(), wait.as_secs_f64());
+                    tracing::warn!(
+                        "{name}: cannot connect: {error}; {waiting} records wait, trying again in {wait:.1} s"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Forgets the connection and counts what was on its way.
+    fn disconnect(&mut self, error: &io::Error) {
+        let Some(mut link) = self.link.take() else {
+            return;
+        };
+        let reason = link.reason();
+        let error = reason.as_ref().unwrap_or(error);
+        let lost = link.lost();
+        self.sender.lose(lost);
+        self.sender.process.restart();
+        let wait = self.retry.handle_failure(now_ns());
+        tracing::warn!(
+            "{}: {} lost: {error}; {lost} records were on their way, trying again in {:.1} s",
+            self.sender.accounts.name,
+            C::Link::KIND,
+            wait.as_secs_f64()
+        );
+    }
+
+    /// Gives up; what the other end has not confirmed is lost.
+    fn give_up(&mut self) -> Failure {
+        if let Some(link) = self.link.take() {
+            let lost = link.abandon();
+            self.sender.lose(lost);
+        }
+        Failure::GivenUp
+    }
+
+    fn send_ready(&mut self, done: &mut usize, progress: &mut Progress) -> Result<(), Interruption> {
+        match &mut self.link {
+            Some(link) => link.send_ready(&mut self.sender, done, progress),
+            None => Ok(()),
+        }
+    }
+
+    /// A connection that broke while nothing waited for it is made again later.
+    fn settle(&mut self, result: Result<(), Interruption>) -> Result<(), Failure> {
+        match result {
+            Ok(()) => Ok(()),
+            Err(Interruption::GivenUp) => Err(self.give_up()),
+            Err(Interruption::Broken(error)) => {
+                self.disconnect(&error);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<C: Connector> Transport for Connected<C> {
+    fn handle_batch(&mut self, batch: &Batch) -> Result<(), (Failure, usize)> {
+        let mut progress = Progress::new();
+        let mut done = 0;
+        loop {
+            self.connect(&progress)
+                .map_err(|failure| (failure, batch.len() - done))?;
+            if self.sender.process.handle_timeout(now_ns()) {
+                self.sender.say_statistics();
+            }
+            self.sender.process.handle_records(now_ns(), batch, done);
+            self.sender.accounts.add_reduced(self.sender.process.take_reduced());
+            match self.send_ready(&mut done, &mut progress) {
+                Ok(()) if done == batch.len() => return Ok(()),
+                Ok(()) => {
+                    let name = &self.sender.accounts.name;
+                    let failure = Failure::Broken(format!("{name}: a record could not be encoded"));
+                    return Err((failure, batch.len() - done));
+                }
+                Err(Interruption::GivenUp) => return Err((self.give_up(), batch.len() - done)),
+                Err(Interruption::Broken(error)) => self.disconnect(&error),
+            }
+        }
+    }
+
+    fn handle_timeout(&mut self) -> Result<(), Failure> {
+        if self.link.is_none() {
+            if self.retry.is_due(now_ns()) {
+                self.try_connect();
+            }
+            return Ok(());
+        }
+        if self.sender.process.handle_timeout(now_ns()) {
+            self.sender.say_statistics();
+        }
+        let sent = self.send_ready(&mut 0, &mut Progress::new());
+        self.settle(sent)
+    }
+
+    /// Says the last statistics and ends the connection.
+    fn finish(&mut self) -> Result<(), Failure> {
+        if self.link.is_none() {
+            return Ok(());
+        }
+        self.sender.say_statistics();
+        let mut progress = Progress::new();
+        let sent = self.send_ready(&mut 0, &mut progress);
+        self.settle(sent)?;
+        let closed = match &mut self.link {
+            Some(link) => link.close(&self.sender, &mut progress),
+            None => Ok(()),
+        };
+        self.settle(closed)
+    }
+}
