@@ -2,6 +2,7 @@
 //!
 //! The receive path only reads, stamps and queues; everything that can take long happens behind the queue.
 
+mod admit;
 pub mod capture_file;
 pub mod disk;
 pub mod input;

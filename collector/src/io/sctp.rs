@@ -15,9 +15,9 @@ use socket2::Socket;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::admit::{Listener, admit};
 use super::queue::{Batch, Queue};
 use super::sctp_socket::{Read, prepare, read};
 use super::tcp::{Ended, TcpCounters, TcpLimits};
@@ -46,51 +46,26 @@ pub struct SctpReceiver {
 }
 
 impl SctpReceiver {
-    /// Accepts until the collector stops, then what the kernel still holds, and ends when every association has.
-    pub async fn run(mut self) {
-        let mut open = JoinSet::new();
-        loop {
-            let accepted = tokio::select! {
-                accepted = accept(&self.socket) => accepted,
-                _ = self.stop.wait_for(|stop| *stop) => break,
-            };
-            self.accepted(accepted, &mut open).await;
-            while open.try_join_next().is_some() {}
-        }
-        // Associations that are set up already wait in the backlog with what they sent.
-        let deadline = Instant::now() + Duration::from_millis(DRAIN_MS);
-        while Instant::now() < deadline
-            && let Ok(accepted) = timeout(Duration::from_millis(10), accept(&self.socket)).await
-        {
-            self.accepted(accepted, &mut open).await;
-        }
-        while open.join_next().await.is_some() {}
+    /// Accepts until the collector stops, and ends when every association has.
+    pub async fn run(self) {
+        admit(self).await;
+    }
+}
+
+impl Listener for SctpReceiver {
+    const ONE: &'static str = "an association";
+    type Guest = AsyncFd<Socket>;
+
+    async fn accept(&self) -> io::Result<(AsyncFd<Socket>, SocketAddr)> {
+        let accepted = self.socket.async_io(Interest::READABLE, |socket| socket.accept()).await;
+        let (socket, peer) = accepted?;
+        let peer = peer.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        prepare(&socket)?;
+        socket.set_nonblocking(true)?;
+        Ok((watched(socket)?, peer))
     }
 
-    async fn accepted(&self, accepted: io::Result<(Socket, SocketAddr)>, open: &mut JoinSet<()>) {
-        let accepted = accepted.and_then(|(socket, peer)| {
-            prepare(&socket)?;
-            socket.set_nonblocking(true)?;
-            Ok((watched(socket)?, peer))
-        });
-        let (socket, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                self.counters.accept_errors.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(%error, "an association could not be accepted");
-                // Out of file descriptors: trying again at once would only spin.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                return;
-            }
-        };
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        self.counters.accepted.fetch_add(1, Ordering::Relaxed);
-        if self.counters.open.load(Ordering::Relaxed) >= self.limits.connections {
-            self.counters.end(Ended::TooMany);
-            tracing::warn!(%peer, limit = self.limits.connections, "association refused: too many are open");
-            return;
-        }
-        self.counters.open.fetch_add(1, Ordering::Relaxed);
+    fn serve(&self, socket: AsyncFd<Socket>, peer: SocketAddr) -> impl Future<Output = ()> + Send + 'static {
         let association = Association {
             socket,
             peer,
@@ -103,7 +78,19 @@ impl SctpReceiver {
             stop: self.stop.clone(),
             buffer: Vec::with_capacity(MESSAGE_OCTETS),
         };
-        open.spawn(association.run());
+        association.run()
+    }
+
+    fn counters(&self) -> &TcpCounters {
+        &self.counters
+    }
+
+    fn limits(&self) -> TcpLimits {
+        self.limits
+    }
+
+    fn stop(&self) -> watch::Receiver<bool> {
+        self.stop.clone()
     }
 }
 
@@ -115,13 +102,6 @@ pub fn watched(socket: Socket) -> io::Result<AsyncFd<Socket>> {
     // SAFETY: a socket owns its descriptor, which stays open and the same until it is dropped, and it is dropped with what
     // is made here. tokio has no safe way to watch a socket that is neither TCP nor UDP.
     Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?)
-}
-
-async fn accept(socket: &AsyncFd<Socket>) -> io::Result<(Socket, SocketAddr)> {
-    let accepted = socket.async_io(Interest::READABLE, |socket| socket.accept()).await;
-    let (socket, peer) = accepted?;
-    let peer = peer.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    Ok((socket, peer))
 }
 
 struct Association {

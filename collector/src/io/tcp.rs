@@ -11,9 +11,9 @@ use flowgauge_templates::ipfix::message_length;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::admit::{Listener, admit};
 use super::queue::Queue;
 use super::tls::Handshakes;
 use crate::limits::{DRAIN_MS, DRAIN_SILENCE_MS, STREAM_BUFFER_OCTETS, STREAM_STALL_S};
@@ -146,46 +146,21 @@ pub struct TcpReceiver {
 }
 
 impl TcpReceiver {
-    /// Accepts until the collector stops, then what the kernel still holds, and ends when every connection has.
-    pub async fn run(mut self) {
-        let mut open = JoinSet::new();
-        loop {
-            let accepted = tokio::select! {
-                accepted = self.socket.accept() => accepted,
-                _ = self.stop.wait_for(|stop| *stop) => break,
-            };
-            self.accepted(accepted, &mut open).await;
-            while open.try_join_next().is_some() {}
-        }
-        // Connections that are set up already wait in the backlog with what they sent.
-        let deadline = Instant::now() + Duration::from_millis(DRAIN_MS);
-        while Instant::now() < deadline
-            && let Ok(accepted) = timeout(Duration::from_millis(10), self.socket.accept()).await
-        {
-            self.accepted(accepted, &mut open).await;
-        }
-        while open.join_next().await.is_some() {}
+    /// Accepts until the collector stops, and ends when every connection has.
+    pub async fn run(self) {
+        admit(self).await;
+    }
+}
+
+impl Listener for TcpReceiver {
+    const ONE: &'static str = "a connection";
+    type Guest = TcpStream;
+
+    async fn accept(&self) -> std::io::Result<(TcpStream, SocketAddr)> {
+        self.socket.accept().await
     }
 
-    async fn accepted(&self, accepted: std::io::Result<(TcpStream, SocketAddr)>, open: &mut JoinSet<()>) {
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                self.counters.accept_errors.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(%error, "a connection could not be accepted");
-                // Out of file descriptors: trying again at once would only spin.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                return;
-            }
-        };
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        self.counters.accepted.fetch_add(1, Ordering::Relaxed);
-        if self.counters.open.load(Ordering::Relaxed) >= self.limits.connections {
-            self.counters.end(Ended::TooMany);
-            tracing::warn!(%peer, limit = self.limits.connections, "connection refused: too many are open");
-            return;
-        }
-        self.counters.open.fetch_add(1, Ordering::Relaxed);
+    fn serve(&self, stream: TcpStream, peer: SocketAddr) -> impl Future<Output = ()> + Send + 'static {
         // An exporter that vanished without a word is found out by the kernel.
         let _ = socket2::SockRef::from(&stream).set_keepalive(true);
         let begin = Begin {
@@ -199,7 +174,19 @@ impl TcpReceiver {
             idle: self.limits.idle,
             stop: self.stop.clone(),
         };
-        open.spawn(begin.run());
+        begin.run()
+    }
+
+    fn counters(&self) -> &TcpCounters {
+        &self.counters
+    }
+
+    fn limits(&self) -> TcpLimits {
+        self.limits
+    }
+
+    fn stop(&self) -> watch::Receiver<bool> {
+        self.stop.clone()
     }
 }
 
