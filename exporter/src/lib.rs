@@ -11,5 +11,6 @@ pub mod io;
 pub mod limits;
 pub mod metering;
 pub mod run;
+pub mod sflow;
 pub mod summaries;
 pub mod top;

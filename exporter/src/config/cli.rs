@@ -65,7 +65,8 @@ Examples:
   flowgauge-exporter run --config /etc/flowgauge/exporter.toml
 
 DEST: udp://HOST[:4739], tcp://HOST[:4739], tls://HOST[:4740] (both ends with a certificate),
-      sctp://HOST[:4739] (Linux with SCTP), file:PATH (IPFIX File, RFC 5655), json:PATH or json:- (one object a line)
+      sctp://HOST[:4739] (Linux with SCTP), sflow://HOST[:6343] (samples of packets and
+      counters, no flow records; see --sflow-sample), file:PATH (IPFIX File, RFC 5655), json:PATH or json:- (one object a line)
 Durations: 500ms, 15s, 1m, 2h
 Sampling: 1/100 every 100th packet, random:1/100 one of each 100 at random (random:3/100 three),
       probability:0.01 each packet with this chance, flow:1/100 one flow in 100 with all its
@@ -432,6 +433,27 @@ pub struct RunArgs {
     )]
     tls_ca: Option<String>,
 
+    /// For sflow://, sample one packet in N at random, 1/N, or none, off; apart from --sample [default: 1/1000]
+    #[arg(long, value_name = "1/N|off", env = "FLOWGAUGE_SFLOW_SAMPLE", help_heading = "sFlow")]
+    sflow_sample: Option<String>,
+    /// For sflow://, send counters of interfaces and of the host at least this often, live, or off [default: 30s]
+    #[arg(
+        long,
+        value_name = "TIME|off",
+        env = "FLOWGAUGE_SFLOW_POLLING",
+        help_heading = "sFlow"
+    )]
+    sflow_polling: Option<String>,
+    /// For sflow://, octets of a sampled packet that are sent [default: 128]
+    #[arg(long, value_name = "N", env = "FLOWGAUGE_SFLOW_HEADER", help_heading = "sFlow")]
+    sflow_header: Option<String>,
+    /// For sflow://, the address that tells this host from others [default: the one that sends to the first collector]
+    #[arg(long, value_name = "ADDR", env = "FLOWGAUGE_SFLOW_AGENT", help_heading = "sFlow")]
+    sflow_agent: Option<String>,
+    /// For sflow://, the number that tells this agent from others of this host [default: 0]
+    #[arg(long, value_name = "N", env = "FLOWGAUGE_SFLOW_SUB_AGENT", help_heading = "sFlow")]
+    sflow_sub_agent: Option<String>,
+
     /// Serve rates, summaries and metrics over HTTP here, or off [default: 127.0.0.1:10853 live, off when reading files].
     /// Given an address, summaries are made for those who ask, even if none are exported
     #[arg(long, value_name = "ADDR|off", env = "FLOWGAUGE_API_ADDRESS", help_heading = "API")]
@@ -484,10 +506,11 @@ pub fn complaint(error: &clap::Error) -> Option<String> {
 /// One line for each, with the nearest variable there is.
 pub fn check_variables(names: impl IntoIterator<Item = String>) -> Result<(), ConfigError> {
     // The other programs of the project have variables of their own; these sections are ours alone.
-    const OURS: [&str; 4] = [
+    const OURS: [&str; 5] = [
         "FLOWGAUGE_CAPTURE_",
         "FLOWGAUGE_METERING_",
         "FLOWGAUGE_EXPORTING_",
+        "FLOWGAUGE_SFLOW_",
         "FLOWGAUGE_API_",
     ];
     let known: Vec<String> = KEYS.iter().map(Key::variable).collect();

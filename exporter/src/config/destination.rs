@@ -9,8 +9,11 @@ pub const IPFIX_PORT: u16 = 4739;
 /// The port IANA registered for IPFIX over TLS and DTLS (RFC 7011 section 10).
 pub const SECURE_IPFIX_PORT: u16 = 4740;
 
+/// The port IANA registered for sFlow.
+pub const SFLOW_PORT: u16 = 6343;
+
 /// Schemes that are planned and that this build cannot speak yet.
-const NOT_YET: [&str; 4] = ["dtls", "netflow9", "netflow5", "sflow"];
+const NOT_YET: [&str; 3] = ["dtls", "netflow9", "netflow5"];
 
 /// One `--to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub enum Destination {
     Tls(Endpoint),
     /// IPFIX Messages on an SCTP association.
     Sctp(Endpoint),
+    /// Samples of packets and counters, in sFlow datagrams; no flow records.
+    Sflow(Endpoint),
     /// An IPFIX File (RFC 5655).
     File(PathBuf),
     /// JSON lines in a file, or on standard output when absent.
@@ -55,17 +60,18 @@ impl Destination {
             "tcp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Tcp),
             "tls" => Endpoint::parse(text, rest, SECURE_IPFIX_PORT).map(Self::Tls),
             "sctp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Sctp),
+            "sflow" => Endpoint::parse(text, rest, SFLOW_PORT).map(Self::Sflow),
             "file" => path(text, rest).map(Self::File),
             "json" if rest == "-" => Ok(Self::Json(None)),
             "json" => path(text, rest).map(|path| Self::Json(Some(path))),
             _ if NOT_YET.contains(&scheme) => Err(format!(
-                "destination `{text}`: this build has no {scheme} transport yet; udp, tcp, tls, sctp, file and json are there"
+                "destination `{text}`: this build has no {scheme} transport yet; udp, tcp, tls, sctp, sflow, file and json are there"
             )),
             _ if !rest.is_empty() && rest.bytes().all(|octet| octet.is_ascii_digit()) => Err(format!(
                 "destination `{text}`: say how to send there: udp://{text} or tcp://{text}"
             )),
             _ => Err(format!(
-                "destination `{text}`: unknown scheme `{scheme}`; udp, tcp, tls, sctp, file and json are there"
+                "destination `{text}`: unknown scheme `{scheme}`; udp, tcp, tls, sctp, sflow, file and json are there"
             )),
         }
     }
@@ -73,6 +79,11 @@ impl Destination {
     /// Whether records leave by a network, where the other end may be away.
     pub fn is_network(&self) -> bool {
         matches!(self, Self::Udp(_) | Self::Tcp(_) | Self::Tls(_) | Self::Sctp(_))
+    }
+
+    /// Whether it takes samples and no flow records.
+    pub fn takes_samples(&self) -> bool {
+        matches!(self, Self::Sflow(_))
     }
 
     /// Whether both ends need a certificate.
@@ -88,6 +99,7 @@ impl fmt::Display for Destination {
             Self::Tcp(endpoint) => write!(f, "tcp://{endpoint}"),
             Self::Tls(endpoint) => write!(f, "tls://{endpoint}"),
             Self::Sctp(endpoint) => write!(f, "sctp://{endpoint}"),
+            Self::Sflow(endpoint) => write!(f, "sflow://{endpoint}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Json(Some(path)) => write!(f, "json:{}", path.display()),
             Self::Json(None) => f.write_str("json:-"),
@@ -172,6 +184,7 @@ mod tests {
             ("tls://collector.example", "tls://collector.example:4740"),
             ("tls://[::1]:4741", "tls://[::1]:4741"),
             ("sctp://collector.example", "sctp://collector.example:4739"),
+            ("sflow://collector.example", "sflow://collector.example:6343"),
             ("file:a.ipfix", "file:a.ipfix"),
             ("file:///var/a.ipfix", "file:/var/a.ipfix"),
             ("json:out/a.json", "json:out/a.json"),
@@ -200,7 +213,7 @@ mod tests {
             ("dtls://h", "no dtls transport yet"),
             ("netflow9://h", "no netflow9 transport yet"),
             ("netflow5://h", "no netflow5 transport yet"),
-            ("sflow://h", "no sflow transport yet"),
+            ("sflow:h", "write // before"),
             ("file:", "path behind"),
         ] {
             let error = Destination::parse(text).unwrap_err();

@@ -80,6 +80,26 @@ pub static KEYS: &[Key] = &[
     key("exporting", "tls_key", Shape::Text),
     key("exporting", "tls_ca", Shape::Text),
     Key {
+        id: "sflow_sample",
+        ..key("sflow", "sample", Shape::Text)
+    },
+    Key {
+        id: "sflow_polling",
+        ..key("sflow", "polling", Shape::Text)
+    },
+    Key {
+        id: "sflow_header",
+        ..key("sflow", "header", Shape::Text)
+    },
+    Key {
+        id: "sflow_agent",
+        ..key("sflow", "agent", Shape::Text)
+    },
+    Key {
+        id: "sflow_sub_agent",
+        ..key("sflow", "sub_agent", Shape::Text)
+    },
+    Key {
         id: "api",
         ..key("api", "address", Shape::Text)
     },

@@ -10,6 +10,7 @@ pub mod duration;
 pub mod file;
 pub mod keys;
 mod metering;
+mod sflow;
 mod size;
 
 use std::cmp::Ordering;
@@ -22,6 +23,7 @@ pub use api::ApiConfig;
 pub use destination::{Destination, Endpoint};
 use keys::{Setting, Settings, nearest};
 pub use metering::{Applications, MeteringConfig, SummarySettings};
+pub use sflow::SflowConfig;
 
 use crate::exporting::limits;
 use crate::io::live::ANY;
@@ -35,6 +37,8 @@ pub struct Config {
     pub metering: MeteringConfig,
     /// How flow records leave.
     pub exporting: ExportingConfig,
+    /// How packets and counters are sampled for sFlow.
+    pub sflow: SflowConfig,
     /// Where the HTTP API is served, if it is.
     pub api: Option<ApiConfig>,
     /// What is said on standard error.
@@ -278,6 +282,7 @@ impl Config {
                 sctp_lifetime: reader.one("sctp_lifetime", positive_duration),
                 tls,
             },
+            sflow: SflowConfig::read(&mut reader),
             api,
             log: LogConfig {
                 json: reader.one("log", log_form).unwrap_or_default(),
@@ -553,7 +558,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "--to: destination `dtls://h`: this build has no dtls transport yet; udp, tcp, tls, sctp, file and json are there",
+                "--to: destination `dtls://h`: this build has no dtls transport yet; udp, tcp, tls, sctp, sflow, file and json are there",
                 "--idle-timeout: `15` is not a duration: write a number and a unit, such as 500ms, 15s, 1m, 2h",
                 "--domain: `4294967296` is not a number from 0 to 4294967295",
                 "--times: `nanosecond` is not milliseconds or nanoseconds; did you mean nanoseconds?",

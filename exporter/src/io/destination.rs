@@ -183,6 +183,8 @@ impl Worker {
                 accounts.clone(),
                 queue.clone(),
             )?),
+            // An agent of its own: see `crate::sflow`.
+            Destination::Sflow(_) => return Err(format!("{name}: takes samples, no flow records")),
             Destination::File(path) => Box::new(file::IpfixFile::create(path, context, accounts.clone())?),
             Destination::Json(path) => Box::new(json::JsonLines::create(path.as_deref(), context, accounts.clone())?),
         };
