@@ -16,7 +16,7 @@ use super::destination::{Context, Progress, now_ns};
 use super::queue::BatchQueue;
 use super::resolve::resolve;
 use super::sctp_socket::{Event, SctpSocket, is_missing};
-use super::session::{Connected, Connector, Interruption, Link, Sender};
+use super::session::{Connected, Connector, Courier, Interruption, Link};
 use crate::config::Endpoint;
 use crate::exporting::{DestinationAccounts, Loss, Outgoing};
 
@@ -85,45 +85,39 @@ impl Connector for SctpConnector {
 impl Link for Association {
     const KIND: &'static str = "association";
 
-    fn send_ready(
-        &mut self,
-        sender: &mut Sender,
-        done: &mut usize,
-        progress: &mut Progress,
-    ) -> Result<(), Interruption> {
-        self.hear(&sender.accounts)?;
-        while let Some(mut message) = sender.process.poll_message() {
-            let stream = stream_of(&message);
-            self.sequences.number(stream, &mut message);
-            if stream == DATA && self.templates_on_way {
-                self.wait_for_templates(&sender.accounts)?;
-            }
-            let lifetime = sender.context.config.sctp_lifetime.filter(|_| stream == DATA);
-            let context = self.in_flight.next();
-            while let Err(error) = self.socket.send(&message.bytes, stream, context, lifetime) {
-                if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
-                    return Err(error.into());
-                }
-                self.hear(&sender.accounts)?;
-                if sender.context.stop.is_over(progress.at()) {
-                    return Err(Interruption::GivenUp);
-                }
-            }
-            progress.moved();
-            self.templates_on_way |= stream == CONTROL;
-            self.in_flight.add(message.bytes.len(), message.flow_records);
-            *done += message.flow_records as usize;
-            sender
-                .accounts
-                .add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
-            sender.process.recycle(message.bytes);
+    fn look(&mut self, courier: &Courier) -> Result<(), Interruption> {
+        Ok(self.hear(&courier.accounts)?)
+    }
+
+    fn send(&mut self, courier: &Courier, message: &mut Outgoing, progress: &mut Progress) -> Result<(), Interruption> {
+        let stream = stream_of(message);
+        self.sequences.number(stream, message);
+        if stream == DATA && self.templates_on_way {
+            self.wait_for_templates(&courier.accounts)?;
         }
-        self.hear(&sender.accounts)?;
+        let lifetime = courier.context.config.sctp_lifetime.filter(|_| stream == DATA);
+        let context = self.in_flight.next();
+        while let Err(error) = self.socket.send(&message.bytes, stream, context, lifetime) {
+            if !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
+                return Err(error.into());
+            }
+            self.hear(&courier.accounts)?;
+            if courier.is_over(progress) {
+                return Err(Interruption::GivenUp);
+            }
+        }
+        progress.moved();
+        self.templates_on_way |= stream == CONTROL;
+        self.in_flight.add(message.bytes.len(), message.flow_records);
         Ok(())
     }
 
+    fn arrived(&mut self) -> u64 {
+        self.in_flight.arrived
+    }
+
     /// SCTP ends an association only once everything has arrived.
-    fn close(&mut self, sender: &Sender, progress: &mut Progress) -> Result<(), Interruption> {
+    fn close(&mut self, courier: &Courier, progress: &mut Progress) -> Result<(), Interruption> {
         self.socket.close()?;
         loop {
             match self.socket.poll_event()? {
@@ -131,10 +125,10 @@ impl Link for Association {
                 Some(Event::Over { clean: false }) => {
                     return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
                 }
-                Some(Event::NotDelivered(context)) => self.count_lost(context, &sender.accounts),
+                Some(Event::NotDelivered(context)) => self.count_lost(context, &courier.accounts),
                 Some(_) => {}
-                None if sender.context.stop.is_over(progress.at()) => return Err(Interruption::GivenUp),
-                None => sender.context.stop.sleep(CONFIRM_PAUSE),
+                None if courier.is_over(progress) => return Err(Interruption::GivenUp),
+                None => courier.context.stop.sleep(CONFIRM_PAUSE),
             }
         }
     }
@@ -281,6 +275,8 @@ struct InFlight {
     /// whether it arrived.
     heard: u32,
     confirmed: u32,
+    /// The same, counted from the first without wrapping.
+    arrived: u64,
 }
 
 impl InFlight {
@@ -312,6 +308,7 @@ impl InFlight {
 
     /// Everything had arrived at some moment since that silence.
     fn handle_dry(&mut self) {
+        self.arrived += u64::from(self.heard.wrapping_sub(self.confirmed));
         self.confirmed = self.heard;
     }
 
@@ -399,8 +396,9 @@ mod tests {
         in_flight.add(100, 4);
         assert_eq!(in_flight.unconfirmed(1000), 6);
         assert_eq!(in_flight.unconfirmed(150), 4, "no more than the system holds");
+        assert_eq!(in_flight.arrived, 1);
         in_flight.handle_dry();
-        assert_eq!(in_flight.unconfirmed(1000), 4);
+        assert_eq!((in_flight.unconfirmed(1000), in_flight.arrived), (4, 2));
         for _ in 0..2 * InFlight::MAX_MESSAGES {
             in_flight.add(1, 1);
         }

@@ -11,7 +11,7 @@ use super::destination::{Context, Failure, Progress, Transport, now_ns};
 use super::log_limit::LogLimit;
 use super::queue::{Batch, BatchQueue};
 use super::retry::{Retry, seed};
-use crate::exporting::{DestinationAccounts, ExportingProcess, Loss};
+use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, Outgoing};
 
 /// Why sending stopped.
 #[derive(Debug)]
@@ -39,16 +39,17 @@ pub(super) trait Link: Sized {
     /// What people call it.
     const KIND: &'static str;
 
-    /// Sends what is ready; `done` grows by the Flow Records that the kernel has taken whole.
-    fn send_ready(
-        &mut self,
-        sender: &mut Sender,
-        done: &mut usize,
-        progress: &mut Progress,
-    ) -> Result<(), Interruption>;
+    /// Looks whether it still stands, and takes up what the system has to tell.
+    fn look(&mut self, courier: &Courier) -> Result<(), Interruption>;
+
+    /// Hands one Message to the system, whole.
+    fn send(&mut self, courier: &Courier, message: &mut Outgoing, progress: &mut Progress) -> Result<(), Interruption>;
+
+    /// How many of the Messages that were sent, counted from the first, the other end's system has for certain.
+    fn arrived(&mut self) -> u64;
 
     /// Ends it after the last Message, and waits for the other end to have it all.
-    fn close(&mut self, sender: &Sender, progress: &mut Progress) -> Result<(), Interruption>;
+    fn close(&mut self, courier: &Courier, progress: &mut Progress) -> Result<(), Interruption>;
 
     /// A better reason for its end than what the system said, if the other end gave one.
     fn reason(&mut self) -> Option<io::Error> {
@@ -62,18 +63,17 @@ pub(super) trait Link: Sized {
     fn abandon(self) -> u64;
 }
 
-/// What encodes, and what counts.
+/// On whose behalf Messages are sent, and where that is counted.
 #[derive(Debug)]
-pub(super) struct Sender {
-    pub process: ExportingProcess,
+pub(super) struct Courier {
     pub context: Context,
     pub accounts: Arc<DestinationAccounts>,
 }
 
-impl Sender {
-    fn say_statistics(&mut self) {
-        self.process
-            .handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
+impl Courier {
+    /// Whether something that last moved at `progress` is to be given up.
+    pub fn is_over(&self, progress: &Progress) -> bool {
+        self.context.stop.is_over(progress.at())
     }
 
     fn lose(&self, records: u64) {
@@ -85,7 +85,8 @@ impl Sender {
 #[derive(Debug)]
 pub(super) struct Connected<C: Connector> {
     connector: C,
-    sender: Sender,
+    process: ExportingProcess,
+    courier: Courier,
     queue: Arc<BatchQueue>,
     link: Option<C::Link>,
     retry: Retry,
@@ -106,8 +107,8 @@ impl<C: Connector> Connected<C> {
     ) -> Result<Self, String> {
         Ok(Self {
             connector,
-            sender: Sender {
-                process: context.exporting_process(transport, max_message_octets)?,
+            process: context.exporting_process(transport, max_message_octets)?,
+            courier: Courier {
                 context: context.clone(),
                 accounts,
             },
@@ -123,12 +124,12 @@ impl<C: Connector> Connected<C> {
         while self.link.is_none() {
             let wait = self.retry.wait(now_ns());
             if !wait.is_zero() {
-                self.sender.context.stop.sleep(wait.min(Duration::from_secs(1)));
+                self.courier.context.stop.sleep(wait.min(Duration::from_secs(1)));
             }
             if self.retry.is_due(now_ns()) {
                 self.try_connect();
             }
-            if self.link.is_none() && self.sender.context.stop.is_over(progress.at()) {
+            if self.link.is_none() && self.courier.is_over(progress) {
                 return Err(Failure::GivenUp);
             }
         }
@@ -136,7 +137,7 @@ impl<C: Connector> Connected<C> {
     }
 
     fn try_connect(&mut self) {
-        let name = &self.sender.accounts.name;
+        let name = &self.courier.accounts.name;
         match self.connector.connect(name) {
             Ok(link) => {
                 match self.retry.failures() {
@@ -144,11 +145,11 @@ impl<C: Connector> Connected<C> {
                     failures => tracing::info!("{name}: connected after {failures} failed tries"),
                 }
                 self.retry.handle_success(now_ns());
-                self.sender.accounts.add_connection();
+                self.courier.accounts.add_connection();
                 self.link = Some(link);
             }
             Err(error) => {
-                self.sender.accounts.add_send_error();
+                self.courier.accounts.add_send_error();
                 let wait = self.retry.handle_failure(now_ns());
                 if self.away.permit(Instant::now()).is_some() {
                     let (waiting, wait) = (self.queue.records(), wait.as_secs_f64());
@@ -168,12 +169,12 @@ impl<C: Connector> Connected<C> {
         let reason = link.reason();
         let error = reason.as_ref().unwrap_or(error);
         let lost = link.lost();
-        self.sender.lose(lost);
-        self.sender.process.restart();
+        self.courier.lose(lost);
+        self.process.restart();
         let wait = self.retry.handle_failure(now_ns());
         tracing::warn!(
             "{}: {} lost: {error}; {lost} records were on their way, trying again in {:.1} s",
-            self.sender.accounts.name,
+            self.courier.accounts.name,
             C::Link::KIND,
             wait.as_secs_f64()
         );
@@ -183,16 +184,29 @@ impl<C: Connector> Connected<C> {
     fn give_up(&mut self) -> Failure {
         if let Some(link) = self.link.take() {
             let lost = link.abandon();
-            self.sender.lose(lost);
+            self.courier.lose(lost);
         }
         Failure::GivenUp
     }
 
+    /// Sends what is ready; `done` grows by the Flow Records that the system has taken whole.
     fn send_ready(&mut self, done: &mut usize, progress: &mut Progress) -> Result<(), Interruption> {
-        match &mut self.link {
-            Some(link) => link.send_ready(&mut self.sender, done, progress),
-            None => Ok(()),
+        let Some(link) = &mut self.link else { return Ok(()) };
+        link.look(&self.courier)?;
+        while let Some(mut message) = self.process.poll_message() {
+            link.send(&self.courier, &mut message, progress)?;
+            *done += message.flow_records as usize;
+            self.courier
+                .accounts
+                .add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
+            self.process.recycle(message.bytes);
         }
+        link.look(&self.courier)
+    }
+
+    fn say_statistics(&mut self) {
+        let statistics = self.courier.context.statistics(&self.courier.accounts);
+        self.process.handle_statistics(now_ns(), &statistics);
     }
 
     /// A connection that broke while nothing waited for it is made again later.
@@ -215,15 +229,15 @@ impl<C: Connector> Transport for Connected<C> {
         loop {
             self.connect(&progress)
                 .map_err(|failure| (failure, batch.len() - done))?;
-            if self.sender.process.handle_timeout(now_ns()) {
-                self.sender.say_statistics();
+            if self.process.handle_timeout(now_ns()) {
+                self.say_statistics();
             }
-            self.sender.process.handle_records(now_ns(), batch, done);
-            self.sender.accounts.add_reduced(self.sender.process.take_reduced());
+            self.process.handle_records(now_ns(), batch, done);
+            self.courier.accounts.add_reduced(self.process.take_reduced());
             match self.send_ready(&mut done, &mut progress) {
                 Ok(()) if done == batch.len() => return Ok(()),
                 Ok(()) => {
-                    let name = &self.sender.accounts.name;
+                    let name = &self.courier.accounts.name;
                     let failure = Failure::Broken(format!("{name}: a record could not be encoded"));
                     return Err((failure, batch.len() - done));
                 }
@@ -240,8 +254,8 @@ impl<C: Connector> Transport for Connected<C> {
             }
             return Ok(());
         }
-        if self.sender.process.handle_timeout(now_ns()) {
-            self.sender.say_statistics();
+        if self.process.handle_timeout(now_ns()) {
+            self.say_statistics();
         }
         let sent = self.send_ready(&mut 0, &mut Progress::new());
         self.settle(sent)
@@ -252,12 +266,12 @@ impl<C: Connector> Transport for Connected<C> {
         if self.link.is_none() {
             return Ok(());
         }
-        self.sender.say_statistics();
+        self.say_statistics();
         let mut progress = Progress::new();
         let sent = self.send_ready(&mut 0, &mut progress);
         self.settle(sent)?;
         let closed = match &mut self.link {
-            Some(link) => link.close(&self.sender, &mut progress),
+            Some(link) => link.close(&self.courier, &mut progress),
             None => Ok(()),
         };
         self.settle(closed)

@@ -16,10 +16,10 @@ use socket2::SockRef;
 use super::destination::{Context, Progress};
 use super::queue::BatchQueue;
 use super::resolve::resolve;
-use super::session::{Connected, Connector, Interruption, Link, Sender};
+use super::session::{Connected, Connector, Courier, Interruption, Link};
 use super::tls;
 use crate::config::Endpoint;
-use crate::exporting::{DestinationAccounts, limits};
+use crate::exporting::{DestinationAccounts, Outgoing, limits};
 
 /// How long one address may take to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -121,52 +121,47 @@ impl Connector for TcpConnector {
 impl Link for Connection {
     const KIND: &'static str = "connection";
 
-    fn send_ready(
-        &mut self,
-        sender: &mut Sender,
-        done: &mut usize,
-        progress: &mut Progress,
-    ) -> Result<(), Interruption> {
+    fn look(&mut self, _courier: &Courier) -> Result<(), Interruption> {
         self.check_open()?;
-        while let Some(message) = sender.process.poll_message() {
-            let mut rest = message.bytes.as_slice();
-            let mut on_wire = 0;
-            while self.wants_write(rest) {
-                match self.write(&mut rest) {
-                    Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                    Ok(written) => {
-                        on_wire += written as u64;
-                        progress.moved();
-                    }
-                    Err(error) if is_timeout(&error) => {
-                        if sender.context.stop.is_over(progress.at()) {
-                            return Err(Interruption::GivenUp);
-                        }
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            self.in_flight.add(on_wire, u64::from(message.flow_records));
-            self.written += u64::from(message.flow_records);
-            *done += message.flow_records as usize;
-            sender
-                .accounts
-                .add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
-            sender.process.recycle(message.bytes);
-        }
-        if let Some(unacknowledged) = self.unacknowledged() {
-            self.in_flight.handle_unacknowledged(unacknowledged);
-        }
+        self.handle_acknowledged();
         Ok(())
     }
 
-    fn close(&mut self, sender: &Sender, progress: &mut Progress) -> Result<(), Interruption> {
+    fn send(&mut self, courier: &Courier, message: &mut Outgoing, progress: &mut Progress) -> Result<(), Interruption> {
+        let mut rest = message.bytes.as_slice();
+        let mut on_wire = 0;
+        while self.wants_write(rest) {
+            match self.write(&mut rest) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+                Ok(written) => {
+                    on_wire += written as u64;
+                    progress.moved();
+                }
+                Err(error) if is_timeout(&error) => {
+                    if courier.is_over(progress) {
+                        return Err(Interruption::GivenUp);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.in_flight.add(on_wire, u64::from(message.flow_records));
+        self.written += u64::from(message.flow_records);
+        Ok(())
+    }
+
+    fn arrived(&mut self) -> u64 {
+        self.handle_acknowledged();
+        self.in_flight.arrived
+    }
+
+    fn close(&mut self, courier: &Courier, progress: &mut Progress) -> Result<(), Interruption> {
         if let Some(tls) = &mut self.tls {
             tls.close(&self.stream);
         }
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
-        let stop = &sender.context.stop;
+        let stop = &courier.context.stop;
         let mut last = u64::MAX;
         // The end of the stream takes a place in the sequence too, hence 1.
         while let Some(unacknowledged) = self.unacknowledged().filter(|octets| *octets > 1) {
@@ -298,6 +293,12 @@ impl Connection {
         (status == 0).then(|| u64::try_from(octets).unwrap_or(0))
     }
 
+    fn handle_acknowledged(&mut self) {
+        if let Some(unacknowledged) = self.unacknowledged() {
+            self.in_flight.handle_unacknowledged(unacknowledged);
+        }
+    }
+
     /// Flow Records that were handed to the kernel and not acknowledged.
     fn unconfirmed(&self) -> u64 {
         if self.misunderstood {
@@ -319,36 +320,53 @@ fn is_timeout(error: &io::Error) -> bool {
 /// Messages between our kernel and the other end's acknowledgement, oldest first.
 #[derive(Clone, Debug, Default)]
 struct InFlight {
-    /// Where each ends in the stream, and its Flow Records.
-    messages: VecDeque<(u64, u64)>,
+    messages: VecDeque<Sent>,
     written: u64,
+    /// Messages that were acknowledged whole.
+    arrived: u64,
+}
+
+/// One Message, or several that share their end.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    /// Where it ends in the stream.
+    end: u64,
+    flow_records: u64,
+    messages: u64,
 }
 
 impl InFlight {
     /// More than a send buffer holds of the smallest Messages.
     const MAX_MESSAGES: usize = 1 << 16;
 
-    fn add(&mut self, octets: u64, records: u64) {
+    fn add(&mut self, octets: u64, flow_records: u64) {
         self.written += octets;
         let full = self.messages.len() >= Self::MAX_MESSAGES;
         match self.messages.back_mut() {
             Some(last) if full => {
                 // The newest share one end: too much would be counted as lost rather than too little.
-                *last = (self.written, last.1 + records);
+                last.end = self.written;
+                last.flow_records += flow_records;
+                last.messages += 1;
             }
-            _ => self.messages.push_back((self.written, records)),
+            _ => self.messages.push_back(Sent {
+                end: self.written,
+                flow_records,
+                messages: 1,
+            }),
         }
     }
 
     fn handle_unacknowledged(&mut self, octets: u64) {
         let acknowledged = self.written.saturating_sub(octets);
-        while self.messages.front().is_some_and(|(end, _)| *end <= acknowledged) {
+        while let Some(first) = self.messages.front().filter(|first| first.end <= acknowledged) {
+            self.arrived += first.messages;
             self.messages.pop_front();
         }
     }
 
     fn records(&self) -> u64 {
-        self.messages.iter().map(|(_, records)| records).sum()
+        self.messages.iter().map(|sent| sent.flow_records).sum()
     }
 }
 
@@ -367,8 +385,9 @@ mod tests {
         assert_eq!(in_flight.records(), 13, "one octet of the first is missing");
         in_flight.handle_unacknowledged(250);
         assert_eq!(in_flight.records(), 8);
+        assert_eq!(in_flight.arrived, 1);
         in_flight.handle_unacknowledged(0);
-        assert_eq!(in_flight.records(), 0);
+        assert_eq!((in_flight.records(), in_flight.arrived), (0, 3));
     }
 
     #[test]
@@ -380,5 +399,7 @@ mod tests {
         assert_eq!(in_flight.messages.len(), InFlight::MAX_MESSAGES);
         in_flight.handle_unacknowledged(1);
         assert_eq!(in_flight.records(), 11);
+        in_flight.handle_unacknowledged(0);
+        assert_eq!(in_flight.arrived, InFlight::MAX_MESSAGES as u64 + 10);
     }
 }
