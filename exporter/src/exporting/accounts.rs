@@ -20,16 +20,19 @@ pub enum Loss {
     DrainTimeout,
     /// The other end answered that nobody listens there. Over UDP a lower bound: answers get lost too.
     Refused,
+    /// The destination's protocol has no way to say them.
+    NotExpressible,
 }
 
 impl Loss {
     /// Every reason, in the order of the accounts line.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::QueueFull,
         Self::Unconfirmed,
         Self::Failed,
         Self::DrainTimeout,
         Self::Refused,
+        Self::NotExpressible,
     ];
 
     /// The counter's label.
@@ -40,6 +43,7 @@ impl Loss {
             Self::Failed => "failed",
             Self::DrainTimeout => "drain_timeout",
             Self::Refused => "refused",
+            Self::NotExpressible => "not_expressible",
         }
     }
 }
@@ -302,7 +306,7 @@ mod tests {
         accounts.add_reduced(2);
         let now = accounts.snapshot();
         assert_eq!(now.exported, 50);
-        assert_eq!(now.lost, [25, 10, 0, 0, 0]);
+        assert_eq!(now.lost, [25, 10, 0, 0, 0, 0]);
         assert_eq!((now.lost_packets, now.lost_octets), (250, 9000));
         assert_eq!((now.first_lost_ns, now.last_lost_ns), (7, 9));
         assert_eq!(now.waiting(), 15);

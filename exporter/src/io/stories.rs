@@ -206,7 +206,7 @@ fn asked_twice_a_dead_destination_gives_up_at_once() {
     context.stop.request();
     context.stop.request();
     let accounts = finish(worker, &context);
-    assert_eq!((accounts.exported, accounts.lost), (0, [0, 0, 0, 70, 0]));
+    assert_eq!((accounts.exported, accounts.lost), (0, [0, 0, 0, 70, 0, 0]));
     assert!(accounts.failed);
 }
 
@@ -335,7 +335,7 @@ fn a_full_disk_ends_the_destination_with_everything_counted() {
         let accounts = finish(worker, &context);
         assert_eq!(
             (accounts.exported, accounts.lost),
-            (0, [0, 0, 200, 0, 0]),
+            (0, [0, 0, 200, 0, 0, 0]),
             "{destination}"
         );
         assert!(accounts.failed);

@@ -17,18 +17,84 @@ use super::queue::Batch;
 use super::resolve::resolve;
 use super::retry::{Retry, seed};
 use crate::config::Endpoint;
-use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, Outgoing, Volume, limits};
+use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, Outgoing, Statistics, Volume, limits};
+use crate::metering::Records;
 
 /// Pauses shorter than this are saved up: going to sleep and waking up costs more than sending a datagram.
 const LEAST_PAUSE: Duration = Duration::from_millis(10);
 /// How long the send buffer may stay full.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What makes datagrams of records: the Exporting Process of IPFIX, and those of NetFlow.
+pub trait Encoder {
+    /// Encodes a batch. Every datagram that is then ready is of it, or of options.
+    fn handle_records(&mut self, now_ns: i64, records: &Records);
+
+    /// Encodes the statistics of the exporter, where the protocol has a place for them.
+    fn handle_statistics(&mut self, now_ns: i64, statistics: &Statistics);
+
+    /// Lets time pass. Says whether statistics are due.
+    fn handle_timeout(&mut self, now_ns: i64) -> bool;
+
+    /// The next datagram.
+    fn poll_message(&mut self) -> Option<Outgoing>;
+
+    /// Those that [`Self::poll_message`] will give, in its order.
+    fn ready(&self) -> impl Iterator<Item = &Outgoing>;
+
+    /// Gives a buffer back.
+    fn recycle(&mut self, buffer: Vec<u8>);
+
+    /// Records that went out with less than they have since this was last asked.
+    fn take_reduced(&mut self) -> u64;
+
+    /// Records that no datagram will carry since this was last asked, and why.
+    fn take_refused(&mut self) -> [(Loss, Volume); 2];
+}
+
+impl Encoder for ExportingProcess {
+    fn handle_records(&mut self, now_ns: i64, records: &Records) {
+        ExportingProcess::handle_records(self, now_ns, records, 0);
+    }
+
+    fn handle_statistics(&mut self, now_ns: i64, statistics: &Statistics) {
+        ExportingProcess::handle_statistics(self, now_ns, statistics);
+    }
+
+    fn handle_timeout(&mut self, now_ns: i64) -> bool {
+        ExportingProcess::handle_timeout(self, now_ns)
+    }
+
+    fn poll_message(&mut self) -> Option<Outgoing> {
+        ExportingProcess::poll_message(self)
+    }
+
+    fn ready(&self) -> impl Iterator<Item = &Outgoing> {
+        ExportingProcess::ready(self)
+    }
+
+    fn recycle(&mut self, buffer: Vec<u8>) {
+        ExportingProcess::recycle(self, buffer);
+    }
+
+    fn take_reduced(&mut self) -> u64 {
+        ExportingProcess::take_reduced(self)
+    }
+
+    fn take_refused(&mut self) -> [(Loss, Volume); 2] {
+        let volume = Volume {
+            flows: ExportingProcess::take_refused(self),
+            ..Volume::default()
+        };
+        [(Loss::Failed, volume), (Loss::NotExpressible, Volume::default())]
+    }
+}
+
 /// A collector by UDP.
 #[derive(Debug)]
-pub struct Udp {
+pub struct Udp<E = ExportingProcess> {
     endpoint: Endpoint,
-    process: ExportingProcess,
+    process: E,
     context: Context,
     accounts: Arc<DestinationAccounts>,
     socket: Option<DatagramSocket>,
@@ -49,10 +115,18 @@ impl Udp {
     /// # Errors
     /// One line for people.
     pub fn new(endpoint: &Endpoint, context: &Context, accounts: Arc<DestinationAccounts>) -> Result<Self, String> {
+        let process = context.exporting_process(TransportKind::Udp, context.config.mtu)?;
+        Ok(Self::with(process, endpoint, context, accounts))
+    }
+}
+
+impl<E: Encoder> Udp<E> {
+    /// The same for any protocol.
+    pub fn with(process: E, endpoint: &Endpoint, context: &Context, accounts: Arc<DestinationAccounts>) -> Self {
         let default_rate = context.from_files.then_some(limits::FILE_RATE_RECORDS);
-        Ok(Self {
+        Self {
             endpoint: endpoint.clone(),
-            process: context.exporting_process(TransportKind::Udp, context.config.mtu)?,
+            process,
             pace: Pace::new(context.config.rate.or(default_rate)),
             context: context.clone(),
             accounts,
@@ -63,7 +137,7 @@ impl Udp {
             refused: LogLimit::default(),
             unsent: LogLimit::default(),
             unresolved: LogLimit::default(),
-        })
+        }
     }
 
     /// Makes sure that there is a socket, waiting for the name to have an address.
@@ -110,8 +184,9 @@ impl Udp {
             if self.context.stop.is_over(progress.at()) {
                 return Err((Failure::GivenUp, accounted));
             }
-            let records = self.send_run();
-            accounted += records as usize;
+            accounted += self.send_run() as usize;
+            // Two records of NetFlow are one Flow Record, and as much to receive as any two.
+            let records: u64 = self.run.iter().map(|message| u64::from(message.records)).sum();
             let cost = records.max(self.run.len() as u64);
             let pause = self.pace.as_mut().map(|pace| pace.handle_sent(now_ns(), cost));
             for message in self.run.drain(..) {
@@ -189,22 +264,20 @@ impl Udp {
     }
 }
 
-impl Transport for Udp {
+impl<E: Encoder> Transport for Udp<E> {
     fn handle_batch(&mut self, batch: &Batch) -> Result<(), (Failure, usize)> {
         let mut progress = Progress::new();
         self.open(&progress).map_err(|failure| (failure, batch.len()))?;
         if self.process.handle_timeout(now_ns()) {
             self.say_statistics();
         }
-        self.process.handle_records(now_ns(), batch, 0);
+        self.process.handle_records(now_ns(), batch);
         self.accounts.add_reduced(self.process.take_reduced());
-        let refused = self.process.take_refused();
-        let volume = Volume {
-            flows: refused,
-            ..Volume::default()
-        };
-        self.accounts.add_lost(now_ns(), Loss::Failed, volume);
-        let left = batch.len() - refused as usize;
+        let mut left = batch.len();
+        for (loss, volume) in self.process.take_refused() {
+            self.accounts.add_lost(now_ns(), loss, volume);
+            left = left.saturating_sub(volume.flows as usize);
+        }
         self.send_ready(&mut progress)
             .map_err(|(failure, accounted)| (failure, left - accounted))
     }
