@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::exposition::{Exposition, Kind};
 use super::{Api, Shared};
-use crate::exporting::{AccountsSnapshot, Loss};
+use crate::exporting::{AccountsSnapshot, Event, Loss};
 use crate::metering::FlowEndReason;
 use crate::run::accounts::MeteringAccounts;
 
@@ -297,6 +297,18 @@ fn destinations(out: &mut Exposition, destinations: &[AccountsSnapshot]) {
         for loss in Loss::ALL {
             let labels = [("destination", destination.name.as_str()), ("reason", loss.as_str())];
             out.sample(&labels, destination.lost_for(loss));
+        }
+    }
+    out.family(
+        &format!("{PREFIX}_destination_events"),
+        Kind::Counter,
+        "events",
+        "Files completed, removed, recovered or numbered, and HTTP requests repeated or refused.",
+    );
+    for destination in destinations {
+        for event in Event::ALL {
+            let labels = [("destination", destination.name.as_str()), ("event", event.as_str())];
+            out.sample(&labels, destination.events.of(event));
         }
     }
     out.family(

@@ -432,6 +432,80 @@ pub struct RunArgs {
         help_heading = "Exporting"
     )]
     tls_ca: Option<String>,
+    /// Begin a new file after this long, at multiples of it in UTC; captures are read with their own time. A name with a
+    /// time in it, as file:%Y%m%d-%H%M.ipfix, does so whenever it changes [default: one file]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "FLOWGAUGE_EXPORTING_ROTATE",
+        help_heading = "Files"
+    )]
+    rotate: Option<String>,
+    /// Begin a new file rather than let one grow beyond this [default: no limit]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "FLOWGAUGE_EXPORTING_ROTATE_SIZE",
+        help_heading = "Files"
+    )]
+    rotate_size: Option<String>,
+    /// Of files that change, keep at most so many of each destination; the oldest go [default: all]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLOWGAUGE_EXPORTING_KEEP_FILES",
+        help_heading = "Files"
+    )]
+    keep_files: Option<String>,
+    /// Of files that change, keep none that was completed longer ago than this [default: all]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "FLOWGAUGE_EXPORTING_KEEP_AGE",
+        help_heading = "Files"
+    )]
+    keep_age: Option<String>,
+    /// Of files that change, keep at most so many octets of each destination [default: all]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "FLOWGAUGE_EXPORTING_KEEP_SIZE",
+        help_heading = "Files"
+    )]
+    keep_size: Option<String>,
+    /// For syslog, FACILITY.SEVERITY or the number of both [default: local0.info]
+    #[arg(
+        long,
+        value_name = "PRI",
+        env = "FLOWGAUGE_EXPORTING_SYSLOG_PRIORITY",
+        help_heading = "Lines"
+    )]
+    syslog_priority: Option<String>,
+    /// For json:http, a file with `Bearer TOKEN` or USER:PASSWORD, as @FILE; these themselves in the environment or the
+    /// TOML file only [default: none]
+    #[arg(
+        long,
+        value_name = "@FILE",
+        env = "FLOWGAUGE_EXPORTING_HTTP_AUTHORIZATION",
+        help_heading = "Lines"
+    )]
+    http_authorization: Option<String>,
+    /// For json:http, compress what is posted: on or off [default: off]
+    #[arg(
+        long,
+        value_name = "on|off",
+        env = "FLOWGAUGE_EXPORTING_HTTP_GZIP",
+        help_heading = "Lines"
+    )]
+    http_gzip: Option<String>,
+    /// For json:https, the authorities that the server's certificate must come from (PEM) [default: the system's]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FLOWGAUGE_EXPORTING_HTTP_CA",
+        help_heading = "Lines"
+    )]
+    http_ca: Option<String>,
 
     /// For sflow://, sample one packet in N at random, 1/N, or none, off; apart from --sample [default: 1/1000]
     #[arg(long, value_name = "1/N|off", env = "FLOWGAUGE_SFLOW_SAMPLE", help_heading = "sFlow")]

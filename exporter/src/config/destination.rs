@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::pattern::Pattern;
+
 /// The port IANA registered for IPFIX over UDP, TCP and SCTP (RFC 7011 section 10).
 pub const IPFIX_PORT: u16 = 4739;
 
@@ -11,6 +13,9 @@ pub const SECURE_IPFIX_PORT: u16 = 4740;
 
 /// The port IANA registered for sFlow.
 pub const SFLOW_PORT: u16 = 6343;
+
+/// The port IANA registered for syslog over UDP, on which servers listen for TCP too.
+pub const SYSLOG_PORT: u16 = 514;
 
 /// Schemes that are planned and that this build cannot speak yet.
 const NOT_YET: [&str; 3] = ["dtls", "netflow9", "netflow5"];
@@ -32,6 +37,14 @@ pub enum Destination {
     File(PathBuf),
     /// JSON lines in a file, or on standard output when absent.
     Json(Option<PathBuf>),
+    /// JSON lines on a TCP connection.
+    JsonTcp(Endpoint),
+    /// JSON lines by HTTP POST to this URL.
+    JsonHttp(String),
+    /// JSON in syslog messages, in UDP datagrams (RFC 5426).
+    Syslog(Endpoint),
+    /// JSON in syslog messages on a TCP connection (RFC 6587).
+    SyslogTcp(Endpoint),
 }
 
 /// A host by name or address, and a port. Names are resolved by the destination at each try, not here.
@@ -62,7 +75,13 @@ impl Destination {
             "sctp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Sctp),
             "sflow" => Endpoint::parse(text, rest, SFLOW_PORT).map(Self::Sflow),
             "file" => path(text, rest).map(Self::File),
+            "syslog" => Endpoint::parse(text, rest, SYSLOG_PORT).map(Self::Syslog),
+            "syslog+tcp" => Endpoint::parse(text, rest, SYSLOG_PORT).map(Self::SyslogTcp),
             "json" if rest == "-" => Ok(Self::Json(None)),
+            "json" if rest.starts_with("tcp:") => {
+                Endpoint::parse_with_port(text, rest.trim_start_matches("tcp:")).map(Self::JsonTcp)
+            }
+            "json" if rest.starts_with("http:") || rest.starts_with("https:") => url(text, rest).map(Self::JsonHttp),
             "json" => path(text, rest).map(|path| Self::Json(Some(path))),
             _ if NOT_YET.contains(&scheme) => Err(format!(
                 "destination `{text}`: this build has no {scheme} transport yet; udp, tcp, tls, sctp, sflow, file and json are there"
@@ -78,12 +97,20 @@ impl Destination {
 
     /// Whether records leave by a network, where the other end may be away.
     pub fn is_network(&self) -> bool {
-        matches!(self, Self::Udp(_) | Self::Tcp(_) | Self::Tls(_) | Self::Sctp(_))
+        !matches!(self, Self::File(_) | Self::Json(_))
     }
 
     /// Whether it takes samples and no flow records.
     pub fn takes_samples(&self) -> bool {
         matches!(self, Self::Sflow(_))
+    }
+
+    /// Whether it is a series of files by its name alone.
+    pub fn is_series(&self) -> bool {
+        let (Self::File(path) | Self::Json(Some(path))) = self else {
+            return false;
+        };
+        Pattern::parse(&path.to_string_lossy()).is_ok_and(|pattern| pattern.has_time())
     }
 
     /// Whether both ends need a certificate.
@@ -103,6 +130,10 @@ impl fmt::Display for Destination {
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Json(Some(path)) => write!(f, "json:{}", path.display()),
             Self::Json(None) => f.write_str("json:-"),
+            Self::JsonTcp(endpoint) => write!(f, "json:tcp://{endpoint}"),
+            Self::JsonHttp(url) => write!(f, "json:{url}"),
+            Self::Syslog(endpoint) => write!(f, "syslog://{endpoint}"),
+            Self::SyslogTcp(endpoint) => write!(f, "syslog+tcp://{endpoint}"),
         }
     }
 }
@@ -118,6 +149,14 @@ impl fmt::Display for Endpoint {
 }
 
 impl Endpoint {
+    /// Where no port is usual.
+    fn parse_with_port(whole: &str, rest: &str) -> Result<Self, String> {
+        match Self::parse(whole, rest, 0)? {
+            Self { port: 0, .. } => Err(format!("destination `{whole}`: write the port behind the host")),
+            endpoint => Ok(endpoint),
+        }
+    }
+
     fn parse(whole: &str, rest: &str, default_port: u16) -> Result<Self, String> {
         let wrong = |why: &str| Err(format!("destination `{whole}`: {why}"));
         let Some(authority) = rest.strip_prefix("//") else {
@@ -167,7 +206,30 @@ fn path(whole: &str, rest: &str) -> Result<PathBuf, String> {
         return Err(format!("destination `{whole}`: write the path behind the colon"));
     }
     // `file:///tmp/x` is how a URL says /tmp/x.
-    Ok(PathBuf::from(rest.strip_prefix("//").unwrap_or(rest)))
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    Pattern::parse(path).map_err(|why| format!("destination `{whole}`: {why}"))?;
+    Ok(PathBuf::from(path))
+}
+
+/// An URL to post to. Who we are has its own setting: this one is in logs.
+fn url(whole: &str, rest: &str) -> Result<String, String> {
+    let wrong = |whole: &str, why: &str| Err(format!("destination `{whole}`: {why}"));
+    let (scheme, behind) = rest.split_once(':').unwrap_or((rest, ""));
+    let Some(behind) = behind.strip_prefix("//") else {
+        return wrong(whole, "write // before the host, as in json:http://127.0.0.1:8080/flows");
+    };
+    let (authority, path) = behind.split_at(behind.find(['/', '?']).unwrap_or(behind.len()));
+    if let Some((_, host)) = authority.rsplit_once('@') {
+        let shown = format!("json:{scheme}://..@{host}");
+        return wrong(&shown, "a password in a URL gets into logs; take it out and set --http-authorization @FILE");
+    }
+    if path.contains(['#', ' ']) || path.bytes().any(|octet| !octet.is_ascii_graphic()) {
+        return wrong(whole, "the path has a letter that no URL can have; write it as %XX");
+    }
+    let default_port = if scheme == "https" { 443 } else { 80 };
+    Endpoint::parse(whole, &format!("//{authority}"), default_port)?;
+    let path = if path.is_empty() { "/" } else { path };
+    Ok(format!("{scheme}://{authority}{path}"))
 }
 
 #[cfg(test)]
@@ -189,6 +251,13 @@ mod tests {
             ("file:///var/a.ipfix", "file:/var/a.ipfix"),
             ("json:out/a.json", "json:out/a.json"),
             ("json:-", "json:-"),
+            ("json:/var/%F.json", "json:/var/%F.json"),
+            ("json:tcp://h:9000", "json:tcp://h:9000"),
+            ("json:tcp://[::1]:9000", "json:tcp://[::1]:9000"),
+            ("json:http://h", "json:http://h/"),
+            ("json:https://h:8443/a?b=c%20d", "json:https://h:8443/a?b=c%20d"),
+            ("syslog://h", "syslog://h:514"),
+            ("syslog+tcp://h:601", "syslog+tcp://h:601"),
         ] {
             assert_eq!(Destination::parse(text).unwrap().to_string(), printed);
         }
@@ -215,6 +284,14 @@ mod tests {
             ("netflow5://h", "no netflow5 transport yet"),
             ("sflow:h", "write // before"),
             ("file:", "path behind"),
+            ("file:/var/%q.ipfix", "%% for a percent sign"),
+            ("json:tcp://h", "write the port"),
+            ("json:http:h", "write // before"),
+            ("json:http:///x", "no host"),
+            ("json:http://h:99999/x", "1 to 65535"),
+            ("json:https://me:hush@h/x", "json:https://..@h`: a password in a URL"),
+            ("json:https://h/a b", "%XX"),
+            ("syslog:h", "write // before"),
         ] {
             let error = Destination::parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

@@ -79,6 +79,15 @@ pub static KEYS: &[Key] = &[
     key("exporting", "tls_certificate", Shape::Text),
     key("exporting", "tls_key", Shape::Text),
     key("exporting", "tls_ca", Shape::Text),
+    key("exporting", "rotate", Shape::Text),
+    key("exporting", "rotate_size", Shape::Text),
+    key("exporting", "keep_files", Shape::Text),
+    key("exporting", "keep_age", Shape::Text),
+    key("exporting", "keep_size", Shape::Text),
+    key("exporting", "syslog_priority", Shape::Text),
+    key("exporting", "http_authorization", Shape::Text),
+    key("exporting", "http_gzip", Shape::Text),
+    key("exporting", "http_ca", Shape::Text),
     Key {
         id: "sflow_sample",
         ..key("sflow", "sample", Shape::Text)

@@ -8,8 +8,11 @@ mod describe;
 pub mod destination;
 pub mod duration;
 pub mod file;
+mod files;
 pub mod keys;
+pub mod lines;
 mod metering;
+pub mod pattern;
 mod sflow;
 mod size;
 
@@ -21,7 +24,9 @@ use std::time::Duration;
 
 pub use api::ApiConfig;
 pub use destination::{Destination, Endpoint};
+pub use files::{FilesConfig, Keep};
 use keys::{Setting, Settings, nearest};
+pub use lines::LinesConfig;
 pub use metering::{Applications, MeteringConfig, SummarySettings};
 pub use sflow::SflowConfig;
 
@@ -98,6 +103,10 @@ pub struct ExportingConfig {
     pub sctp_lifetime: Option<Duration>,
     /// How to show who we are and to know who a collector is; there when a destination needs it.
     pub tls: Option<TlsFiles>,
+    /// When files change and when they go.
+    pub files: FilesConfig,
+    /// How lines leave.
+    pub lines: LinesConfig,
 }
 
 /// PEM files, read when a destination starts and again when they have changed.
@@ -226,6 +235,8 @@ impl Config {
         }
         reader.few_enough_and_different(&to);
         let tls = reader.tls_files(&to);
+        let files = FilesConfig::read(&mut reader, &to);
+        let lines = LinesConfig::read(&mut reader);
         let source = source.unwrap_or(Source::Files(Vec::new()));
         let api = ApiConfig::read(&mut reader, &source);
         let mut metering = MeteringConfig::read(&mut reader);
@@ -281,6 +292,8 @@ impl Config {
                 summaries: SummaryExportConfig::read(&mut reader),
                 sctp_lifetime: reader.one("sctp_lifetime", positive_duration),
                 tls,
+                files,
+                lines,
             },
             sflow: SflowConfig::read(&mut reader),
             api,

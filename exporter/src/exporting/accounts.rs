@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
+use super::events::{EventCounts, Events};
 use crate::metering::Records;
 
 /// Why records did not reach their destination.
@@ -18,7 +19,8 @@ pub enum Loss {
     Failed,
     /// The time to deliver at the end was over.
     DrainTimeout,
-    /// The other end answered that nobody listens there. Over UDP a lower bound: answers get lost too.
+    /// The other end answered that nobody listens there, or that it takes no such thing. Over UDP a lower bound: answers
+    /// get lost too.
     Refused,
     /// The destination's protocol has no way to say them.
     NotExpressible,
@@ -92,6 +94,8 @@ pub struct DestinationAccounts {
     send_errors: AtomicU64,
     connections: AtomicU64,
     failed: AtomicBool,
+    /// What else happened.
+    pub events: Events,
 }
 
 impl DestinationAccounts {
@@ -112,6 +116,7 @@ impl DestinationAccounts {
             send_errors: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             failed: AtomicBool::new(false),
+            events: Events::default(),
         }
     }
 
@@ -197,6 +202,7 @@ impl DestinationAccounts {
             send_errors: self.send_errors.load(Relaxed),
             connections: self.connections.load(Relaxed),
             failed: self.failed.load(Relaxed),
+            events: self.events.snapshot(),
         }
     }
 }
@@ -232,6 +238,8 @@ pub struct AccountsSnapshot {
     pub connections: u64,
     /// Whether it ended before its time.
     pub failed: bool,
+    /// What else happened.
+    pub events: EventCounts,
 }
 
 impl AccountsSnapshot {

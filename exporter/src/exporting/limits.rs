@@ -34,6 +34,9 @@ pub const TEMPLATE_REFRESH_MESSAGES: u64 = 1000;
 /// Records a second over UDP when reading files: faster overruns the receive buffer of an untuned collector.
 pub const FILE_RATE_RECORDS: u64 = 50_000;
 
+/// Least and most octets of a file, or of a series of files, that can be asked for.
+pub const FILE_OCTETS_BOUNDS: [u64; 2] = [1 << 10, 1 << 50];
+
 /// Octets of summaries a minute to each destination unless told otherwise.
 pub const SUMMARY_OCTETS: u32 = 65_536;
 /// The same where images are not sent: below 7 kB with the templates and types that are repeated every ten minutes.

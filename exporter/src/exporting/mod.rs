@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod dns;
+pub mod events;
 pub mod layout;
 pub mod limits;
 pub mod options;
@@ -13,5 +14,6 @@ pub mod summaries;
 mod templates;
 
 pub use accounts::{AccountsSnapshot, DestinationAccounts, Loss, Volume};
+pub use events::{Event, EventCounts};
 pub use options::{MeteringStatistics, Statistics};
 pub use packing::{ExportingProcess, Outgoing};

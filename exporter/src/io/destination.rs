@@ -17,6 +17,7 @@ use super::{file, json, sctp, tcp, udp};
 use crate::config::{Destination, ExportingConfig};
 use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, MeteringStatistics, Statistics, Volume, limits};
 use crate::metering::sampling::Selector;
+use crate::summaries::geo::Geo;
 
 /// How often an idle destination looks after its connection and its timers.
 const TICK: Duration = Duration::from_millis(500);
@@ -64,6 +65,8 @@ pub struct Context {
     pub selectors: Arc<[Selector]>,
     /// Where the memory of batches goes back to.
     pub spares: Arc<Spares>,
+    /// Countries of addresses, where there is a database.
+    pub geo: Option<Arc<Geo>>,
     /// Whether packets come from files: then UDP is paced.
     pub from_files: bool,
 }
@@ -198,6 +201,9 @@ impl Worker {
         Ok(Self {
             queue,
             accounts,
+            Destination::JsonTcp(_) | Destination::JsonHttp(_) | Destination::Syslog(_) | Destination::SyslogTcp(_) => {
+                return Err(format!("{name}: this build has no such transport yet"));
+            }
             full: Mutex::default(),
             thread,
         })

@@ -35,11 +35,14 @@ pub(super) fn context(drain_timeout: Duration) -> Context {
             drain_timeout,
             sctp_lifetime: None,
             tls: None,
+            files: Default::default(),
+            lines: Default::default(),
         },
         stop: Arc::new(Stop::new(drain_timeout, true)),
         metering: Arc::new(SharedMetering::default()),
         selectors: Arc::new([]),
         spares: Arc::default(),
+        geo: None,
         from_files: true,
     }
 }

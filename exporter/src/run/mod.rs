@@ -49,17 +49,19 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
     let metering = Arc::new(SharedMetering::default());
     // Sources first: without packets there is no reason to touch a destination.
     let sources = Sources::open(config, &stop)?;
+    let geo = summaries::geo(config)?;
     let context = Context {
         config: config.exporting.clone(),
         stop: stop.clone(),
         metering: metering.clone(),
         selectors: config.metering.sampling.selectors().into(),
         spares: Arc::default(),
+        geo: geo.clone(),
         from_files,
     };
     // Whoever shows summaries on this host reads them from here.
     let shared_summaries = summaries::shared(config, sources.workers());
-    let summing = summaries::summing(config)?;
+    let summing = summaries::summing(config, geo);
     let accounts = Arc::new(SharedAccounts::default());
     // Its port may need rights.
     let api = api::start(

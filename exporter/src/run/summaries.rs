@@ -34,13 +34,21 @@ pub(super) fn shared(config: &Config, workers: usize) -> Option<Arc<SharedSummar
     Some(Arc::new(shared))
 }
 
-/// How every worker sums up.
+/// The databases of countries and autonomous systems, if any are named.
 ///
 /// # Errors
 /// One line for people: a database that cannot be read.
-pub(super) fn summing(config: &Config) -> Result<SummariesConfig, String> {
+pub(super) fn geo(config: &Config) -> Result<Option<Arc<Geo>>, String> {
+    match config.metering.addresses.geo.as_slice() {
+        [] => Ok(None),
+        paths => Geo::open(paths).map(Arc::new).map(Some),
+    }
+}
+
+/// How every worker sums up.
+pub(super) fn summing(config: &Config, geo: Option<Arc<Geo>>) -> SummariesConfig {
     let Some(window) = config.metering.summaries.window else {
-        return Ok(SummariesConfig::default());
+        return SummariesConfig::default();
     };
     let addresses = &config.metering.addresses;
     let is_live = !matches!(config.capture.source, Source::Files(_));
@@ -54,16 +62,12 @@ pub(super) fn summing(config: &Config) -> Result<SummariesConfig, String> {
         }
         None => Networks::default(),
     };
-    let geo = match addresses.geo.as_slice() {
-        [] => None,
-        paths => Some(Arc::new(Geo::open(paths)?)),
-    };
-    Ok(SummariesConfig {
+    SummariesConfig {
         window_ns: i64::try_from(window.as_nanos()).unwrap_or(i64::MAX),
         networks: Arc::new(networks),
         geo,
         ..SummariesConfig::default()
-    })
+    }
 }
 
 /// What one worker sums up.
