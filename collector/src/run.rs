@@ -192,7 +192,11 @@ impl Collector {
             .map(|listen| Ok((*listen, listen.bind_shared(config.receivers)?)))
             .collect::<Result<_, Failure>>()?;
         let has_tls = config.listeners.iter().any(|listen| listen.transport == Transport::Tls);
-        let handshakes = has_tls.then(|| Handshakes::new(&config.tls)).transpose()?.map(Arc::new);
+        let client_names = Arc::new(ClientNames::default());
+        let handshakes = has_tls
+            .then(|| Handshakes::new(&config.tls, Arc::clone(&client_names)))
+            .transpose()?
+            .map(Arc::new);
         let http = std::net::TcpListener::bind(config.http).map_err(|error| {
             crate::io::listener::bind_failure(&format!("http://{}", config.http), config.http, &error)
         })?;
@@ -288,9 +292,7 @@ impl Collector {
             not_journaled: AtomicU64::new(0),
             listeners,
             relays: relays.statuses.clone(),
-            client_names: handshakes
-                .as_ref()
-                .map_or_else(Arc::default, |tls| Arc::clone(tls.names())),
+            client_names,
             ready: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             started: Instant::now(),

@@ -47,17 +47,31 @@ pub struct TlsConfig {
 
 /// The paths, all there.
 #[derive(Clone, Debug)]
-struct Files {
-    certificate: PathBuf,
-    key: PathBuf,
-    ca: PathBuf,
+pub(super) struct Files {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub ca: PathBuf,
 }
 
 /// What changes when a file does.
-type Stamps = [Option<(SystemTime, u64)>; 3];
+pub(super) type Stamps = [Option<(SystemTime, u64)>; 3];
 
 impl Files {
-    fn stamps(&self) -> Stamps {
+    /// Those of the configuration, which listeners of `scheme` need.
+    pub fn new(config: &TlsConfig, scheme: &str) -> Result<Files, Failure> {
+        let (Some(certificate), Some(key), Some(ca)) = (&config.certificate, &config.key, &config.ca) else {
+            return Err(Failure::usage(format!(
+                "{scheme}:// needs --tls-certificate, --tls-key and --tls-ca, each a PEM file"
+            )));
+        };
+        Ok(Files {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            ca: ca.clone(),
+        })
+    }
+
+    pub fn stamps(&self) -> Stamps {
         [&self.certificate, &self.key, &self.ca].map(|path| {
             let metadata = std::fs::metadata(path).ok()?;
             Some((metadata.modified().ok()?, metadata.len()))
@@ -91,30 +105,13 @@ pub struct Refusal {
 }
 
 impl Handshakes {
-    /// Reads the files.
+    /// Reads the files; the names of exporters that are let in go to `names`.
     ///
     /// # Errors
     /// Which setting is missing or wrong, or which file and how; exit status 2.
-    pub fn new(config: &TlsConfig) -> Result<Handshakes, Failure> {
-        let (Some(certificate), Some(key), Some(ca)) = (&config.certificate, &config.key, &config.ca) else {
-            return Err(Failure::usage(
-                "tls:// needs --tls-certificate, --tls-key and --tls-ca, each a PEM file",
-            ));
-        };
-        let files = Files {
-            certificate: certificate.clone(),
-            key: key.clone(),
-            ca: ca.clone(),
-        };
-        let clients: Vec<_> = config
-            .clients
-            .iter()
-            .map(|name| {
-                ServerName::try_from(name.clone()).map_err(|_| {
-                    Failure::usage(format!("--tls-clients: {name:?} is neither a DNS name nor an address"))
-                })
-            })
-            .collect::<Result<_, _>>()?;
+    pub fn new(config: &TlsConfig, names: Arc<ClientNames>) -> Result<Handshakes, Failure> {
+        let files = Files::new(config, "tls")?;
+        let clients = listed_clients(config)?;
         let stamps = files.stamps();
         let config = server_config(&files, &clients).map_err(Failure::usage)?;
         let current = Current {
@@ -126,13 +123,8 @@ impl Handshakes {
             files,
             clients,
             current: Mutex::new(current),
-            names: Arc::default(),
+            names,
         })
-    }
-
-    /// The names of exporters that were let in.
-    pub fn names(&self) -> &Arc<ClientNames> {
-        &self.names
     }
 
     /// What new connections are shown: read again if a file has changed, unless what it says now cannot be used.
@@ -204,8 +196,27 @@ async fn hear_out(mut stream: TcpStream) {
     let _ = timeout(Duration::from_millis(LINGER_MS), rest).await;
 }
 
+/// The allow list of the configuration.
+pub(super) fn listed_clients(config: &TlsConfig) -> Result<Vec<ServerName<'static>>, Failure> {
+    let name = |name: &String| {
+        ServerName::try_from(name.clone())
+            .map_err(|_| Failure::usage(format!("--tls-clients: {name:?} is neither a DNS name nor an address")))
+    };
+    config.clients.iter().map(name).collect()
+}
+
+/// Whether the allow list has a name of the certificate, or is empty.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn is_listed(certificate: &CertificateDer<'_>, names: &[ServerName<'_>]) -> Result<bool, webpki::Error> {
+    let certificate = EndEntityCert::try_from(certificate)?;
+    let is_valid = |name| certificate.verify_is_valid_for_subject_name(name).is_ok();
+    Ok(names.is_empty() || names.iter().any(is_valid))
+}
+
 /// The first name in a certificate's subjectAltName.
-fn name_of(certificate: &CertificateDer<'_>) -> Option<String> {
+pub(super) fn name_of(certificate: &CertificateDer<'_>) -> Option<String> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;
     certificate.valid_dns_names().next().map(str::to_owned)
 }
@@ -292,18 +303,10 @@ impl ClientCertVerifier for NamedClients {
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
         let verified = self.authorities.verify_client_cert(end_entity, intermediates, now)?;
-        if self.names.is_empty() {
-            return Ok(verified);
-        }
-        let certificate = EndEntityCert::try_from(end_entity)
-            .map_err(|_| rustls::Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        let listed = self
-            .names
-            .iter()
-            .any(|name| certificate.verify_is_valid_for_subject_name(name).is_ok());
-        match listed {
-            true => Ok(verified),
-            false => Err(CertificateError::ApplicationVerificationFailure.into()),
+        match is_listed(end_entity, &self.names) {
+            Ok(true) => Ok(verified),
+            Ok(false) => Err(CertificateError::ApplicationVerificationFailure.into()),
+            Err(_) => Err(CertificateError::BadEncoding.into()),
         }
     }
 
@@ -380,7 +383,8 @@ fn explain(error: &rustls::Error) -> (Ended, String) {
 pub struct ClientNames(Mutex<BTreeMap<IpAddr, BTreeSet<String>>>);
 
 impl ClientNames {
-    fn insert(&self, address: IpAddr, name: &str) {
+    /// One more.
+    pub(super) fn insert(&self, address: IpAddr, name: &str) {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Only who holds a certificate gets this far, so what goes when it is full is nobody's weapon.
         if names.values().map(BTreeSet::len).sum::<usize>() >= CLIENT_NAMES {

@@ -125,8 +125,12 @@ async fn exporters_are_let_in_by_authority_and_name() {
         Authority::new(folder.path(), "theirs"),
     );
     let own = ours.issue(&["collector.example"], 2090);
-    let any = Handshakes::new(&config(&own, &ours, &[])).unwrap();
-    let listed = Handshakes::new(&config(&own, &ours, &["b.example", "a.example", "10.0.0.1"])).unwrap();
+    let any = Handshakes::new(&config(&own, &ours, &[]), Arc::default()).unwrap();
+    let listed = Handshakes::new(
+        &config(&own, &ours, &["b.example", "a.example", "10.0.0.1"]),
+        Arc::default(),
+    )
+    .unwrap();
 
     let (a, c) = (
         ours.issue(&["a.example"], 2090),
@@ -144,8 +148,8 @@ async fn exporters_are_let_in_by_authority_and_name() {
     let met = meet_tls(&listed, client(Some(&by_address), &ours)).await;
     assert_eq!(met, (Ok(None), true), "let in by its address, which is no name");
     let here = IpAddr::from([127, 0, 0, 1]);
-    assert_eq!(any.names().of(here), ["a.example", "c.example"]);
-    assert_eq!(listed.names().of(here), ["a.example"]);
+    assert_eq!(any.names.of(here), ["a.example", "c.example"]);
+    assert_eq!(listed.names.of(here), ["a.example"]);
 
     let (late, foreign) = (ours.issue(&["a.example"], 2021), theirs.issue(&["a.example"], 2090));
     for (handshakes, config, ended, part) in [
@@ -192,7 +196,7 @@ async fn who_speaks_something_else_or_hangs_up_is_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let ours = Authority::new(folder.path(), "ours");
     let own = ours.issue(&["collector.example"], 2090);
-    let handshakes = Handshakes::new(&config(&own, &ours, &[])).unwrap();
+    let handshakes = Handshakes::new(&config(&own, &ours, &[]), Arc::default()).unwrap();
     // IPFIX in the clear is answered by an alert of TLS, which an exporter can tell.
     let (met, alerted) = meet(&handshakes, async |mut stream| {
         stream
@@ -215,7 +219,7 @@ fn settings_and_files_that_are_wrong_are_named() {
     let own = ours.issue(&["collector.example"], 2090);
     let right = config(&own, &ours, &[]);
     let wrong = |config: TlsConfig| {
-        let failure = Handshakes::new(&config).unwrap_err();
+        let failure = Handshakes::new(&config, Arc::default()).unwrap_err();
         assert_eq!(failure.status, 2);
         failure.line
     };
@@ -258,7 +262,7 @@ async fn a_changed_certificate_is_shown_to_the_next_exporter() {
         Authority::new(folder.path(), "theirs"),
     );
     let own = theirs.issue(&["collector.example"], 2090);
-    let handshakes = Handshakes::new(&config(&own, &ours, &[])).unwrap();
+    let handshakes = Handshakes::new(&config(&own, &ours, &[]), Arc::default()).unwrap();
     let exporter = || client(Some(&ours.issue(&["a.example"], 2090)), &ours);
     assert!(
         meet_tls(&handshakes, exporter()).await.0.is_err(),
