@@ -152,7 +152,10 @@ fn main() {
         .and_then(|text| text.parse().ok())
         .unwrap_or(2_000_000);
     let dir = tempfile::tempdir().expect("a directory for the store");
-    let store = Store::open(dir.path(), StoreConfig::default()).expect("a store");
+    let mut config = StoreConfig::default();
+    // What they cost: once with them and once without.
+    config.rollups.enabled = std::env::var("ROLLUPS").as_deref() != Ok("off");
+    let store = Store::open(dir.path(), config).expect("a store");
     let mut writer = store.writer().expect("its writer");
     let template = Template::compile(256, 0, &fields(), Registry::builtin());
     let plan = NormalizingPlan::compile(&template, &Default::default());

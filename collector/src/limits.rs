@@ -76,6 +76,20 @@ pub const HANDSHAKE_S: u64 = 10;
 pub const LINGER_MS: u64 = 300;
 /// See [`LINGER_MS`].
 pub const LINGER_READS: usize = 64;
+/// Octets of the datagrams that a DTLS handshake is said in: fits an Ethernet path with room for tunnels.
+pub const DTLS_DATAGRAM_OCTETS: u32 = 1_400;
+/// Octets that a DTLS record may have in it (RFC 6347 section 4.1).
+pub const DTLS_RECORD_OCTETS: usize = 1 << 14;
+/// DTLS handshakes under way at one listener; with more, the oldest is given up.
+pub const DTLS_HANDSHAKES: usize = 256;
+/// DTLS handshakes begun within a second at one listener: each costs about a millisecond of computing.
+pub const DTLS_HANDSHAKES_PER_S: u32 = 256;
+/// The same with one address.
+pub const DTLS_HANDSHAKES_PER_ADDRESS_S: u32 = 32;
+/// Answers within a second to who goes on with a DTLS session that is not known.
+pub const DTLS_ANSWERS_PER_S: u32 = 100;
+/// A DTLS session that is silent for this long gives way to a new one when there are too many.
+pub const DTLS_SILENT_S: u64 = 300;
 /// Names of exporters' certificates that are kept to be shown beside their addresses.
 pub const CLIENT_NAMES: usize = 16_384;
 /// A stream that began a Message and does not end it in this time is closed.
@@ -214,3 +228,57 @@ pub const RELAY_OCTETS: u64 = 16 << 20;
 pub const RELAY_BATCHES: usize = 4_096;
 /// How long the relay may take to send what waits when the collector stops.
 pub const RELAY_END_MS: u64 = 2_000;
+
+/// Databases of places and systems.
+pub const GEO_FILES: usize = 8;
+/// Octets of one of them.
+pub const GEO_FILE_OCTETS: u64 = 1 << 30;
+/// Autonomous systems whose names are kept.
+pub const GEO_SYSTEMS: usize = 1 << 18;
+/// Networks of the user.
+pub const NETWORKS: usize = 1 << 20;
+/// Octets of the file of the user's networks.
+pub const NETWORKS_FILE_OCTETS: u64 = 256 << 20;
+/// Octets of a word about a network.
+pub const NETWORK_TEXT_OCTETS: usize = 255;
+/// Addresses whose places, systems and networks are kept ready; a power of two.
+pub const ADDRESSES_READY: usize = 1 << 15;
+/// Observed names at most, each of an address as one client or as anybody knows it; a power of two.
+pub const OBSERVED_NAMES: usize = 1 << 22;
+/// Names of one address that are kept for one client, or for all.
+pub const OBSERVED_NAMES_PER_ADDRESS: usize = 2;
+/// Octets of an observed name: the longest of DNS, with every octet escaped (RFC 1035 section 2.3.4).
+pub const OBSERVED_NAME_OCTETS: usize = 1_004;
+/// Sets of eight names that are given up at once when names take too many octets.
+pub const OBSERVED_SETS_SWEPT: usize = 64;
+/// How long the word of a DNS answer counts at most, seconds.
+pub const OBSERVED_TTL_S: i64 = 86_400;
+/// How long a name that was asked for over TLS counts, seconds.
+pub const OBSERVED_TLS_S: i64 = 3_600;
+/// Octets of the file in which observed names are kept across a restart.
+pub const OBSERVED_FILE_OCTETS: u64 = 512 << 20;
+
+/// Keys of an exact table of one window in a file; those of least weight are put together.
+pub const ROLLUP_TABLE_KEYS: usize = 2_048;
+/// Keys of an exact table of one window while it is gathered; what comes beyond is put together.
+pub const ROLLUP_GATHERED_KEYS: usize = 8_192;
+/// Keys of tables that are merged.
+pub const ROLLUP_MERGED_KEYS: usize = 131_072;
+/// Keys with a distinct count of their own in one window.
+pub const ROLLUP_DISTINCT_KEYS: usize = 256;
+/// Texts that come again and again in the rows of one segment: applications, networks, countries.
+pub const ROLLUP_NAMES: usize = 16_384;
+/// Windows that the rows of one segment may be in; from half of them on it ends, and the rest has no time.
+pub const ROLLUP_WINDOWS: usize = 4_096;
+/// Rows after which a segment ends whose rows are in very many windows.
+pub const ROLLUP_ROWS_OF_MANY_WINDOWS: u64 = 65_536;
+/// Files of rollups merged in one go within a tier.
+pub const ROLLUP_FILES_PER_MERGE: usize = 8;
+/// Days in one file once they are old.
+pub const ROLLUP_DAYS_PER_FILE: usize = 30;
+/// Octets of a section that is read.
+pub const ROLLUP_SECTION_OCTETS: usize = 16 << 20;
+/// Octets of a file's list of sections.
+pub const ROLLUP_ENTRIES_OCTETS: u64 = 256 << 20;
+/// Windows of rollups looked at for one answer.
+pub const ROLLUP_WINDOWS_PER_ANSWER: usize = 262_144;

@@ -16,6 +16,7 @@ use super::state::Shared;
 use crate::limits;
 use crate::normalize::columns::id;
 use crate::normalize::row::Row;
+use crate::rollups::Gather;
 
 const NS_PER_S: i64 = 1_000_000_000;
 
@@ -33,6 +34,8 @@ pub(super) struct Filling {
     pub is_full: bool,
     /// Not handed over before this, because the segment before was still being written.
     pub retry_ns: i64,
+    /// What its rows come to.
+    pub rollup: Option<Gather>,
 }
 
 /// Starts a segment in the partition that rows go into now, or in a fresh one when that is full or there is none.
@@ -90,6 +93,7 @@ pub(super) fn start_segment(
         journal: None,
         is_full: false,
         retry_ns: i64::MIN,
+        rollup: shared.config.rollups.enabled.then(Gather::default),
     }))
 }
 

@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use crate::rollups::RollupsMeta;
 
 /// Name of the file in the data directory.
 pub const MANIFEST: &str = "manifest.json";
 /// Directory of the partitions in the data directory.
 pub const PARTITIONS: &str = "partitions";
+/// Directory of the rollups in the data directory.
+pub const ROLLUPS: &str = "rollups";
 /// The only format so far.
 const FORMAT: u32 = 1;
 
@@ -27,6 +30,9 @@ pub struct Manifest {
     /// The position in the journal up to which every row is held; nothing where there is no journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<u64>,
+    /// Tables of minutes, hours and days, each of rows that are or were here.
+    #[serde(default, skip_serializing_if = "RollupsMeta::is_empty")]
+    pub rollups: RollupsMeta,
     /// Partitions in order of arrival.
     pub partitions: Vec<PartitionMeta>,
 }
@@ -130,6 +136,7 @@ impl Default for Manifest {
             next_row: 0,
             next_id: 1,
             journal: None,
+            rollups: RollupsMeta::default(),
             partitions: Vec::new(),
         }
     }
@@ -161,6 +168,10 @@ impl Manifest {
                 "format {} is not known; use the version that wrote it",
                 manifest.format
             )));
+        }
+        if let Some(fault) = manifest.rollups.fault() {
+            // Flows are whole all the same.
+            tracing::error!("rollups of {}: {fault}; run `rollups rebuild`", dir.display());
         }
         Ok(Some(manifest))
     }

@@ -6,6 +6,7 @@ mod error;
 mod filling;
 pub mod manifest;
 mod merge;
+mod rolling;
 pub mod schema;
 pub mod segment;
 mod snapshot;
@@ -21,6 +22,7 @@ use std::sync::atomic::Ordering;
 
 pub use error::StoreError;
 pub use snapshot::Snapshot;
+use crate::rollups::{RollupsConfig, Tier};
 use state::Shared;
 pub use writer::StoreWriter;
 
@@ -41,6 +43,8 @@ pub struct StoreConfig {
     pub retention_s: u64,
     /// The oldest partitions are removed when all take more than this; 0 keeps them.
     pub retention_octets: u64,
+    /// Tables of minutes, hours and days.
+    pub rollups: RollupsConfig,
 }
 
 impl Default for StoreConfig {
@@ -53,6 +57,7 @@ impl Default for StoreConfig {
             memory_octets: 256 << 20,
             retention_s: 0,
             retention_octets: 0,
+            rollups: RollupsConfig::default(),
         }
     }
 }
@@ -84,6 +89,22 @@ pub struct StoreCounters {
     pub segments_damaged: u64,
     /// Values of other elements dropped because a segment had too many names of them.
     pub other_names_dropped: u64,
+    /// Files of rollups written beside segments.
+    pub rollups_written: u64,
+    /// Rows that went into them.
+    pub rollup_rows: u64,
+    /// Of them, rows whose time cannot be believed.
+    pub rollup_rows_without_time: u64,
+    /// Rows that are in no rollup, because it could not be written; `rollups rebuild` makes them.
+    pub rollup_rows_missed: u64,
+    /// Files of rollups made of others.
+    pub rollup_merges: u64,
+    /// Such merges that failed; their files stay as they are.
+    pub rollup_merge_errors: u64,
+    /// Files of rollups removed by retention.
+    pub rollups_removed: u64,
+    /// Parts of rollups that could not be read and were left out.
+    pub rollups_damaged: u64,
 }
 
 /// What the store holds now.
@@ -103,6 +124,10 @@ pub struct StoreStatus {
     pub newest_ns: Option<i64>,
     /// When rows were last committed, nanoseconds of the caller's clock.
     pub committed_ns: Option<i64>,
+    /// Files of rollups by tier: minute, hour, day.
+    pub rollup_files: [u64; 3],
+    /// Octets of them.
+    pub rollup_octets: [u64; 3],
 }
 
 /// A store on disk.
@@ -136,7 +161,8 @@ impl Store {
                 .snapshot()
                 .segments()
                 .iter()
-                .all(|segment| segment.open().is_some());
+                .all(|segment| segment.open().is_some())
+                && shared.snapshot().rollups().iter().all(|file| file.is_sound());
             tries += 1;
             if whole || tries == READ_ONLY_TRIES {
                 return Ok(Arc::new(Self {
@@ -189,6 +215,8 @@ impl Store {
             oldest_ns: span.map(|(first, _)| first),
             newest_ns: span.map(|(_, last)| last),
             committed_ns: (committed_ns != i64::MIN).then_some(committed_ns),
+            rollup_files: Tier::ALL.map(|tier| snapshot.rollups_of(tier).count() as u64),
+            rollup_octets: Tier::ALL.map(|tier| snapshot.rollups_of(tier).map(|file| file.meta().octets).sum()),
         }
     }
 }

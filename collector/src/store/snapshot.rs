@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use super::manifest::Manifest;
 use super::segment::Segment;
+use crate::rollups::{RollupFile, Tier};
 
 /// Segments in order of their rows.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     segments: Vec<Arc<Segment>>,
+    rollups: Vec<Arc<RollupFile>>,
     partitions: u64,
     next_row: u64,
 }
 
 impl Snapshot {
-    pub(super) fn new(manifest: &Manifest, segments: Vec<Arc<Segment>>) -> Self {
+    pub(super) fn new(manifest: &Manifest, segments: Vec<Arc<Segment>>, rollups: Vec<Arc<RollupFile>>) -> Self {
         let partitions = manifest
             .partitions
             .iter()
@@ -22,6 +24,7 @@ impl Snapshot {
             .count() as u64;
         Self {
             segments,
+            rollups,
             partitions,
             next_row: manifest.next_row,
         }
@@ -30,6 +33,21 @@ impl Snapshot {
     /// Every segment, oldest rows first.
     pub fn segments(&self) -> &[Arc<Segment>] {
         &self.segments
+    }
+
+    /// Every file of rollups: minutes first, then hours, then days, each in order of their rows.
+    pub fn rollups(&self) -> &[Arc<RollupFile>] {
+        &self.rollups
+    }
+
+    /// Files of rollups of a tier.
+    pub fn rollups_of(&self, tier: Tier) -> impl Iterator<Item = &Arc<RollupFile>> {
+        self.rollups.iter().filter(move |file| file.meta().tier == tier)
+    }
+
+    /// Number of the first row that is still here; the next one's when there is none.
+    pub fn first_row(&self) -> u64 {
+        self.segments.first().map_or(self.next_row, |segment| segment.meta().first_row())
     }
 
     /// Partitions that hold rows.

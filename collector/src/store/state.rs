@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use super::manifest::{Manifest, PARTITIONS, PartitionMeta, SegmentMeta};
+use super::manifest::{Manifest, PARTITIONS, PartitionMeta, ROLLUPS, SegmentMeta};
 use super::segment::Segment;
 use super::snapshot::Snapshot;
 use super::{StoreConfig, StoreCounters, StoreError};
+use crate::rollups::RollupFile;
 
 /// Counters as the threads move them.
 #[derive(Debug, Default)]
@@ -25,6 +26,13 @@ pub(super) struct Counters {
     pub rows_removed: AtomicU64,
     pub octets_removed: AtomicU64,
     pub other_dropped: AtomicU64,
+    pub rollups_written: AtomicU64,
+    pub rollup_rows: AtomicU64,
+    pub rollup_rows_without_time: AtomicU64,
+    pub rollup_rows_missed: AtomicU64,
+    pub rollup_merges: AtomicU64,
+    pub rollup_merge_errors: AtomicU64,
+    pub rollups_removed: AtomicU64,
 }
 
 /// Adds to a counter.
@@ -37,6 +45,7 @@ pub(super) fn count(counter: &AtomicU64, by: u64) {
 pub(super) struct State {
     pub manifest: Manifest,
     pub segments: HashMap<u64, Arc<Segment>>,
+    pub rollups: HashMap<u64, Arc<RollupFile>>,
 }
 
 #[derive(Debug)]
@@ -46,9 +55,12 @@ pub(super) struct Shared {
     pub read_only: bool,
     pub counters: Counters,
     pub damaged: Arc<AtomicU64>,
+    pub rollups_damaged: Arc<AtomicU64>,
     pub writer_taken: AtomicBool,
     pub committed_ns: AtomicI64,
     pub next_id: AtomicU64,
+    /// The clock, as the writer was told last.
+    pub now_ns: AtomicI64,
     /// The time at which retention is to look, `i64::MIN` for not at all.
     pub retain_ns: AtomicI64,
     state: Mutex<State>,
@@ -78,13 +90,16 @@ impl Shared {
             read_only,
             counters: Counters::default(),
             damaged: Arc::default(),
+            rollups_damaged: Arc::default(),
             writer_taken: AtomicBool::new(false),
             committed_ns: AtomicI64::new(i64::MIN),
             next_id,
+            now_ns: AtomicI64::new(i64::MIN),
             retain_ns: AtomicI64::new(i64::MIN),
             state: Mutex::new(State {
                 manifest,
                 segments: HashMap::new(),
+                rollups: HashMap::new(),
             }),
             snapshot: RwLock::default(),
             error: Mutex::new(None),
@@ -157,9 +172,21 @@ impl Shared {
                 segments.push(segment);
             }
         }
-        let snapshot = Arc::new(Snapshot::new(&state.manifest, segments));
+        let mut known_rollups = std::mem::take(&mut state.rollups);
+        let folder = self.dir.join(ROLLUPS);
+        let mut rollups = Vec::with_capacity(state.manifest.rollups.files.len());
+        for meta in &state.manifest.rollups.files {
+            let fresh = || Arc::new(RollupFile::new(meta.clone(), &folder, Arc::clone(&self.rollups_damaged)));
+            let file = known_rollups.remove(&meta.id).unwrap_or_else(fresh);
+            state.rollups.insert(meta.id, Arc::clone(&file));
+            rollups.push(file);
+        }
+        let snapshot = Arc::new(Snapshot::new(&state.manifest, segments, rollups));
         *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
         for gone in known.values() {
+            gone.doom();
+        }
+        for gone in known_rollups.values() {
             gone.doom();
         }
     }
@@ -169,6 +196,16 @@ impl Shared {
         let root = self.dir.join(PARTITIONS);
         fs::create_dir_all(&root).map_err(StoreError::io(&root))?;
         let state = self.lock();
+        let rollups = self.dir.join(ROLLUPS);
+        fs::create_dir_all(&rollups).map_err(StoreError::io(&rollups))?;
+        for entry in fs::read_dir(&rollups).map_err(StoreError::io(&rollups))? {
+            let entry = entry.map_err(StoreError::io(&rollups))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_named = state.manifest.rollups.files.iter().any(|file| file.file_name() == name);
+            if !is_named && name.ends_with(".fgr") {
+                fs::remove_file(entry.path()).map_err(StoreError::io(&entry.path()))?;
+            }
+        }
         for (name, path) in directories(&root)? {
             let Some(partition) = state
                 .manifest
@@ -204,11 +241,20 @@ impl Shared {
             octets_removed: read(&counters.octets_removed),
             segments_damaged: self.damaged.load(Ordering::Relaxed),
             other_names_dropped: read(&counters.other_dropped),
+            rollups_written: read(&counters.rollups_written),
+            rollup_rows: read(&counters.rollup_rows),
+            rollup_rows_without_time: read(&counters.rollup_rows_without_time),
+            rollup_rows_missed: read(&counters.rollup_rows_missed),
+            rollup_merges: read(&counters.rollup_merges),
+            rollup_merge_errors: read(&counters.rollup_merge_errors),
+            rollups_removed: read(&counters.rollups_removed),
+            rollups_damaged: self.rollups_damaged.load(Ordering::Relaxed),
         }
     }
 
     /// Removes whole partitions that are too old or too many; never the one being written.
     pub fn retain(&self, now_ns: i64) -> Result<(), StoreError> {
+        self.retain_rollups(now_ns)?;
         let doomed = {
             let state = self.lock();
             doomed_partitions(&state.manifest.partitions, &self.config, now_ns)

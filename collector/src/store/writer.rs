@@ -11,6 +11,7 @@ use super::StoreError;
 use super::filling::{Filling, start_segment};
 use super::manifest::PartitionMeta;
 use super::merge;
+use super::rolling;
 use super::state::{Shared, count};
 use super::writing::{Job, write_jobs};
 use crate::limits;
@@ -50,7 +51,8 @@ impl StoreWriter {
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, StoreError> {
         let (jobs, received) = bounded(limits::SEGMENTS_IN_FLIGHT);
         let (wake, woken) = bounded(1);
-        let wake_after_writes = wake.clone();
+        let (wake_rollups, rollups_woken) = bounded(1);
+        let wakes = vec![wake.clone(), wake_rollups];
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
                 .name(name.to_owned())
@@ -59,12 +61,14 @@ impl StoreWriter {
         };
         let for_jobs = Arc::clone(&shared);
         let for_merges = Arc::clone(&shared);
+        let for_rollups = Arc::clone(&shared);
         let threads = vec![
             spawn(
                 "store-write",
-                Box::new(move || write_jobs(&for_jobs, &received, &wake_after_writes)),
+                Box::new(move || write_jobs(&for_jobs, &received, &wakes)),
             )?,
             spawn("store-merge", Box::new(move || merge::run(&for_merges, &woken)))?,
+            spawn("store-rollups", Box::new(move || rolling::run(&for_rollups, &rollups_woken)))?,
         ];
         let partition = shared
             .lock()
@@ -129,6 +133,10 @@ impl StoreWriter {
             count(&self.shared.counters.other_dropped, dropped as u64);
         }
         filling.note_times(&row);
+        if let Some(rollup) = &mut filling.rollup {
+            rollup.add(&row, arrived_ns);
+            filling.is_full |= rollup.is_full();
+        }
         if let Err(error) = filling.add(row) {
             // What tantivy holds of this segment may not fit together any more.
             let rows = filling.meta.rows + 1;
@@ -199,6 +207,7 @@ impl StoreWriter {
         if self.commit_due().is_some_and(|due_ns| now_ns >= due_ns) {
             self.try_hand_over(now_ns);
         }
+        self.shared.now_ns.store(now_ns, Ordering::Release);
         if now_ns.saturating_sub(self.retention_ns) >= RETENTION_NS {
             self.retention_ns = now_ns;
             self.shared.retain_ns.store(now_ns, Ordering::Release);
@@ -206,6 +215,7 @@ impl StoreWriter {
                 // A wake-up that is already waiting is enough.
                 let _ = wake.try_send(());
             }
+            let _ = self.try_send(Job::Wake);
         }
         self.report()
     }

@@ -10,6 +10,7 @@ use super::StoreError;
 use super::filling::Filling;
 use super::manifest::RowRun;
 use super::state::{Shared, add_segment, count, directory_octets, sync_segment};
+use crate::rollups::{Gather, RollupMeta};
 
 /// What the thread is asked to do.
 pub(super) enum Job {
@@ -19,12 +20,14 @@ pub(super) enum Job {
     Seal(u64),
     /// Every row of before this position in the journal was written.
     Position(u64),
+    /// Look what is due: time has passed.
+    Wake,
     /// Say when everything before is done.
     Reply(Sender<()>),
 }
 
 /// Does what it is asked to until the channel closes.
-pub(super) fn write_jobs(shared: &Shared, jobs: &Receiver<Job>, wake: &Sender<()>) {
+pub(super) fn write_jobs(shared: &Shared, jobs: &Receiver<Job>, wakes: &[Sender<()>]) {
     for job in jobs {
         match job {
             Job::Write(filling, now_ns) => {
@@ -67,13 +70,16 @@ pub(super) fn write_jobs(shared: &Shared, jobs: &Receiver<Job>, wake: &Sender<()
                     shared.fail(error);
                 }
             }
+            Job::Wake => {}
             Job::Reply(reply) => {
                 // The caller may have gone.
                 let _ = reply.send(());
             }
         }
         // A wake-up that is already waiting is enough.
-        let _ = wake.try_send(());
+        for wake in wakes {
+            let _ = wake.try_send(());
+        }
     }
 }
 
@@ -85,6 +91,7 @@ fn write_segment(shared: &Shared, filling: Filling) -> Result<(), StoreError> {
         mut meta,
         other,
         journal,
+        rollup,
         ..
     } = filling;
     writer.finalize().map_err(StoreError::tantivy(&path))?;
@@ -92,12 +99,52 @@ fn write_segment(shared: &Shared, filling: Filling) -> Result<(), StoreError> {
     meta.octets = directory_octets(&path)?;
     meta.other = other.iter().map(|name| name.as_ref().to_owned()).collect();
     meta.other.sort_unstable();
-    shared.change(|manifest| {
+    let rollup = rollup.and_then(|rollup| write_rollup(shared, rollup));
+    let rollup_path = rollup.as_ref().map(|rollup| shared.rollup_path(rollup));
+    let rows = meta.rows;
+    let changed = shared.change(|manifest| {
         meta.runs = vec![RowRun {
             doc: 0,
             row: manifest.next_row,
         }];
+        if let Some(rollup) = rollup {
+            let rows = (manifest.next_row, manifest.next_row + meta.rows);
+            manifest.rollups.add(RollupMeta { rows, ..rollup });
+        }
         add_segment(manifest, partition, meta);
         manifest.journal = manifest.journal.max(journal);
-    })
+    });
+    if let Some(path) = rollup_path {
+        match &changed {
+            Ok(()) => {
+                count(&shared.counters.rollups_written, 1);
+                count(&shared.counters.rollup_rows, rows);
+            }
+            Err(_) => {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+    changed
+}
+
+/// Writes what the rows of a segment come to. When that does not work they are kept all the same, and counted as missed.
+fn write_rollup(shared: &Shared, rollup: Gather) -> Option<RollupMeta> {
+    let rows = rollup.rows();
+    // Rows must never be lost for what is made of them.
+    let written = catch_unwind(AssertUnwindSafe(|| shared.write_rollup(rollup.finish())));
+    let written = written.unwrap_or_else(|_| {
+        Err(StoreError::Damaged {
+            path: shared.dir.clone(),
+            detail: "writing rollups panicked; please report it".to_owned(),
+        })
+    });
+    match written {
+        Ok(meta) => Some(meta),
+        Err(error) => {
+            tracing::error!("{error}; rollups lack {rows} rows, `rollups rebuild` makes them");
+            count(&shared.counters.rollup_rows_missed, rows);
+            None
+        }
+    }
 }

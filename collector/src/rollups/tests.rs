@@ -1,0 +1,1 @@
+//! Stories of rollups: what is gathered from rows, files, merging, spans.
