@@ -17,6 +17,11 @@ pub const SPARE_BATCHES: usize = 8;
 /// Templates of Flow Records in one session; what has more variants goes out with fewer optional groups.
 pub const FLOW_TEMPLATES: usize = 512;
 
+/// Packets of NetFlow whose memory is kept for the next ones: those of a batch.
+pub const NETFLOW_SPARE_PACKETS: usize = 1024;
+/// Records of version 5 that one flow is split over, as its counters have 32 bits: 17 TB. What has more is not sent.
+pub const NETFLOW5_SPLIT_RECORDS: u64 = 4096;
+
 /// Largest Message over UDP unless told otherwise: fits an Ethernet path with room for tunnels.
 /// RFC 7011 section 10.3.3 asks for 512 where the path MTU is not known.
 pub const UDP_MESSAGE_OCTETS: u16 = 1400;
@@ -51,3 +56,12 @@ pub const LIST_IMAGE_OCTETS: usize = 65_535;
 
 /// Destinations of one exporter.
 pub const DESTINATIONS: usize = 64;
+
+/// Messages from a spool that are handed to the system before it is looked what has arrived of them.
+pub const MESSAGES_BETWEEN_LOOKS: usize = 64;
+/// Messages from a spool that are on their way and of which the other end's system has not said that it has them.
+pub const UNARRIVED_MESSAGES: usize = 1024;
+/// Octets of a destination's spool unless told otherwise.
+pub const SPOOL_OCTETS: u64 = 1 << 30;
+/// The least and the most that can be asked for.
+pub const SPOOL_OCTETS_BOUNDS: [u64; 2] = [1 << 20, 1 << 44];

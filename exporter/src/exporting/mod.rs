@@ -2,9 +2,11 @@
 
 pub mod accounts;
 pub mod dns;
+pub mod encoder;
 pub mod events;
 pub mod layout;
 pub mod limits;
+pub mod netflow;
 pub mod options;
 pub mod packing;
 #[cfg(test)]

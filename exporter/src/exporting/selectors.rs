@@ -35,8 +35,13 @@ impl Rate {
     }
 }
 
+/// What a counter is multiplied by, to the nearest whole number, for protocols that know no others.
+pub(super) fn rounded_factor(selector: &Selector) -> u32 {
+    selector.factor().round().clamp(1.0, f64::from(u32::MAX)) as u32
+}
+
 /// What a counter is multiplied by, when that is a whole number.
-fn whole_factor(selector: &Selector) -> Option<u32> {
+pub(super) fn whole_factor(selector: &Selector) -> Option<u32> {
     let factor = selector.factor();
     // 1 / (1 / 3) is 3 to the last bit, but not every such quotient is.
     let rounded = factor.round();

@@ -17,78 +17,13 @@ use super::queue::Batch;
 use super::resolve::resolve;
 use super::retry::{Retry, seed};
 use crate::config::Endpoint;
-use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, Outgoing, Statistics, Volume, limits};
-use crate::metering::Records;
+use crate::exporting::encoder::{Datagram, Encoder};
+use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, Volume, limits};
 
 /// Pauses shorter than this are saved up: going to sleep and waking up costs more than sending a datagram.
 const LEAST_PAUSE: Duration = Duration::from_millis(10);
 /// How long the send buffer may stay full.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// What makes datagrams of records: the Exporting Process of IPFIX, and those of NetFlow.
-pub trait Encoder {
-    /// Encodes a batch. Every datagram that is then ready is of it, or of options.
-    fn handle_records(&mut self, now_ns: i64, records: &Records);
-
-    /// Encodes the statistics of the exporter, where the protocol has a place for them.
-    fn handle_statistics(&mut self, now_ns: i64, statistics: &Statistics);
-
-    /// Lets time pass. Says whether statistics are due.
-    fn handle_timeout(&mut self, now_ns: i64) -> bool;
-
-    /// The next datagram.
-    fn poll_message(&mut self) -> Option<Outgoing>;
-
-    /// Those that [`Self::poll_message`] will give, in its order.
-    fn ready(&self) -> impl Iterator<Item = &Outgoing>;
-
-    /// Gives a buffer back.
-    fn recycle(&mut self, buffer: Vec<u8>);
-
-    /// Records that went out with less than they have since this was last asked.
-    fn take_reduced(&mut self) -> u64;
-
-    /// Records that no datagram will carry since this was last asked, and why.
-    fn take_refused(&mut self) -> [(Loss, Volume); 2];
-}
-
-impl Encoder for ExportingProcess {
-    fn handle_records(&mut self, now_ns: i64, records: &Records) {
-        ExportingProcess::handle_records(self, now_ns, records, 0);
-    }
-
-    fn handle_statistics(&mut self, now_ns: i64, statistics: &Statistics) {
-        ExportingProcess::handle_statistics(self, now_ns, statistics);
-    }
-
-    fn handle_timeout(&mut self, now_ns: i64) -> bool {
-        ExportingProcess::handle_timeout(self, now_ns)
-    }
-
-    fn poll_message(&mut self) -> Option<Outgoing> {
-        ExportingProcess::poll_message(self)
-    }
-
-    fn ready(&self) -> impl Iterator<Item = &Outgoing> {
-        ExportingProcess::ready(self)
-    }
-
-    fn recycle(&mut self, buffer: Vec<u8>) {
-        ExportingProcess::recycle(self, buffer);
-    }
-
-    fn take_reduced(&mut self) -> u64 {
-        ExportingProcess::take_reduced(self)
-    }
-
-    fn take_refused(&mut self) -> [(Loss, Volume); 2] {
-        let volume = Volume {
-            flows: ExportingProcess::take_refused(self),
-            ..Volume::default()
-        };
-        [(Loss::Failed, volume), (Loss::NotExpressible, Volume::default())]
-    }
-}
 
 /// A collector by UDP.
 #[derive(Debug)]
@@ -99,7 +34,7 @@ pub struct Udp<E = ExportingProcess> {
     accounts: Arc<DestinationAccounts>,
     socket: Option<DatagramSocket>,
     /// Messages that leave with one call.
-    run: Vec<Outgoing>,
+    run: Vec<Datagram>,
     /// Flow Records in what was sent last: what an answer that nobody listens is about.
     last_records: u64,
     retry: Retry,
@@ -202,7 +137,7 @@ impl<E: Encoder> Udp<E> {
 
     /// Takes as many of the Messages that are ready as one call can send.
     fn take_run(&mut self) -> bool {
-        let ready = self.process.ready().map(|message| message.bytes.len());
+        let ready = self.process.ready();
         let messages = self.socket.as_ref().map_or(1, |socket| socket.run(ready));
         self.run
             .extend(std::iter::from_fn(|| self.process.poll_message()).take(messages));
@@ -311,7 +246,7 @@ impl<E: Encoder> Transport for Udp<E> {
 }
 
 /// Connected, so that ICMP errors come back to us and a datagram costs no route lookup.
-fn connect(addresses: &[SocketAddr]) -> io::Result<UdpSocket> {
+pub(crate) fn connect(addresses: &[SocketAddr]) -> io::Result<UdpSocket> {
     let mut last = None;
     for address in addresses {
         let any: SocketAddr = match address {
@@ -334,7 +269,8 @@ fn send(socket: Option<&mut DatagramSocket>, datagrams: &[&[u8]]) -> io::Result<
     socket.ok_or(io::ErrorKind::NotConnected)?.send(datagrams)
 }
 
-fn is_about_an_earlier_datagram(error: &io::Error) -> bool {
+/// Whether what the system says is about a datagram sent before, so that this one did not leave.
+pub(crate) fn is_about_an_earlier_datagram(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable};
     matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable)
 }

@@ -268,7 +268,7 @@ fn labels(parts: &Parts<'_>, reverse: bool) -> u64 {
 }
 
 /// Whether a protocol of the registry is spoken by ARP messages, which have no IP packet around them.
-fn is_over_arp(protocol: u8) -> bool {
+pub(in crate::exporting) fn is_over_arp(protocol: u8) -> bool {
     PROTOCOLS
         .get(usize::from(protocol))
         .is_some_and(|protocol| protocol.about().carriers.contains(&Carrier::Arp))
