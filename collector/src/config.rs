@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::collecting::ExporterRules;
+use crate::enrich::EnrichConfig;
 use crate::failure::{Failure, nearest};
 use crate::io::listener::{DEFAULT_LISTENERS, ListenAddress};
 use crate::io::relay::RelayAddress;
@@ -66,6 +67,8 @@ pub struct Config {
     pub template_save_interval: Duration,
     /// What the user says about exporters.
     pub exporters: ExporterRules,
+    /// What rows get besides what their records say.
+    pub enrich: EnrichConfig,
     /// A user's own elements (CSV).
     pub elements_file: Option<PathBuf>,
     /// A user's elements that mean what columns mean (TOML).
@@ -109,6 +112,7 @@ impl Default for Config {
             templates_per_domain: flowgauge_templates::limits::MAX_TEMPLATES_PER_DOMAIN as u16,
             template_save_interval: Duration::from_secs(60),
             exporters: ExporterRules::default(),
+            enrich: EnrichConfig::default(),
             elements_file: None,
             equivalents_file: None,
             log_level: "info".to_owned(),

@@ -18,12 +18,15 @@ use tokio::sync::watch;
 use crate::api::{Api, ApiServer};
 use crate::collecting::{CollectingProcess, Loaded, ProcessConfig, load_state};
 use crate::config::Config;
+use crate::enrich::Enricher;
+use crate::enrich::files::Files;
 use crate::failure::Failure;
 use crate::io::listener::{ListenAddress, Transport};
 use crate::io::queue::Queue;
 use crate::io::relay::{self, RelayStatus, RelayThreads};
 use crate::io::sctp::{SctpReceiver, watched};
 use crate::io::tcp::{TcpCounters, TcpLimits, TcpReceiver};
+use crate::io::dtls::{Credentials, DtlsCounters, DtlsReceiver};
 use crate::io::tls::{ClientNames, Handshakes};
 use crate::io::udp::{UdpCounters, UdpReceiver, prepare};
 use crate::journal::{Handover, JournalConfig, JournalCounters, JournalWriter, Opened, Reader, fresh_sync};
@@ -41,6 +44,11 @@ pub use accounts::{Accounts, accounts};
 use indexing::Indexing;
 use journaling::{Journaling, sync_at_intervals};
 
+/// How often the files of enrichment are looked at.
+const FILES_INTERVAL: Duration = Duration::from_secs(2);
+/// How soon the thread that does so sees that the collector stops.
+const FILES_TICK: Duration = Duration::from_millis(100);
+
 /// Nanoseconds since 1970 UTC by the system's clock: the one place the collector asks for the time of day.
 pub fn now_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -54,6 +62,28 @@ pub enum ListenerCounters {
     Udp(Arc<UdpCounters>),
     /// Streams.
     Tcp(Arc<TcpCounters>),
+    /// Sessions over datagrams.
+    Dtls(Arc<DtlsCounters>),
+}
+
+impl ListenerCounters {
+    /// Of datagrams, where they are what is read.
+    pub fn datagrams(&self) -> Option<&UdpCounters> {
+        match self {
+            ListenerCounters::Udp(counters) => Some(counters),
+            ListenerCounters::Tcp(_) => None,
+            ListenerCounters::Dtls(counters) => Some(&counters.datagrams),
+        }
+    }
+
+    /// Of connections, or what the transport has in their place.
+    pub fn sessions(&self) -> Option<&TcpCounters> {
+        match self {
+            ListenerCounters::Udp(_) => None,
+            ListenerCounters::Tcp(counters) => Some(counters),
+            ListenerCounters::Dtls(counters) => Some(&counters.sessions),
+        }
+    }
 }
 
 /// A listener as others see it.
@@ -77,6 +107,8 @@ pub struct Shared {
     pub process: Mutex<CollectingProcess>,
     /// What is kept of summaries.
     pub summaries: SharedSummaries,
+    /// What enrichment reads.
+    pub enrich_files: Arc<Files>,
     /// The queue between receiving and the journal.
     pub queue: Arc<Queue>,
     /// The way from the journal to indexing.
@@ -169,6 +201,7 @@ pub struct Collector {
     syncing: Option<JoinHandle<()>>,
     stop_syncing: Arc<AtomicBool>,
     indexing: Option<JoinHandle<()>>,
+    watching: Option<JoinHandle<()>>,
     http: Option<ApiServer>,
     runtime: Option<Runtime>,
 }
@@ -180,6 +213,7 @@ impl Collector {
     /// The first thing that did not work: what, where, what to do.
     pub fn start(config: Config) -> Result<Collector, Failure> {
         let registry = registry(&config)?;
+        let enrich_files = Arc::new(enrich_files(&config)?);
         if config.data.exists() && !config.data.is_dir() {
             let path = config.data.display();
             return Err(Failure::running(format!(
@@ -193,6 +227,10 @@ impl Collector {
             .collect::<Result<_, Failure>>()?;
         let has_tls = config.listeners.iter().any(|listen| listen.transport == Transport::Tls);
         let client_names = Arc::new(ClientNames::default());
+        let is_dtls = |listen: &&ListenAddress| listen.transport == Transport::Dtls;
+        let dtls = config.listeners.iter().filter(is_dtls);
+        let dtls: Result<Vec<_>, Failure> = dtls.map(|_| Credentials::new(&config.tls)).collect();
+        let mut dtls = dtls?.into_iter();
         let handshakes = has_tls
             .then(|| Handshakes::new(&config.tls, Arc::clone(&client_names)))
             .transpose()?
@@ -217,7 +255,7 @@ impl Collector {
             name.parse()
                 .map_or(Transport::Udp, |listen: ListenAddress| listen.transport)
         };
-        let process = CollectingProcess::new(
+        let mut process = CollectingProcess::new(
             ProcessConfig {
                 collecting: CollectingConfig {
                     template_lifetime_s: seconds(config.template_lifetime),
@@ -231,6 +269,7 @@ impl Collector {
             },
             registry,
         );
+        process.set_enricher(Enricher::new(config.enrich.clone(), Arc::clone(&enrich_files)));
         let queue = Arc::new(Queue::new(config.queue_octets, sync));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -258,6 +297,17 @@ impl Collector {
                     }
                     ListenerCounters::Udp(counters)
                 }
+                Transport::Dtls => {
+                    let counters = Arc::new(DtlsCounters::default());
+                    for socket in sockets {
+                        let hint = prepare(socket, config.receive_buffer_octets, &counters.datagrams)
+                            .map_err(|error| Failure::running(format!("cannot prepare {configured}: {error}")))?;
+                        if let Some(hint) = hint {
+                            tracing::warn!(listener = %configured, "{hint}");
+                        }
+                    }
+                    ListenerCounters::Dtls(counters)
+                }
                 Transport::Tcp | Transport::Tls | Transport::Sctp => ListenerCounters::Tcp(Arc::default()),
             };
             listeners.push(ListenerStatus {
@@ -277,6 +327,7 @@ impl Collector {
             config,
             store,
             summaries,
+            enrich_files,
             process: Mutex::new(process),
             queue,
             handover: Handover::new(
@@ -320,6 +371,7 @@ impl Collector {
             syncing: None,
             stop_syncing: Arc::default(),
             indexing: None,
+            watching: None,
             http: None,
             runtime: None,
         };
@@ -345,6 +397,26 @@ impl Collector {
                         .push(thread(format!("udp-{}", status.address.port()), move || {
                             receiver.run()
                         })?);
+                }
+                ListenerCounters::Dtls(counters) => {
+                    // As many as there are listeners of it.
+                    let Some(credentials) = dtls.next() else { continue };
+                    let receiver = DtlsReceiver {
+                        socket,
+                        listener,
+                        queue: Arc::clone(&shared.queue),
+                        counters: Arc::clone(counters),
+                        credentials,
+                        names: Arc::clone(&shared.client_names),
+                        limits: TcpLimits {
+                            connections: shared.config.tcp_connections,
+                            idle: shared.config.tcp_idle,
+                        },
+                        connections: Arc::clone(&connections),
+                        stop: Arc::clone(&collector.stop_datagrams),
+                    };
+                    let name = format!("dtls-{}", status.address.port());
+                    collector.receivers.push(thread(name, receiver.start()?)?);
                 }
                 ListenerCounters::Tcp(counters) => {
                     let _entered = runtime.enter();
@@ -392,6 +464,10 @@ impl Collector {
         }
         let journaling = Journaling::new(Arc::clone(&shared), journal);
         collector.journaling = Some(thread("journal".to_owned(), move || journaling.run())?);
+        if !shared.enrich_files.is_empty() {
+            let shared = Arc::clone(&shared);
+            collector.watching = Some(thread("enrich-files".to_owned(), move || watch_files(&shared))?);
+        }
         let indexing = Indexing::new(Arc::clone(&shared), writer, reader);
         collector.indexing = Some(thread("indexing".to_owned(), move || indexing.run())?);
         collector.http = Some(ApiServer::start(Api::new(Arc::clone(&shared)), http, &runtime)?);
@@ -446,6 +522,9 @@ impl Collector {
         if let Some(indexing) = self.indexing.take() {
             let _ = indexing.join();
         }
+        if let Some(watching) = self.watching.take() {
+            let _ = watching.join();
+        }
         self.stop_syncing.store(true, Ordering::Release);
         if let Some(syncing) = self.syncing.take() {
             let _ = syncing.join();
@@ -499,6 +578,26 @@ pub fn registry(config: &Config) -> Result<Registry, Failure> {
             .map_err(|error| Failure::usage(format!("elements {}: {error}", path.display())))?;
     }
     Ok(registry)
+}
+
+/// The files of enrichment.
+///
+/// # Errors
+/// When one cannot be read, or what is in it cannot be used.
+pub fn enrich_files(config: &Config) -> Result<Files, Failure> {
+    Files::open(&config.enrich.geo, config.enrich.networks.as_deref()).map_err(Failure::usage)
+}
+
+/// Looks at the files of enrichment until the collector stops.
+fn watch_files(shared: &Shared) {
+    let mut due = Instant::now() + FILES_INTERVAL;
+    while !shared.stopping.load(Ordering::Acquire) {
+        std::thread::sleep(FILES_TICK);
+        if Instant::now() >= due {
+            shared.enrich_files.look();
+            due = Instant::now() + FILES_INTERVAL;
+        }
+    }
 }
 
 /// The built-in equivalents and the user's.

@@ -11,5 +11,6 @@ pub fn check(arguments: &RunArguments, out: &mut Output) -> Result<(), Failure> 
     let config = configuration(arguments)?;
     let registry = crate::run::registry(&config)?;
     crate::run::equivalents(&config, &registry)?;
+    crate::run::enrich_files(&config)?;
     out.bytes(to_toml(&config).as_bytes())
 }

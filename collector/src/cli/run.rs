@@ -93,6 +93,8 @@ fn reload(arguments: &RunArguments, shared: &Arc<Shared>, level: &LogLevel) {
             Err(error) => tracing::error!("reload: {}", Failure::file("elements", path, &error)),
         }
     }
+    shared.enrich_files.look();
+    shared.enrich_files.look();
     let mut waiting = Vec::new();
     for key in KEYS
         .iter()

@@ -12,6 +12,7 @@ use flowgauge_templates::text::TextContext;
 use super::ledger::Account;
 use super::options::OptionsData;
 use super::session::Plans;
+use crate::enrich::Enricher;
 use crate::normalize::facts::{ExporterFacts, Facts};
 use crate::normalize::row::{Row, ip_to_u128};
 use crate::normalize::sampling::{Found, Rate};
@@ -31,6 +32,7 @@ pub(super) struct Handling<'h> {
     pub counters: &'h mut NormalizingCounters,
     pub rows: &'h mut Vec<Row>,
     pub summaries: Option<&'h Summaries>,
+    pub enricher: Option<&'h mut Enricher>,
     /// Where the Message came from, which tells exporters behind one address apart.
     pub peer: SocketAddr,
     /// The sequence number said something that the ledger must hear.
@@ -103,7 +105,13 @@ impl Handling<'_> {
         let unknown_before = self.counters.rates_unknown;
         for record in records.by_ref() {
             self.account.records += 1;
-            let row = plan.row(&record, &received, self.counters);
+            let mut row = plan.row(&record, &received, self.counters);
+            if let Some(enricher) = self.enricher.as_deref_mut() {
+                if plan.is_of_transactions() {
+                    enricher.learn_answers(&row, &record, scope);
+                }
+                enricher.enrich(&mut row);
+            }
             self.rows.push(row);
             self.account.rows += 1;
         }

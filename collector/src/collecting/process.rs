@@ -17,6 +17,7 @@ use super::ledger::{Account, AccountKey, Ledger, Totals};
 use super::options::OptionsData;
 use super::session::{Session, SessionKey, SessionScope};
 use super::sflow::{self, CounterSources, SflowAgents, SflowHandling};
+use crate::enrich::{EnrichCounters, Enricher};
 use crate::io::input::{Protocol, protocol_of};
 use crate::io::listener::Transport;
 use crate::limits::{SESSION_IDLE_S, SESSIONS, SESSIONS_PER_EVICTION};
@@ -89,6 +90,7 @@ pub struct CollectingProcess {
     agents: SflowAgents,
     sources: CounterSources,
     exporters: Exporters,
+    enricher: Option<Box<Enricher>>,
     counters: ProcessCounters,
 }
 
@@ -104,8 +106,29 @@ impl CollectingProcess {
             options: OptionsData::default(),
             agents: SflowAgents::default(),
             sources: CounterSources::default(),
+            enricher: None,
             counters: ProcessCounters::default(),
         }
+    }
+
+    /// Has rows enriched from now on.
+    pub fn set_enricher(&mut self, enricher: Enricher) {
+        self.enricher = Some(Box::new(enricher));
+    }
+
+    /// What enriches rows, if anything does.
+    pub fn enricher(&self) -> Option<&Enricher> {
+        self.enricher.as_deref()
+    }
+
+    /// See [`CollectingProcess::enricher`].
+    pub fn enricher_mut(&mut self) -> Option<&mut Enricher> {
+        self.enricher.as_deref_mut()
+    }
+
+    /// What enriching did.
+    pub fn enrich_counters(&self) -> EnrichCounters {
+        self.enricher.as_ref().map(|enricher| enricher.counters()).unwrap_or_default()
     }
 
     /// Takes one datagram, or one Message of a stream, and appends a row for each flow record in it.
@@ -113,6 +136,9 @@ impl CollectingProcess {
     /// The protocol is told by the version word at the front alone, so that one port takes them all.
     pub fn handle(&mut self, now_ns: i64, key: SessionKey, bytes: &[u8], rows: &mut Vec<Row>) {
         let (key, stream) = key.split();
+        if let Some(enricher) = &mut self.enricher {
+            enricher.take_up_files();
+        }
         let protocol = protocol_of(bytes);
         let Some(exporter) = self.admit(now_ns, key, protocol, bytes) else {
             return;
@@ -141,7 +167,7 @@ impl CollectingProcess {
         bytes: &[u8],
     ) -> Option<Option<Arc<ExporterFacts>>> {
         let transport = self.transport(key.listener);
-        let is_datagram = transport == Transport::Udp;
+        let is_datagram = matches!(transport, Transport::Udp | Transport::Dtls);
         let address = key.peer.ip();
         let admission = self.exporters.admit(now_ns, address, is_datagram);
         let protocol = protocol.unwrap_or(Protocol::Unknown);
@@ -228,6 +254,7 @@ impl CollectingProcess {
             agents: &mut self.agents,
             sources: &mut self.sources,
             options: &mut self.options,
+            enricher: self.enricher.as_deref_mut(),
             counters: &mut self.counters.normalizing,
             rows,
         };
@@ -294,6 +321,7 @@ impl CollectingProcess {
             options: &mut self.options,
             equivalents: &self.config.equivalents,
             summaries: self.config.summaries.as_deref(),
+            enricher: self.enricher.as_deref_mut(),
             peer: key.peer,
             counters: &mut self.counters.normalizing,
             rows,
@@ -536,7 +564,8 @@ fn account_key((version, key): &SessionScope, session: &Session) -> AccountKey {
 
 fn transport_kind(transport: Transport) -> TransportKind {
     match transport {
-        Transport::Udp => TransportKind::Udp,
+        // Within DTLS it is still UDP: what comes late, twice or not at all is so for the same reasons.
+        Transport::Udp | Transport::Dtls => TransportKind::Udp,
         Transport::Tcp | Transport::Tls => TransportKind::Tcp,
         Transport::Sctp => TransportKind::Sctp,
     }

@@ -7,7 +7,8 @@ use super::{Key, LogFormat};
 use crate::collecting::exporters::{Prefix, by_prefix, prefixes_text};
 use crate::io::listener::{ListenAddress, parse_host_port};
 use crate::io::relay::RelayAddress;
-use crate::limits::{JOURNAL_LEAST_OCTETS, RECEIVERS, RELAYS};
+use crate::enrich::SystemsFrom;
+use crate::limits::{GEO_FILES, JOURNAL_LEAST_OCTETS, OBSERVED_NAMES, RECEIVERS, RELAYS};
 use crate::quantity::{duration_text, octets_text, parse_octets};
 use crate::query::time::parse_duration;
 
@@ -70,7 +71,7 @@ macro_rules! key {
 /// Every key there is.
 pub static KEYS: &[Key] = &[
     key!("listen", "addresses", "listen", "LISTEN",
-        "Where flow exports come in: udp://A:P (IPFIX, NetFlow 5, 7 and 9, sFlow 5, told apart by themselves), tcp://A:P, tls://A:P or sctp://A:P (IPFIX); repeatable",
+        "Where flow exports come in: udp://A:P (IPFIX, NetFlow 5, 7 and 9, sFlow 5, told apart by themselves), tcp://A:P, tls://A:P, dtls://A:P or sctp://A:P (IPFIX); repeatable",
         list: true,
         |config, text| {
             let listeners: Result<Vec<ListenAddress>, String> =
@@ -124,7 +125,7 @@ pub static KEYS: &[Key] = &[
         "tcp_connections",
         "tcp-connections",
         "N",
-        "Connections open at one time, each listener",
+        "Connections (over DTLS, sessions) open at one time, each listener",
         |config, text| {
             config.tcp_connections = count(text)?;
             Ok(())
@@ -136,7 +137,7 @@ pub static KEYS: &[Key] = &[
         "tcp_idle",
         "tcp-idle",
         "D",
-        "Close connections that bring nothing for this long; 0 keeps them",
+        "Close connections that bring nothing for this long; 0 keeps them (over DTLS, for 12 h)",
         |config, text| {
             config.tcp_idle = duration(text)?;
             Ok(())
@@ -148,7 +149,7 @@ pub static KEYS: &[Key] = &[
         "tls_certificate",
         "tls-certificate",
         "FILE",
-        "For tls://, the certificate that exporters know the collector by, and those it was issued with (PEM)",
+        "For tls:// and dtls://, the certificate that exporters know the collector by, and those it was issued with (PEM)",
         |config, text| {
             config.tls.certificate = path(text);
             Ok(())
@@ -160,7 +161,7 @@ pub static KEYS: &[Key] = &[
         "tls_key",
         "tls-key",
         "FILE",
-        "For tls://, the private key of the certificate (PEM)",
+        "For tls:// and dtls://, the private key of the certificate (PEM)",
         |config, text| {
             config.tls.key = path(text);
             Ok(())
@@ -172,7 +173,7 @@ pub static KEYS: &[Key] = &[
         "tls_ca",
         "tls-ca",
         "FILE",
-        "For tls://, the authorities that exporters' certificates must come from (PEM)",
+        "For tls:// and dtls://, the authorities that exporters' certificates must come from (PEM)",
         |config, text| {
             config.tls.ca = path(text);
             Ok(())
@@ -180,7 +181,7 @@ pub static KEYS: &[Key] = &[
         |config| path_text(&config.tls.ca)
     ),
     key!("listen", "tls_clients", "tls-clients", "NAMES",
-        "For tls://, let in only exporters whose certificate has one of these names (subjectAltName)",
+        "For tls:// and dtls://, let in only exporters whose certificate has one of these names (subjectAltName)",
         list: true,
         |config, text| {
             let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
@@ -511,6 +512,90 @@ pub static KEYS: &[Key] = &[
             Ok(())
         },
         |config| prefixes_text(&config.exporters.domains, u32::to_string)),
+    key!("enrich", "geo", "geo", "FILE",
+        "Databases in MaxMind's format, of countries, cities or autonomous systems; read again when they change; repeatable",
+        list: true,
+        |config, text| {
+            let files: Vec<PathBuf> =
+                text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(PathBuf::from).collect();
+            if files.len() > GEO_FILES {
+                return Err(format!("{} files are too many; at most {GEO_FILES}", files.len()));
+            }
+            config.enrich.geo = files;
+            Ok(())
+        },
+        |config| config.enrich.geo.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(",")),
+    key!(
+        "enrich",
+        "networks",
+        "networks",
+        "FILE",
+        "Your networks as CSV (prefix,name,role,site,region,tenant) or TOML ([[network]]); read again when it changes",
+        |config, text| {
+            config.enrich.networks = path(text);
+            Ok(())
+        },
+        |config| path_text(&config.enrich.networks)
+    ),
+    key!(
+        "enrich",
+        "systems",
+        "systems-from",
+        "WHOSE",
+        "Whose word about autonomous systems counts where there are two: exporter or geo",
+        |config, text| {
+            config.enrich.systems = match text {
+                "exporter" => SystemsFrom::Exporter,
+                "geo" => SystemsFrom::Geo,
+                _ => return Err(format!("{text:?} is neither exporter nor geo")),
+            };
+            Ok(())
+        },
+        |config| config.enrich.systems.as_str().to_owned()
+    ),
+    key!(
+        "enrich",
+        "services",
+        "services",
+        "on|off",
+        "Whether applications that the exporter does not name get the name of their port's service",
+        |config, text| {
+            config.enrich.services = match text {
+                "on" | "true" => true,
+                "off" | "false" => false,
+                _ => return Err(format!("{text:?} is neither on nor off")),
+            };
+            Ok(())
+        },
+        |config| if config.enrich.services { "on" } else { "off" }.to_owned()
+    ),
+    key!(
+        "enrich",
+        "names",
+        "observed-names",
+        "N",
+        "Names of addresses kept from DNS answers and TLS handshakes that were seen; 0 keeps none",
+        |config, text| {
+            config.enrich.names.entries = usize::try_from(count(text)?)
+                .ok()
+                .filter(|entries| *entries <= OBSERVED_NAMES)
+                .ok_or_else(|| format!("{text:?} is more than {OBSERVED_NAMES}"))?;
+            Ok(())
+        },
+        |config| config.enrich.names.entries.to_string()
+    ),
+    key!(
+        "enrich",
+        "names_grace",
+        "observed-names-grace",
+        "D",
+        "How long such a name counts beyond its lifetime, and behind the last flow of who asked for it",
+        |config, text| {
+            config.enrich.names.grace_ns = i64::try_from(duration(text)?.as_nanos()).unwrap_or(i64::MAX);
+            Ok(())
+        },
+        |config| duration_text(config.enrich.names.grace_ns)
+    ),
     key!(
         "elements",
         "file",

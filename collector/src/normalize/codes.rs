@@ -51,6 +51,33 @@ pub const KIND_COUNTERS: u64 = 3;
 /// What a record tells of.
 pub const KINDS: Codes = &[(KIND_FLOW, "flow"), (KIND_DNS, "dns"), (KIND_COUNTERS, "counters")];
 
+/// The flow itself asked a server of this name, over TLS.
+pub const NAME_TLS: u64 = 1;
+/// The flow itself asked for a host of this name, over HTTP.
+pub const NAME_HTTP: u64 = 2;
+/// The other end of the flow was told that the address is one of this name, over DNS.
+pub const NAME_DNS: u64 = 3;
+/// The other end of the flow asked the address for a server of this name before, over TLS.
+pub const NAME_TLS_SEEN: u64 = 4;
+/// Somebody else was told so, over DNS.
+pub const NAME_DNS_OTHER: u64 = 5;
+/// Somebody else asked so, over TLS.
+pub const NAME_TLS_OTHER: u64 = 6;
+/// Where the name of an address was seen.
+pub const NAME_SOURCES: Codes = &[
+    (NAME_TLS, "tls"),
+    (NAME_HTTP, "http"),
+    (NAME_DNS, "dns"),
+    (NAME_TLS_SEEN, "tlsSeen"),
+    (NAME_DNS_OTHER, "dnsOther"),
+    (NAME_TLS_OTHER, "tlsOther"),
+];
+
+/// The application is the service that IANA lists for the port.
+pub const APPLICATION_PORT: u64 = 1;
+/// What an application was guessed from.
+pub const APPLICATION_SOURCES: Codes = &[(APPLICATION_PORT, "port")];
+
 /// Why a device discarded a packet: below 256 codes of ICMP unreachable (RFC 1812 section 5.2.7.1), above those of sFlow's
 /// "Dropped Packet Notification Structures".
 pub const DROP_REASONS: Codes = &[
@@ -182,6 +209,8 @@ mod tests {
         for codes in [
             PROTOCOLS,
             KINDS,
+            NAME_SOURCES,
+            APPLICATION_SOURCES,
             DROP_REASONS,
             END_REASONS,
             DNS_RCODES,

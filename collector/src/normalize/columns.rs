@@ -283,12 +283,27 @@ columns! {
     DST_MAC = plain("dst.mac", Mac, &["destinationMacAddress"], "destination MAC address");
     SRC_AS = plain("src.as", Number, &["bgpSourceAsNumber"], "autonomous system of the source");
     DST_AS = plain("dst.as", Number, &["bgpDestinationAsNumber"], "autonomous system of the destination");
+    SRC_AS_NAME = plain("src.as.name", Text, &[], "who runs the autonomous system of the source");
+    DST_AS_NAME = plain("dst.as.name", Text, &[], "who runs the autonomous system of the destination");
     SRC_COUNTRY = plain("src.country", Text, &[], "country of the source, two letters");
     DST_COUNTRY = plain("dst.country", Text, &[], "country of the destination, two letters");
+    SRC_CITY = plain("src.city", Text, &[], "city of the source");
+    DST_CITY = plain("dst.city", Text, &[], "city of the destination");
     SRC_NET = plain("src.net", Text, &[], "name of the user's network the source is in");
     DST_NET = plain("dst.net", Text, &[], "name of the user's network the destination is in");
-    SRC_NAME = plain("src.name", Text, &[], "name of the source").indexed();
-    DST_NAME = plain("dst.name", Text, &[], "name of the destination").indexed();
+    SRC_NET_ROLE = plain("src.net.role", Text, &[], "role of the user's network the source is in");
+    DST_NET_ROLE = plain("dst.net.role", Text, &[], "role of the user's network the destination is in");
+    SRC_NET_SITE = plain("src.net.site", Text, &[], "site of the user's network the source is in");
+    DST_NET_SITE = plain("dst.net.site", Text, &[], "site of the user's network the destination is in");
+    SRC_NET_REGION = plain("src.net.region", Text, &[], "region of the user's network the source is in");
+    DST_NET_REGION = plain("dst.net.region", Text, &[], "region of the user's network the destination is in");
+    SRC_NET_TENANT = plain("src.net.tenant", Text, &[], "tenant of the user's network the source is in");
+    DST_NET_TENANT = plain("dst.net.tenant", Text, &[], "tenant of the user's network the destination is in");
+    SRC_NAME = plain("src.name", Text, &[], "name of the source, as it was seen in traffic").indexed();
+    DST_NAME = plain("dst.name", Text, &[], "name of the destination, as it was seen in traffic").indexed();
+    SRC_NAME_SOURCE = plain("src.name.source", Number, &[], "where the name of the source was seen").codes(codes::NAME_SOURCES, "");
+    DST_NAME_SOURCE = plain("dst.name.source", Number, &[], "where the name of the destination was seen")
+        .codes(codes::NAME_SOURCES, "");
     IN_VRF = plain("in.vrf", Number, &["ingressVRFID"], "number of the VRF the packets came in by");
     IN_VRF_NAME = plain("in.vrf.name", Text, &[], "name of the VRF the packets came in by");
     OUT_VRF = plain("out.vrf", Number, &["egressVRFID"], "number of the VRF the packets went out by");
@@ -335,6 +350,8 @@ columns! {
     REV_ICMP_CODE = plain("rev.icmp.code", Number, &["reverseIcmpCodeIPv4", "reverseIcmpCodeIPv6"],
         "ICMP code of the answer");
     APP_NAME = plain("app.name", Text, &["applicationName"], "application").indexed();
+    APP_NAME_SOURCE = plain("app.name.source", Number, &[], "what the application was guessed from; absent where the exporter named it")
+        .codes(codes::APPLICATION_SOURCES, "");
     DNS_QNAME = plain("dns.qname", Text, &["dnsQueryName", "dnsName"], "name asked for").indexed();
     DNS_QTYPE = plain("dns.qtype", Number, &["dnsQueryType", "dnsQRType"], "type asked for").codes(&[], "dns-type");
     DNS_RCODE = plain("dns.rcode", Number, &["dnsResponseCode"], "response code, absent when unanswered")

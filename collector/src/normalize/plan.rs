@@ -201,6 +201,11 @@ impl NormalizingPlan {
         }
     }
 
+    /// Whether its records tell of DNS transactions.
+    pub fn is_of_transactions(&self) -> bool {
+        self.kind == KIND_DNS
+    }
+
     /// The row of a record.
     pub fn row(&self, record: &DataRecord<'_, '_>, received: &Received<'_>, counters: &mut NormalizingCounters) -> Row {
         self.row_of(record.raw(), received, counters)

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::columns::ColumnId;
@@ -55,6 +56,9 @@ enum Packed {
     Text { start: u32, end: u32 },
     Bool(bool),
 }
+
+/// Cells that [`Row::settle`] takes without sorting all of the row.
+const APPENDED_CELLS: usize = 32;
 
 /// IPv4 as v4-mapped IPv6, IPv6 as it is, in host order.
 pub fn ip_to_u128(address: IpAddr) -> u128 {
@@ -139,6 +143,79 @@ impl Row {
     pub(crate) fn sort(&mut self) {
         self.buffers.cells.sort_by_key(|(column, _)| *column);
         self.buffers.cells.dedup_by_key(|(column, _)| *column);
+    }
+
+    /// How many cells there are.
+    pub(crate) fn len(&self) -> usize {
+        self.buffers.cells.len()
+    }
+
+    /// The text of the cell at a place.
+    pub(crate) fn text_at(&self, place: usize) -> Option<&str> {
+        match self.buffers.cells.get(place).map(|(_, packed)| self.unpack(*packed)) {
+            Some(CellRef::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Replaces the number of the cell at a place.
+    pub(crate) fn replace_number(&mut self, place: usize, value: u64) {
+        if let Some((_, cell)) = self.buffers.cells.get_mut(place) {
+            *cell = Packed::Number(value);
+        }
+    }
+
+    /// Appends a number to a sorted row, for a column that is empty. [`Row::settle`] is to follow.
+    #[inline]
+    pub(crate) fn append_number(&mut self, column: ColumnId, value: u64) {
+        self.buffers.cells.push((column, Packed::Number(value)));
+    }
+
+    /// Appends text to a sorted row, for a column that is empty. [`Row::settle`] is to follow.
+    #[inline]
+    pub(crate) fn append_text(&mut self, column: ColumnId, value: &str) {
+        let (packed, _) = self.keep_text(value);
+        self.buffers.cells.push((column, packed));
+    }
+
+    /// Appends a text whose octets stand in the text at `place` among the cells already. [`Row::settle`] is to follow.
+    pub(crate) fn append_part(&mut self, column: ColumnId, place: usize, octets: Range<usize>) {
+        let Some((_, Packed::Text { start, end })) = self.buffers.cells.get(place) else {
+            return;
+        };
+        let part = Packed::Text {
+            start: start.saturating_add(octets.start as u32).min(*end),
+            end: start.saturating_add(octets.end as u32).min(*end),
+        };
+        self.buffers.cells.push((column, part));
+    }
+
+    /// Brings what was appended to the first `sorted` cells, which are in order, to its place among them.
+    pub(crate) fn settle(&mut self, sorted: usize) {
+        let cells = &mut self.buffers.cells;
+        let added = cells.len().saturating_sub(sorted);
+        let mut tail = [(ColumnId(0), Packed::Bool(false)); APPENDED_CELLS];
+        let (Some(tail), Some(appended)) = (tail.get_mut(..added), cells.get(sorted..)) else {
+            return self.sort();
+        };
+        tail.copy_from_slice(appended);
+        tail.sort_unstable_by_key(|(column, _)| *column);
+        // From the back, so that nothing is moved twice.
+        let (mut left, mut to) = (sorted, cells.len());
+        for added in tail.iter().rev() {
+            while let Some(cell) = left.checked_sub(1).and_then(|at| cells.get(at)).filter(|cell| cell.0 > added.0) {
+                let cell = *cell;
+                left -= 1;
+                to -= 1;
+                if let Some(place) = cells.get_mut(to) {
+                    *place = cell;
+                }
+            }
+            to -= 1;
+            if let Some(place) = cells.get_mut(to) {
+                *place = *added;
+            }
+        }
     }
 
     /// Puts a signed number (times, durations) into a column, replacing what was there.

@@ -18,6 +18,7 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use super::ledger::Account;
 use super::options::OptionsData;
+use crate::enrich::Enricher;
 use crate::limits::SFLOW_AGENTS;
 use crate::normalize::NormalizingCounters;
 use crate::normalize::columns::id;
@@ -71,6 +72,8 @@ pub(super) struct SflowHandling<'h> {
     pub sources: &'h mut CounterSources,
     /// Names of interfaces, which sFlow's port names add to.
     pub options: &'h mut OptionsData,
+    /// What gives rows what is known about their addresses.
+    pub enricher: Option<&'h mut Enricher>,
     /// What normalising could not take as it was.
     pub counters: &'h mut NormalizingCounters,
     /// Rows are appended here.
@@ -173,6 +176,9 @@ impl SflowHandling<'_> {
             exporter.put(&mut row);
         }
         row.sort();
+        if let Some(enricher) = self.enricher.as_deref_mut() {
+            enricher.enrich(&mut row);
+        }
         self.rows.push(row);
         self.account.rows += 1;
     }

@@ -1,0 +1,1 @@
+//! Observed names across a restart.
