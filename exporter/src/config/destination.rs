@@ -11,6 +11,9 @@ pub const IPFIX_PORT: u16 = 4739;
 /// The port IANA registered for IPFIX over TLS and DTLS (RFC 7011 section 10).
 pub const SECURE_IPFIX_PORT: u16 = 4740;
 
+/// Where collectors of NetFlow listen; none is registered.
+pub const NETFLOW_PORT: u16 = 2055;
+
 /// The port IANA registered for sFlow.
 pub const SFLOW_PORT: u16 = 6343;
 
@@ -18,7 +21,7 @@ pub const SFLOW_PORT: u16 = 6343;
 pub const SYSLOG_PORT: u16 = 514;
 
 /// Schemes that are planned and that this build cannot speak yet.
-const NOT_YET: [&str; 3] = ["dtls", "netflow9", "netflow5"];
+const NOT_YET: [&str; 1] = ["dtls"];
 
 /// One `--to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,10 @@ pub enum Destination {
     Tls(Endpoint),
     /// IPFIX Messages on an SCTP association.
     Sctp(Endpoint),
+    /// NetFlow version 9 in UDP datagrams.
+    NetFlow9(Endpoint),
+    /// NetFlow version 5 in UDP datagrams.
+    NetFlow5(Endpoint),
     /// Samples of packets and counters, in sFlow datagrams; no flow records.
     Sflow(Endpoint),
     /// An IPFIX File (RFC 5655).
@@ -73,6 +80,8 @@ impl Destination {
             "tcp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Tcp),
             "tls" => Endpoint::parse(text, rest, SECURE_IPFIX_PORT).map(Self::Tls),
             "sctp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Sctp),
+            "netflow9" => Endpoint::parse(text, rest, NETFLOW_PORT).map(Self::NetFlow9),
+            "netflow5" => Endpoint::parse(text, rest, NETFLOW_PORT).map(Self::NetFlow5),
             "sflow" => Endpoint::parse(text, rest, SFLOW_PORT).map(Self::Sflow),
             "file" => path(text, rest).map(Self::File),
             "syslog" => Endpoint::parse(text, rest, SYSLOG_PORT).map(Self::Syslog),
@@ -84,13 +93,13 @@ impl Destination {
             "json" if rest.starts_with("http:") || rest.starts_with("https:") => url(text, rest).map(Self::JsonHttp),
             "json" => path(text, rest).map(|path| Self::Json(Some(path))),
             _ if NOT_YET.contains(&scheme) => Err(format!(
-                "destination `{text}`: this build has no {scheme} transport yet; udp, tcp, tls, sctp, sflow, file and json are there"
+                "destination `{text}`: this build has no {scheme} transport yet; udp, tcp, tls, sctp, netflow9, netflow5, sflow, file and json are there"
             )),
             _ if !rest.is_empty() && rest.bytes().all(|octet| octet.is_ascii_digit()) => Err(format!(
                 "destination `{text}`: say how to send there: udp://{text} or tcp://{text}"
             )),
             _ => Err(format!(
-                "destination `{text}`: unknown scheme `{scheme}`; udp, tcp, tls, sctp, sflow, file and json are there"
+                "destination `{text}`: unknown scheme `{scheme}`; udp, tcp, tls, sctp, netflow9, netflow5, sflow, file and json are there"
             )),
         }
     }
@@ -126,6 +135,8 @@ impl fmt::Display for Destination {
             Self::Tcp(endpoint) => write!(f, "tcp://{endpoint}"),
             Self::Tls(endpoint) => write!(f, "tls://{endpoint}"),
             Self::Sctp(endpoint) => write!(f, "sctp://{endpoint}"),
+            Self::NetFlow9(endpoint) => write!(f, "netflow9://{endpoint}"),
+            Self::NetFlow5(endpoint) => write!(f, "netflow5://{endpoint}"),
             Self::Sflow(endpoint) => write!(f, "sflow://{endpoint}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
             Self::Json(Some(path)) => write!(f, "json:{}", path.display()),
@@ -247,6 +258,8 @@ mod tests {
             ("tls://[::1]:4741", "tls://[::1]:4741"),
             ("sctp://collector.example", "sctp://collector.example:4739"),
             ("sflow://collector.example", "sflow://collector.example:6343"),
+            ("netflow9://collector.example", "netflow9://collector.example:2055"),
+            ("netflow5://[::1]:9995", "netflow5://[::1]:9995"),
             ("file:a.ipfix", "file:a.ipfix"),
             ("file:///var/a.ipfix", "file:/var/a.ipfix"),
             ("json:out/a.json", "json:out/a.json"),
@@ -280,8 +293,7 @@ mod tests {
             ("tls:h", "write // before"),
             ("sctp:h", "write // before"),
             ("dtls://h", "no dtls transport yet"),
-            ("netflow9://h", "no netflow9 transport yet"),
-            ("netflow5://h", "no netflow5 transport yet"),
+            ("netflow9:h", "write // before"),
             ("sflow:h", "write // before"),
             ("file:", "path behind"),
             ("file:/var/%q.ipfix", "%% for a percent sign"),

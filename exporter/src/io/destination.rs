@@ -13,7 +13,7 @@ use flowgauge_templates::management::{ExportingConfig as SessionConfig, Transpor
 use super::log_limit::LogLimit;
 use super::patience::Stop;
 use super::queue::{Batch, BatchQueue, Popped, Spares};
-use super::{file, json, sctp, tcp, udp};
+use super::{file, json, netflow, sctp, tcp, udp};
 use crate::config::{Destination, ExportingConfig};
 use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, MeteringStatistics, Statistics, Volume, limits};
 use crate::metering::sampling::Selector;
@@ -186,6 +186,8 @@ impl Worker {
                 accounts.clone(),
                 queue.clone(),
             )?),
+            Destination::NetFlow9(endpoint) => Box::new(netflow::version9(endpoint, context, accounts.clone())),
+            Destination::NetFlow5(endpoint) => Box::new(netflow::version5(endpoint, context, accounts.clone())),
             // An agent of its own: see `crate::sflow`.
             Destination::Sflow(_) => return Err(format!("{name}: takes samples, no flow records")),
             Destination::File(path) => Box::new(file::IpfixFile::create(path, context, accounts.clone())?),

@@ -6,6 +6,7 @@ pub mod file;
 pub mod json;
 pub mod live;
 pub mod log_limit;
+pub mod netflow;
 pub mod pace;
 pub mod patience;
 pub mod pcap_file;

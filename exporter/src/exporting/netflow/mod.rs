@@ -17,9 +17,11 @@ mod v9;
 pub use v5::NetFlow5;
 pub use v9::NetFlow9;
 
+use super::selectors::{rounded_factor, whole_factor};
 use super::{Loss, Volume};
 use crate::metering::Records;
 use crate::metering::record::FlowRecord;
+use crate::metering::sampling::Selector;
 
 /// What a destination of NetFlow is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,33 @@ pub struct NetFlowConfig {
     pub template_refresh_messages: u64,
     /// Packets come from files: the time of a packet is that of the capture, as if this had been live.
     pub from_files: bool,
+}
+
+/// What a collector will not be told, or not exactly, as the configuration is: a line each, with what to do.
+#[must_use]
+pub fn faults(is_v5: bool, domain: u32, selectors: &[Selector]) -> Vec<String> {
+    let mut faults = Vec::new();
+    if is_v5 && domain > u32::from(u16::MAX) {
+        faults.push(format!(
+            "version 5 has 16 bits for the engine: domain {domain} arrives as {}; choose one up to 65535",
+            domain & 0xffff
+        ));
+    }
+    if is_v5 && selectors.iter().any(|selector| rounded_factor(selector) > v5::MAX_INTERVAL) {
+        faults.push(format!(
+            "version 5 cannot say a sampling interval above {}: set the rate at the collector",
+            v5::MAX_INTERVAL
+        ));
+    }
+    let uneven = selectors.iter().find(|selector| whole_factor(selector).is_none());
+    if let Some(selector) = uneven {
+        faults.push(format!(
+            "NetFlow says sampling as 1 in N: 1 in {:.3} arrives as 1 in {}",
+            selector.factor(),
+            rounded_factor(selector)
+        ));
+    }
+    faults
 }
 
 /// What both versions count of what they do not send.

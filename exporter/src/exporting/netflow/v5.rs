@@ -24,7 +24,7 @@ const RECORD_OCTETS: usize = 48;
 /// "Number of flows exported in this packet (1 to 30)".
 const MAX_RECORDS: usize = 30;
 /// The sampling interval has 14 bits.
-const MAX_INTERVAL: u32 = 0x3fff;
+pub const MAX_INTERVAL: u32 = 0x3fff;
 
 /// Sequence numbers and clocks of one destination.
 #[derive(Debug)]
