@@ -65,7 +65,8 @@ Examples:
   flowgauge-exporter run --config /etc/flowgauge/exporter.toml
 
 DEST: udp://HOST[:4739], tcp://HOST[:4739], tls://HOST[:4740] (both ends with a certificate),
-      sctp://HOST[:4739] (Linux with SCTP), sflow://HOST[:6343] (samples of packets and
+      sctp://HOST[:4739] (Linux with SCTP), netflow9://HOST[:2055] and netflow5://HOST[:2055]
+      (collectors that do not read IPFIX), sflow://HOST[:6343] (samples of packets and
       counters, no flow records; see --sflow-sample), file:PATH (IPFIX File, RFC 5655), json:PATH or json:- (one object a line)
 Durations: 500ms, 15s, 1m, 2h
 Sampling: 1/100 every 100th packet, random:1/100 one of each 100 at random (random:3/100 three),
