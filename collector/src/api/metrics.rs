@@ -10,6 +10,7 @@ use flowgauge_sketches::Refusal;
 
 use super::Api;
 use crate::cli::logging::suppressed_lines;
+use crate::io::dtls::Dropped;
 use crate::io::relay::Outcome;
 use crate::io::tcp::Ended;
 use crate::limits::ACCOUNTS_IN_METRICS;
@@ -17,18 +18,18 @@ use crate::run::{ListenerCounters, Shared, accounts};
 
 /// Text under construction.
 #[derive(Default)]
-struct Exposition(String);
+pub(super) struct Exposition(String);
 
 /// Labels of one sample: names and values.
 type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl Exposition {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
+    pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a String does not fail.
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
 
-    fn sample(&mut self, name: &str, labels: Labels<'_>, value: u64) {
+    pub(super) fn sample(&mut self, name: &str, labels: Labels<'_>, value: u64) {
         self.0.push_str(name);
         for (at, (label, text)) in labels.iter().enumerate() {
             let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
@@ -37,7 +38,7 @@ impl Exposition {
         let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
     }
 
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: u64) {
+    pub(super) fn single(&mut self, name: &str, kind: &str, help: &str, value: u64) {
         self.family(name, kind, help);
         self.sample(name, &[], value);
     }
@@ -68,6 +69,7 @@ pub fn text(shared: &Shared) -> String {
         suppressed_lines(),
     );
     listeners(&mut out, shared);
+    dtls_listeners(&mut out, shared);
     relays(&mut out, shared);
     exporters(&mut out, shared);
     ledger(&mut out, shared);
@@ -83,77 +85,54 @@ fn listeners(out: &mut Exposition, shared: &Shared) {
             "datagrams_total",
             "counter",
             "Datagrams read from the kernel.",
-            |counters| match counters {
-                ListenerCounters::Udp(udp) => Some(udp.datagrams.load(Ordering::Relaxed)),
-                ListenerCounters::Tcp(_) => None,
-            },
+            |counters| counters.datagrams().map(|udp| udp.datagrams.load(Ordering::Relaxed)),
         ),
         (
             "messages_total",
             "counter",
-            "Messages read from streams.",
-            |counters| match counters {
-                ListenerCounters::Udp(_) => None,
-                ListenerCounters::Tcp(tcp) => Some(tcp.messages.load(Ordering::Relaxed)),
-            },
+            "Messages read from streams and DTLS sessions.",
+            |counters| counters.sessions().map(|tcp| tcp.messages.load(Ordering::Relaxed)),
         ),
         ("octets_total", "counter", "Octets read.", |counters| match counters {
             ListenerCounters::Udp(udp) => Some(udp.octets.load(Ordering::Relaxed)),
             ListenerCounters::Tcp(tcp) => Some(tcp.octets.load(Ordering::Relaxed)),
+            ListenerCounters::Dtls(dtls) => Some(dtls.datagrams.octets.load(Ordering::Relaxed)),
         }),
         (
             "kernel_dropped_datagrams_total",
             "counter",
             "Datagrams the kernel dropped, its receive buffer being full.",
-            |counters| match counters {
-                ListenerCounters::Udp(udp) => Some(udp.kernel_drops.load(Ordering::Relaxed)),
-                ListenerCounters::Tcp(_) => None,
-            },
+            |counters| counters.datagrams().map(|udp| udp.kernel_drops.load(Ordering::Relaxed)),
         ),
         (
             "queue_dropped_datagrams_total",
             "counter",
             "Datagrams dropped, the queue being full.",
-            |counters| match counters {
-                ListenerCounters::Udp(udp) => Some(udp.queue_drops.load(Ordering::Relaxed)),
-                ListenerCounters::Tcp(_) => None,
-            },
+            |counters| counters.datagrams().map(|udp| udp.queue_drops.load(Ordering::Relaxed)),
         ),
         (
             "read_errors_total",
             "counter",
             "Reads that failed.",
-            |counters| match counters {
-                ListenerCounters::Udp(udp) => Some(udp.read_errors.load(Ordering::Relaxed)),
-                ListenerCounters::Tcp(_) => None,
-            },
+            |counters| counters.datagrams().map(|udp| udp.read_errors.load(Ordering::Relaxed)),
         ),
         (
             "receive_buffer_octets",
             "gauge",
             "Receive buffer the kernel granted.",
-            |counters| match counters {
-                ListenerCounters::Udp(udp) => Some(udp.receive_buffer_octets.load(Ordering::Relaxed)),
-                ListenerCounters::Tcp(_) => None,
-            },
+            |counters| counters.datagrams().map(|udp| udp.receive_buffer_octets.load(Ordering::Relaxed)),
         ),
         (
             "connections",
             "gauge",
-            "Connections open now.",
-            |counters| match counters {
-                ListenerCounters::Udp(_) => None,
-                ListenerCounters::Tcp(tcp) => Some(tcp.open.load(Ordering::Relaxed)),
-            },
+            "Connections and DTLS sessions open now.",
+            |counters| counters.sessions().map(|tcp| tcp.open.load(Ordering::Relaxed)),
         ),
         (
             "connections_total",
             "counter",
-            "Connections accepted.",
-            |counters| match counters {
-                ListenerCounters::Udp(_) => None,
-                ListenerCounters::Tcp(tcp) => Some(tcp.accepted.load(Ordering::Relaxed)),
-            },
+            "Connections and DTLS sessions accepted.",
+            |counters| counters.sessions().map(|tcp| tcp.accepted.load(Ordering::Relaxed)),
         ),
     ];
     for (suffix, kind, help, pick) in families {
@@ -168,14 +147,37 @@ fn listeners(out: &mut Exposition, shared: &Shared) {
     let name = "flowgauge_collector_listener_connections_ended_total";
     out.family(name, "counter", "Connections ended, by reason.");
     for listener in &shared.listeners {
-        if let ListenerCounters::Tcp(tcp) = &listener.counters {
+        if let Some(sessions) = listener.counters.sessions() {
             for reason in Ended::ALL {
                 let labels = [
                     ("listener", &*listener.configured.to_string()),
                     ("reason", reason.as_str()),
                 ];
-                out.sample(name, &labels, tcp.ended(reason));
+                out.sample(name, &labels, sessions.ended(reason));
             }
+        }
+    }
+}
+
+/// What DTLS listeners count beside their datagrams and sessions; nothing where there is none.
+fn dtls_listeners(out: &mut Exposition, shared: &Shared) {
+    let listeners = || {
+        shared.listeners.iter().filter_map(|listener| match &listener.counters {
+            ListenerCounters::Dtls(dtls) => Some((listener.configured.to_string(), dtls)),
+            _ => None,
+        })
+    };
+    let name = "flowgauge_collector_listener_dtls_hellos_total";
+    out.family(name, "counter", "ClientHellos that were asked for a cookie.");
+    for (listener, dtls) in listeners() {
+        out.sample(name, &[("listener", &listener)], dtls.hellos.load(Ordering::Relaxed));
+    }
+    let name = "flowgauge_collector_listener_dtls_dropped_total";
+    out.family(name, "counter", "Datagrams and records that nothing was made of, by reason.");
+    for (listener, dtls) in listeners() {
+        for reason in Dropped::ALL {
+            let labels = [("listener", listener.as_str()), ("reason", reason.as_str())];
+            out.sample(name, &labels, dtls.dropped(reason));
         }
     }
 }
@@ -357,6 +359,7 @@ fn ledger(out: &mut Exposition, shared: &Shared) {
     ] {
         out.sample(name, &[("kind", kind)], count);
     }
+    super::enrichment::enrichment(out, shared);
     let sessions = shared.process().sessions() as u64;
     out.single(
         "flowgauge_collector_sessions",

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use super::Api;
 use super::parameters::Parameters;
 use super::problem::Problem;
+use crate::io::dtls::Dropped;
 use crate::io::relay::{Outcome, RelayStatus};
-use crate::io::tcp::Ended;
+use crate::io::tcp::{Ended, TcpCounters};
 use crate::journal::JournalCounters;
 use crate::query::time::format_time;
 use crate::run::{ListenerCounters, ListenerStatus, Shared, accounts};
@@ -33,9 +34,6 @@ fn listener_json(listener: &ListenerStatus) -> Value {
             "receive_buffer_octets": counters.receive_buffer_octets.load(Ordering::Relaxed),
         }),
         ListenerCounters::Tcp(counters) => {
-            let ended = Ended::ALL
-                .into_iter()
-                .map(|reason| (reason.as_str().to_owned(), counters.ended(reason).into()));
             json!({
                 "address": address,
                 "transport": transport,
@@ -44,10 +42,36 @@ fn listener_json(listener: &ListenerStatus) -> Value {
                 "connections": counters.open.load(Ordering::Relaxed),
                 "accepted": counters.accepted.load(Ordering::Relaxed),
                 "cut_octets": counters.cut_octets.load(Ordering::Relaxed),
-                "ended": ended.collect::<serde_json::Map<String, Value>>(),
+                "ended": ended_json(counters),
+            })
+        }
+        ListenerCounters::Dtls(counters) => {
+            let (datagrams, sessions) = (&counters.datagrams, &counters.sessions);
+            let dropped = Dropped::ALL.map(|reason| (reason.as_str().to_owned(), counters.dropped(reason).into()));
+            json!({
+                "address": address,
+                "transport": transport,
+                "datagrams": datagrams.datagrams.load(Ordering::Relaxed),
+                "octets": datagrams.octets.load(Ordering::Relaxed),
+                "kernel_drops": datagrams.kernel_drops.load(Ordering::Relaxed),
+                "queue_drops": datagrams.queue_drops.load(Ordering::Relaxed),
+                "read_errors": datagrams.read_errors.load(Ordering::Relaxed),
+                "receive_buffer_octets": datagrams.receive_buffer_octets.load(Ordering::Relaxed),
+                "messages": sessions.messages.load(Ordering::Relaxed),
+                "connections": sessions.open.load(Ordering::Relaxed),
+                "accepted": sessions.accepted.load(Ordering::Relaxed),
+                "ended": ended_json(sessions),
+                "hellos": counters.hellos.load(Ordering::Relaxed),
+                "dropped": dropped.into_iter().collect::<serde_json::Map<String, Value>>(),
             })
         }
     }
+}
+
+/// Connections that ended, by why.
+fn ended_json(counters: &TcpCounters) -> Value {
+    let each = Ended::ALL.map(|reason| (reason.as_str().to_owned(), counters.ended(reason).into()));
+    Value::Object(each.into_iter().collect())
 }
 
 fn relay_json(relay: &RelayStatus) -> Value {
@@ -157,6 +181,7 @@ pub fn status_json(shared: &Shared) -> Value {
             "counter_sources_overflowed": counters.counter_sources_overflowed,
             "counter_resets": counters.counter_resets,
         },
+        "enrichment": super::enrichment::enrichment_json(shared),
         "sessions": {
             "open": shared.process().sessions(),
             "evicted": counters.sessions_evicted,

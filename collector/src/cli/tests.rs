@@ -88,8 +88,8 @@ fn wrong_arguments_are_one_line_and_status_2() {
         (&[], "no command is given"),
         (&["run", "--http", "nowhere"], "--http: \"nowhere\" is not ADDRESS:PORT"),
         (
-            &["run", "--listen", "dtls://0.0.0.0:4740"],
-            "--listen: \"dtls://0.0.0.0:4740\": dtls is not built",
+            &["run", "--listen", "quic://0.0.0.0:4740"],
+            "--listen: \"quic://0.0.0.0:4740\": unknown transport \"quic\"",
         ),
         (
             &["replay", "x", "--to", "file:y"],

@@ -21,6 +21,8 @@ pub enum Transport {
     Tls,
     /// Associations of several streams (RFC 7011 section 10.2).
     Sctp,
+    /// Datagrams of IPFIX within DTLS, both ends with a certificate (RFC 7011 section 11).
+    Dtls,
 }
 
 impl Transport {
@@ -31,6 +33,7 @@ impl Transport {
             Transport::Tcp => "tcp",
             Transport::Tls => "tls",
             Transport::Sctp => "sctp",
+            Transport::Dtls => "dtls",
         }
     }
 
@@ -43,7 +46,7 @@ impl Transport {
     fn default_port(self) -> u16 {
         match self {
             Transport::Udp | Transport::Tcp | Transport::Sctp => 4739,
-            Transport::Tls => 4740,
+            Transport::Tls | Transport::Dtls => 4740,
         }
     }
 }
@@ -78,11 +81,7 @@ impl FromStr for ListenAddress {
             "tcp" => Transport::Tcp,
             "tls" => Transport::Tls,
             "sctp" => Transport::Sctp,
-            "dtls" => {
-                return Err(format!(
-                    "{text:?}: {scheme} is not built into this version; use udp://, tcp://, tls:// or sctp://"
-                ));
-            }
+            "dtls" => Transport::Dtls,
             _ => return Err(format!("{text:?}: unknown transport {scheme:?}; {form}")),
         };
         let with_port = || parse_host_port(&format!("{rest}:{}", transport.default_port()));
@@ -126,12 +125,12 @@ impl ListenAddress {
         .map_err(|error| bind_failure(&self.to_string(), self.address, &error))
     }
 
-    /// Binds so many sockets to the address, between which the kernel spreads exporters (`SO_REUSEPORT`, socket(7)).
+    /// Binds so many sockets to the address, for UDP, between which the kernel spreads exporters (`SO_REUSEPORT`, socket(7)).
     pub fn bind_shared(&self, count: usize) -> Result<Vec<Socket>, Failure> {
         // The first alone, for the one who sets the option shares with everybody of the same user who does, and another
         // collector would take half of what comes here.
         let first = self.bind()?;
-        if count <= 1 || self.transport.is_stream() {
+        if count <= 1 || self.transport != Transport::Udp {
             return Ok(vec![first]);
         }
         let address = first.local_addr().ok().and_then(|address| address.as_socket());
@@ -154,7 +153,7 @@ fn is_without_ipv6(error: &io::Error) -> bool {
 
 fn open(transport: Transport, address: SocketAddr) -> io::Result<Socket> {
     let (kind, protocol) = match transport {
-        Transport::Udp => (Type::DGRAM, Protocol::UDP),
+        Transport::Udp | Transport::Dtls => (Type::DGRAM, Protocol::UDP),
         Transport::Tcp | Transport::Tls => (Type::STREAM, Protocol::TCP),
         Transport::Sctp => (Type::STREAM, Protocol::from(libc::IPPROTO_SCTP)),
     };
@@ -221,6 +220,7 @@ mod tests {
         );
         for (text, with_port) in [
             ("tls://127.0.0.1", "tls://127.0.0.1:4740"),
+            ("dtls://*", "dtls://[::]:4740"),
             ("tcp://[::1]", "tcp://[::1]:4739"),
             ("sctp://127.0.0.1", "sctp://127.0.0.1:4739"),
             ("udp://*", "udp://[::]:4739"),
@@ -245,12 +245,6 @@ mod tests {
                 .parse::<ListenAddress>()
                 .unwrap_err()
                 .contains("ADDRESS:PORT")
-        );
-        assert!(
-            "dtls://0.0.0.0:4740"
-                .parse::<ListenAddress>()
-                .unwrap_err()
-                .contains("not built")
         );
         assert!(
             "http://0.0.0.0:1"

@@ -5,6 +5,7 @@
 mod admit;
 pub mod capture_file;
 pub mod disk;
+pub mod dtls;
 pub mod input;
 pub mod listener;
 pub mod queue;

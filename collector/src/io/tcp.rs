@@ -46,11 +46,13 @@ pub enum Ended {
     Certificate,
     /// The TLS handshake broke, or did not end in time.
     Handshake,
+    /// The exporter began anew from the same address and port, over DTLS.
+    Replaced,
 }
 
 impl Ended {
     /// Every reason.
-    pub const ALL: [Ended; 11] = [
+    pub const ALL: [Ended; 12] = [
         Ended::Closed,
         Ended::Cut,
         Ended::Broken,
@@ -62,6 +64,7 @@ impl Ended {
         Ended::NotTls,
         Ended::Certificate,
         Ended::Handshake,
+        Ended::Replaced,
     ];
 
     /// The label in counters and logs.
@@ -78,6 +81,7 @@ impl Ended {
             Ended::NotTls => "not_tls",
             Ended::Certificate => "certificate",
             Ended::Handshake => "handshake",
+            Ended::Replaced => "replaced",
         }
     }
 }

@@ -403,4 +403,4 @@ impl ClientNames {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

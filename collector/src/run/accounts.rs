@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{ListenerCounters, Shared};
+use super::Shared;
 use crate::collecting::Totals;
 use crate::store::{StoreCounters, StoreStatus};
 use crate::summaries::SummaryCounters;
@@ -42,13 +42,15 @@ pub struct Accounts {
 pub fn accounts(shared: &Shared) -> Accounts {
     let (mut read, mut kernel_drops, mut queue_drops) = (0, 0, 0);
     for listener in &shared.listeners {
-        match &listener.counters {
-            ListenerCounters::Udp(counters) => {
-                read += counters.datagrams.load(Ordering::Relaxed);
-                kernel_drops += counters.kernel_drops.load(Ordering::Relaxed);
-                queue_drops += counters.queue_drops.load(Ordering::Relaxed);
-            }
-            ListenerCounters::Tcp(counters) => read += counters.messages.load(Ordering::Relaxed),
+        // Within DTLS, what counts is the Messages that were in it.
+        match (listener.counters.sessions(), listener.counters.datagrams()) {
+            (Some(sessions), _) => read += sessions.messages.load(Ordering::Relaxed),
+            (None, Some(datagrams)) => read += datagrams.datagrams.load(Ordering::Relaxed),
+            (None, None) => {}
+        }
+        if let Some(datagrams) = listener.counters.datagrams() {
+            kernel_drops += datagrams.kernel_drops.load(Ordering::Relaxed);
+            queue_drops += datagrams.queue_drops.load(Ordering::Relaxed);
         }
     }
     // The store first: rows are made before they are stored, so a look in between never shows more stored than made.

@@ -10,7 +10,7 @@ use tokio_rustls::TlsConnector;
 
 use super::*;
 
-struct Authority {
+pub(in crate::io) struct Authority {
     folder: PathBuf,
     name: &'static str,
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -18,13 +18,13 @@ struct Authority {
 
 /// A certificate with its key.
 #[derive(Clone)]
-struct Issued {
-    certificate: PathBuf,
-    key: PathBuf,
+pub(in crate::io) struct Issued {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 impl Authority {
-    fn new(folder: &Path, name: &'static str) -> Authority {
+    pub fn new(folder: &Path, name: &'static str) -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -34,11 +34,11 @@ impl Authority {
         Authority { folder, name, issuer }
     }
 
-    fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.folder.join(self.name)
     }
 
-    fn issue(&self, names: &[&str], last_year: i32) -> Issued {
+    pub fn issue(&self, names: &[&str], last_year: i32) -> Issued {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let file = format!("{}-{}-{last_year}", self.name, names.join("-"));
         let mut params = CertificateParams::new(names).unwrap();
@@ -56,7 +56,7 @@ impl Authority {
     }
 }
 
-fn config(issued: &Issued, authority: &Authority, clients: &[&str]) -> TlsConfig {
+pub(in crate::io) fn config(issued: &Issued, authority: &Authority, clients: &[&str]) -> TlsConfig {
     TlsConfig {
         certificate: Some(issued.certificate.clone()),
         key: Some(issued.key.clone()),
