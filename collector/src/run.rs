@@ -269,7 +269,11 @@ impl Collector {
             },
             registry,
         );
-        process.set_enricher(Enricher::new(config.enrich.clone(), Arc::clone(&enrich_files)));
+        let mut enricher = Enricher::new(config.enrich.clone(), Arc::clone(&enrich_files));
+        if let Err(error) = enricher.load_names(&observed_names(&config)) {
+            tracing::warn!("{}", Failure::file("observed names", &observed_names(&config), &error));
+        }
+        process.set_enricher(enricher);
         let queue = Arc::new(Queue::new(config.queue_octets, sync));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -532,6 +536,12 @@ impl Collector {
         if let Some(Err(error)) = journal.map(JournalWriter::close) {
             tracing::error!("journal: {error}");
         }
+        if let Some(enricher) = self.shared.process().enricher() {
+            let path = observed_names(&self.shared.config);
+            if let Err(error) = enricher.save_names(&path) {
+                tracing::warn!("{}", Failure::file("observed names", &path, &error));
+            }
+        }
         if let Some(http) = self.http.take() {
             http.stop();
         }
@@ -586,6 +596,11 @@ pub fn registry(config: &Config) -> Result<Registry, Failure> {
 /// When one cannot be read, or what is in it cannot be used.
 pub fn enrich_files(config: &Config) -> Result<Files, Failure> {
     Files::open(&config.enrich.geo, config.enrich.networks.as_deref()).map_err(Failure::usage)
+}
+
+/// Where observed names are kept across a restart.
+fn observed_names(config: &Config) -> PathBuf {
+    config.data.join("observed-names.txt")
 }
 
 /// Looks at the files of enrichment until the collector stops.

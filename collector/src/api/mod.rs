@@ -4,6 +4,7 @@
 
 mod aggregate;
 mod elements;
+mod enrichment;
 mod exporters;
 mod flows;
 mod live;

@@ -20,7 +20,7 @@ mod texts;
 mod tests;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowgauge_templates::ipfix::record::DataRecord;
@@ -219,6 +219,25 @@ impl Enricher {
             self.has_contents = self.is_said_something();
             self.ready.clear();
         }
+    }
+
+    /// Takes up the names that an earlier run saved; says how many.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read. Names are then learned anew.
+    pub fn load_names(&mut self, path: &Path) -> std::io::Result<u64> {
+        match self.config.names.entries {
+            0 => Ok(0),
+            _ => saved::read(&mut self.names, path),
+        }
+    }
+
+    /// Saves names for the next start; says how many.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_names(&self, path: &Path) -> std::io::Result<u64> {
+        saved::write(&self.names, path)
     }
 
     /// Learns names from the record that a row of a DNS transaction was made of.

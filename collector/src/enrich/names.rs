@@ -99,7 +99,7 @@ pub(super) struct Entry {
     pub since_ns: i64,
     pub last_ns: i64,
     pub until_ns: i64,
-    name: NameId,
+    pub name: NameId,
     pub seen: Seen,
 }
 
