@@ -9,11 +9,11 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::render::{Form, render};
 use crate::query::aggregate::Interval;
-use crate::query::{self, AggregateRequest, time};
+use crate::query::{self, AggregateRequest, TierAsked, time};
 
 /// Parameters of [`aggregate`].
 pub const PARAMETERS: &[&str] = &[
-    "filter", "from", "to", "group_by", "metrics", "interval", "limit", "order_by",
+    "filter", "from", "to", "group_by", "metrics", "interval", "limit", "order_by", "tier",
 ];
 
 /// `auto`, or a duration.
@@ -40,6 +40,7 @@ pub async fn aggregate(
         metrics: parameters.list("metrics"),
         interval: parameters.text("interval").map(read_interval).transpose()?,
         limit: parameters.limit()?.unwrap_or(0),
+        tier: parameters.text("tier").map_or(Ok(TierAsked::Auto), TierAsked::parse)?,
         order_by: parameters.text("order_by").map(str::to_owned),
         ..AggregateRequest::default()
     };

@@ -58,13 +58,28 @@ pub fn stats_json(stats: &QueryStats, interval_ns: Option<i64>) -> Json {
         "elapsed_ms": stats.elapsed_ms,
         "partitions": stats.partitions,
         "segments": stats.segments,
-        "tier": "flows",
+        "tier": match stats.tier {
+            "" => "flows",
+            tier => tier,
+        },
         "error_bound": 0,
         "from": moment(stats.from_ns),
         "to": moment(stats.to_ns),
     });
-    if let (Some(interval_ns), Some(object)) = (interval_ns, object.as_object_mut()) {
-        object.insert("interval_ns".to_owned(), interval_ns.into());
+    let Some(fields) = object.as_object_mut() else {
+        return object;
+    };
+    if let Some(interval_ns) = interval_ns {
+        fields.insert("interval_ns".to_owned(), interval_ns.into());
+    }
+    if let Some(hint) = &stats.hint {
+        fields.insert("hint".to_owned(), hint.as_str().into());
+    }
+    if !stats.tier.is_empty() {
+        fields.insert("error_bound".to_owned(), stats.error_bound.into());
+        fields.insert("confidence".to_owned(), stats.confidence.into());
+        fields.insert("windows".to_owned(), stats.windows.into());
+        fields.insert("rollups".to_owned(), stats.rollups.into());
     }
     object
 }

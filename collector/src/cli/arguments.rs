@@ -36,6 +36,7 @@ configuration.\n\nExamples:\n  flowgauge-collector run\n  flowgauge-collector ru
   flowgauge-collector query 'proto = tcp and octets > 10M' --limit 20
   flowgauge-collector query 'port 53' --top dns.qname --by flows --from now-1d
   flowgauge-collector query --interval 1m --from -1h --format csv
+  flowgauge-collector query --top src.ip --by octets --from -30d --tier rollup
   flowgauge-collector query --data ./data 'host 10.0.0.1'")]
     Query(QueryArguments),
     /// Merge summaries of exporters: counters, different values, quantiles and top lists, with their limits
@@ -46,6 +47,9 @@ flowgauge-collector summaries dns.qname --from -1h\n  \
 flowgauge-collector summaries dns.latency --ranks 0.5,0.99 --exporters 192.0.2.1,192.0.2.2"
     )]
     Summaries(SummariesArguments),
+    /// Make the tables of minutes, hours and days again
+    #[command(subcommand)]
+    Rollups(RollupsCommand),
     /// Print every message, template and record of captures, IPFIX files and raw datagrams as NDJSON
     #[command(
         after_help = "Files are told apart by their first octets. Faults are lines too, and decoding goes on behind them; \
@@ -176,14 +180,17 @@ pub struct QueryArguments {
     /// A series with buckets of this width, or auto
     #[arg(long, value_name = "D")]
     pub interval: Option<String>,
+    /// What answers: auto (flows, and rollups of times whose flows are gone), raw, rollup, or windows of a minute, hour or day
+    #[arg(long, value_name = "TIER", value_parser = clap::builder::PossibleValuesParser::new(crate::query::TIERS))]
+    pub tier: Option<String>,
     /// At most so many rows or groups
     #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub limit: Option<usize>,
     /// Columns of the list, in this order
-    #[arg(long, value_name = "FIELD[,FIELD..]", value_delimiter = ',', conflicts_with_all = ["top", "by", "interval"])]
+    #[arg(long, value_name = "FIELD[,FIELD..]", value_delimiter = ',', conflicts_with_all = ["top", "by", "interval", "tier"])]
     pub fields: Vec<String>,
     /// Column the list is ordered by, with - before it for descending
-    #[arg(long, value_name = "FIELD", allow_hyphen_values = true, conflicts_with_all = ["top", "by", "interval"])]
+    #[arg(long, value_name = "FIELD", allow_hyphen_values = true, conflicts_with_all = ["top", "by", "interval", "tier"])]
     pub order: Option<String>,
     /// Form of the answer
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -225,6 +232,32 @@ pub struct SummariesArguments {
     /// Form of the answer
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+}
+
+/// What can be done with rollups.
+#[derive(Debug, Subcommand)]
+pub enum RollupsCommand {
+    /// Make them again from the flows that are stored; no collector may run on the directory
+    #[command(
+        after_help = "Only what arrived in the time given is made again, and only where its flows are still there: rollups \
+of flows that are gone stay as they are.\n\nExamples:\n  flowgauge-collector rollups rebuild --data ./data\n  \
+flowgauge-collector rollups rebuild --data ./data --from -2d"
+    )]
+    Rebuild(RebuildArguments),
+}
+
+/// Arguments of `rollups rebuild`.
+#[derive(Debug, Args)]
+pub struct RebuildArguments {
+    /// The collector's data directory
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Of flows that arrived at or after this time: RFC 3339, now-1h, -15m or epoch seconds
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// Of flows that arrived before this time
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub to: Option<String>,
 }
 
 /// Arguments of `decode`.

@@ -10,6 +10,7 @@ pub mod logging;
 mod output;
 mod query;
 mod replay;
+mod rollups;
 mod run;
 mod summaries;
 mod table;
@@ -23,6 +24,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
 pub use arguments::{Cli, Command};
+use arguments::RollupsCommand;
 
 use crate::failure::Failure;
 use output::Output;
@@ -52,6 +54,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Query(arguments) => query::query(&arguments, &mut out),
         Command::Summaries(arguments) => summaries::summaries(&arguments, &mut out),
+        Command::Rollups(RollupsCommand::Rebuild(arguments)) => rollups::rebuild(&arguments, &mut out),
         Command::Decode(arguments) => decode::decode(&arguments, &mut out),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Columns(arguments) => columns::columns(arguments.json, &mut out),
@@ -78,7 +81,7 @@ fn one_line(error: &clap::Error) -> String {
         error.kind(),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
     ) {
-        return "no command is given; use run, query, summaries, decode, replay, columns, elements or check (see --help)"
+        return "no command is given; use run, query, summaries, rollups, decode, replay, columns, elements or check (see --help)"
             .to_owned();
     }
     let text = error.to_string();

@@ -12,7 +12,9 @@ use super::table::{Align, Layout, Shown};
 use crate::api::{aggregate_interval, answer_json, csv_line};
 use crate::failure::Failure;
 use crate::normalize::row::cut;
-use crate::query::{AggregateRequest, FilterError, FlowsRequest, QueryError, aggregate, filter, flows, time};
+use crate::query::{
+    AggregateRequest, FilterError, FlowsRequest, QueryError, TierAsked, aggregate, filter, flows, time,
+};
 use crate::run::{now_ns, store_failure};
 use crate::store::Store;
 
@@ -67,13 +69,23 @@ impl Answer {
 }
 
 fn is_aggregate(arguments: &QueryArguments) -> bool {
-    !arguments.top.is_empty() || arguments.by.is_some() || arguments.interval.is_some()
+    !arguments.top.is_empty() || arguments.by.is_some() || arguments.interval.is_some() || arguments.tier.is_some()
 }
 
 /// The metric that is asked for first, then the usual ones.
 fn metrics(arguments: &QueryArguments) -> Vec<String> {
     let by = arguments.by.clone().map(|by| by.trim_start_matches('-').to_owned());
-    let usual = ["octets", "packets", "flows"].map(str::to_owned);
+    // Rollups of addresses and names know nothing but what these are ordered by.
+    let is_rolled = arguments
+        .tier
+        .as_deref()
+        .is_some_and(|tier| !["auto", "raw"].contains(&tier));
+    let usual: &[&str] = match is_rolled {
+        true if by.is_some() => &[],
+        true => &["octets"],
+        false => &["octets", "packets", "flows"],
+    };
+    let usual = usual.iter().map(|name| (*name).to_owned());
     let mut metrics: Vec<String> = Vec::new();
     for metric in by.into_iter().chain(usual) {
         if !metrics.contains(&metric) {
@@ -96,6 +108,7 @@ fn online(arguments: &QueryArguments) -> Result<Answer, Failure> {
         add("group_by", joined(&arguments.top));
         add("metrics", Some(metrics(arguments).join(",")));
         add("interval", arguments.interval.clone());
+        add("tier", arguments.tier.clone());
         add(
             "order_by",
             metrics(arguments).first().map(|metric| format!("-{metric}")),
@@ -200,6 +213,11 @@ fn offline(arguments: &QueryArguments, directory: &Path) -> Result<Answer, Failu
             group_by: arguments.top.clone(),
             interval: interval.map_err(|why| Failure::usage(format!("--interval: {why}")))?,
             limit,
+            tier: arguments
+                .tier
+                .as_deref()
+                .map_or(Ok(TierAsked::Auto), TierAsked::parse)
+                .map_err(failure)?,
             order_by: metrics.first().map(|metric| format!("-{metric}")),
             metrics,
             ..AggregateRequest::default()
@@ -220,7 +238,14 @@ fn offline(arguments: &QueryArguments, directory: &Path) -> Result<Answer, Failu
             },
         )
     };
-    let table = table.map_err(|error| match error {
+    Ok(Answer {
+        body: answer_json(&table.map_err(failure)?),
+        ledger: None,
+    })
+}
+
+fn failure(error: QueryError) -> Failure {
+    match error {
         QueryError::Request {
             nearest: Some(near),
             detail,
@@ -228,21 +253,23 @@ fn offline(arguments: &QueryArguments, directory: &Path) -> Result<Answer, Failu
         } => Failure::usage(format!("{detail}; did you mean {near}?")),
         QueryError::Request { detail, .. } => Failure::usage(detail),
         other => Failure::running(other.to_string()),
-    })?;
-    Ok(Answer {
-        body: answer_json(&table),
-        ledger: None,
-    })
+    }
 }
 
 /// The columns of a printed answer: those asked for, or the listed ones that are present, or all of an aggregate.
 fn printed(arguments: &QueryArguments, answer: &Answer) -> Vec<String> {
     if is_aggregate(arguments) {
         let time = arguments.interval.iter().map(|_| "time".to_owned());
-        return time
+        let mut names: Vec<String> = time
             .chain(arguments.top.iter().cloned())
             .chain(metrics(arguments))
             .collect();
+        let limits = metrics(arguments)
+            .into_iter()
+            .flat_map(|name| [format!("{name}.lower"), format!("{name}.upper")]);
+        let is_there = |name: &String| answer.rows().iter().any(|row| row.get(name).is_some());
+        names.extend(limits.filter(is_there));
+        return names;
     }
     if !arguments.fields.is_empty() {
         return arguments.fields.clone();
@@ -336,8 +363,25 @@ fn footer(answer: &Answer) -> String {
     };
     // A page that is full leaves out what lies behind it, so there may be more than were counted.
     let least = if more.is_empty() { "" } else { "at least " };
+    let hint = match answer.stat("hint").and_then(Json::as_str) {
+        Some(hint) => format!("; {hint}"),
+        None => String::new(),
+    };
+    if let Some(windows) = answer.stat("windows").and_then(Json::as_u64) {
+        let tier = answer.stat("tier").and_then(Json::as_str).unwrap_or_default();
+        let error = answer.stat("error_bound").and_then(Json::as_f64).unwrap_or(0.0);
+        let exact = if error > 0.0 {
+            format!("values are off by {error:.0} at most")
+        } else {
+            "exact".to_owned()
+        };
+        return format!(
+            "{} rows from {windows} windows of rollups, of a {tier} at most; {exact}; {elapsed:.1} ms",
+            answer.rows().len()
+        );
+    }
     format!(
-        "{} rows; {least}{} of {} flows matched, {} partitions, {elapsed:.1} ms{more}",
+        "{} rows; {least}{} of {} flows matched, {} partitions, {elapsed:.1} ms{more}{hint}",
         answer.rows().len(),
         number("rows_matched"),
         number("rows_read"),

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::{Key, LogFormat};
 use crate::collecting::exporters::{Prefix, by_prefix, prefixes_text};
+use crate::enrich::SystemsFrom;
 use crate::io::listener::{ListenAddress, parse_host_port};
 use crate::io::relay::RelayAddress;
-use crate::enrich::SystemsFrom;
 use crate::limits::{GEO_FILES, JOURNAL_LEAST_OCTETS, OBSERVED_NAMES, RECEIVERS, RELAYS};
 use crate::quantity::{duration_text, octets_text, parse_octets};
 use crate::query::time::parse_duration;
@@ -396,6 +396,94 @@ pub static KEYS: &[Key] = &[
             Ok(())
         },
         |config| octets_text(config.summaries.retention_octets)
+    ),
+    key!(
+        "rollups",
+        "enabled",
+        "rollups",
+        "yes|no",
+        "Whether tables of minutes, hours and days are made of what arrives",
+        |config, text| {
+            config.store.rollups.enabled = match text {
+                "yes" | "true" => true,
+                "no" | "false" => false,
+                _ => return Err(format!("{text:?} is neither yes nor no")),
+            };
+            Ok(())
+        },
+        |config| if config.store.rollups.enabled { "yes" } else { "no" }.to_owned()
+    ),
+    key!(
+        "rollups",
+        "keep_minutes",
+        "keep-minutes",
+        "D",
+        "Remove rollups of minutes that arrived this long ago; 0 keeps them",
+        |config, text| {
+            config.store.rollups.minute.seconds = duration(text)?.as_secs();
+            Ok(())
+        },
+        |config| shown(Duration::from_secs(config.store.rollups.minute.seconds))
+    ),
+    key!(
+        "rollups",
+        "keep_minutes_size",
+        "keep-minutes-size",
+        "SIZE",
+        "Remove the oldest rollups of minutes when all take more than this; 0 keeps them",
+        |config, text| {
+            config.store.rollups.minute.octets = parse_octets(text)?;
+            Ok(())
+        },
+        |config| octets_text(config.store.rollups.minute.octets)
+    ),
+    key!(
+        "rollups",
+        "keep_hours",
+        "keep-hours",
+        "D",
+        "Remove rollups of hours that arrived this long ago; 0 keeps them",
+        |config, text| {
+            config.store.rollups.hour.seconds = duration(text)?.as_secs();
+            Ok(())
+        },
+        |config| shown(Duration::from_secs(config.store.rollups.hour.seconds))
+    ),
+    key!(
+        "rollups",
+        "keep_hours_size",
+        "keep-hours-size",
+        "SIZE",
+        "Remove the oldest rollups of hours when all take more than this; 0 keeps them",
+        |config, text| {
+            config.store.rollups.hour.octets = parse_octets(text)?;
+            Ok(())
+        },
+        |config| octets_text(config.store.rollups.hour.octets)
+    ),
+    key!(
+        "rollups",
+        "keep_days",
+        "keep-days",
+        "D",
+        "Remove rollups of days that arrived this long ago; 0 keeps them",
+        |config, text| {
+            config.store.rollups.day.seconds = duration(text)?.as_secs();
+            Ok(())
+        },
+        |config| shown(Duration::from_secs(config.store.rollups.day.seconds))
+    ),
+    key!(
+        "rollups",
+        "keep_days_size",
+        "keep-days-size",
+        "SIZE",
+        "Remove the oldest rollups of days when all take more than this; 0 keeps them",
+        |config, text| {
+            config.store.rollups.day.octets = parse_octets(text)?;
+            Ok(())
+        },
+        |config| octets_text(config.store.rollups.day.octets)
     ),
     key!(
         "templates",

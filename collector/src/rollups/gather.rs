@@ -15,7 +15,7 @@ use super::section::{Counters, Distinct, Section, Table};
 use super::{NO_TIME, Tier};
 use crate::limits;
 use crate::normalize::codes::{KIND_DNS, KIND_FLOW};
-use crate::normalize::columns::id;
+use crate::normalize::columns::{ColumnId, id};
 use crate::normalize::row::{CellRef, Row};
 
 const NS_PER_S: i64 = 1_000_000_000;
@@ -150,6 +150,37 @@ struct Facts<'r> {
     values: [Option<i64>; QUANTILES.len()],
 }
 
+/// The columns that rollups look at.
+pub const COLUMNS_READ: &[ColumnId] = &[
+    id::KIND,
+    id::START,
+    id::RECEIVED,
+    id::EXPORTER_IP,
+    id::IN_IF,
+    id::OUT_IF,
+    id::PROTO,
+    id::APP_NAME,
+    id::SRC_IP,
+    id::DST_IP,
+    id::DST_PORT,
+    id::SRC_NET,
+    id::DST_NET,
+    id::SRC_AS,
+    id::DST_AS,
+    id::SRC_COUNTRY,
+    id::DST_COUNTRY,
+    id::DST_NAME,
+    id::TLS_SNI,
+    id::DNS_QNAME,
+    id::DNS_LATENCY,
+    id::TCP_RTT_CLIENT,
+    id::TCP_RTT_SERVER,
+    id::OCTETS,
+    id::PACKETS,
+    id::REV_OCTETS,
+    id::REV_PACKETS,
+];
+
 /// Rollups of the rows of one segment.
 #[derive(Debug)]
 pub struct Gather {
@@ -230,6 +261,11 @@ impl Gather {
     pub fn is_full(&self) -> bool {
         self.open.len() >= limits::ROLLUP_WINDOWS / 2
             || (self.open.len() > 64 && self.rows >= limits::ROLLUP_ROWS_OF_MANY_WINDOWS)
+    }
+
+    /// When the first and the last row arrived.
+    pub fn arrived_ns(&self) -> Option<(i64, i64)> {
+        self.arrived_ns
     }
 
     /// Rows taken in.

@@ -6,6 +6,7 @@ mod error;
 mod filling;
 pub mod manifest;
 mod merge;
+mod rebuilding;
 mod rolling;
 pub mod schema;
 pub mod segment;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub use error::StoreError;
+pub use rebuilding::Rebuilt;
 pub use snapshot::Snapshot;
 use crate::rollups::{RollupsConfig, Tier};
 use state::Shared;

@@ -7,6 +7,7 @@ mod keys;
 mod local;
 pub mod metric;
 mod plan;
+mod rolled;
 mod total;
 mod values;
 
@@ -27,6 +28,8 @@ use crate::store::Snapshot;
 use crate::store::segment::Segment;
 use local::Local;
 use plan::{OrderBy, Plan};
+use rolled::Rolled;
+pub use rolled::{TIERS, TierAsked};
 use total::{Answer, GroupKey, Place, Total};
 
 /// The one group there is when nothing is grouped by: no column is there.
@@ -60,6 +63,8 @@ pub struct AggregateRequest {
     pub limit: usize,
     /// A metric or group column, `-` before it for descending; `None` is the first metric, descending.
     pub order_by: Option<String>,
+    /// What answers: flows or rollups.
+    pub tier: TierAsked,
     /// How long it may take.
     pub limits: Limits,
 }
@@ -74,7 +79,12 @@ pub struct AggregateRequest {
 pub fn aggregate(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Table, QueryError> {
     let watch = Watch::new(&request.limits);
     let plan = Plan::new(snapshot, request)?;
+    let hint = match rolled::answer(snapshot, request, &plan, &watch)? {
+        Rolled::Answer(table) => return Ok(*table),
+        Rolled::Flows(hint) => hint,
+    };
     let mut stats = QueryStats {
+        hint,
         from_ns: Some(plan.span_ns.0),
         to_ns: Some(plan.span_ns.1),
         ..QueryStats::default()
@@ -260,9 +270,9 @@ fn top_table(answer: &Answer, plan: &Plan) -> Table {
     }
 }
 
-fn series_table(answer: &Answer, plan: &Plan, groups: &[GroupKey]) -> Result<Table, QueryError> {
+/// First and last bucket of a series, of what was asked about or found.
+fn buckets_of(plan: &Plan, found: Option<(i64, i64)>, groups: usize) -> Result<Option<(i64, i64)>, QueryError> {
     let width = plan.interval_ns.unwrap_or(1);
-    let found = answer.buckets();
     let first = plan
         .from_ns
         .map(|from| from.div_euclid(width))
@@ -271,12 +281,8 @@ fn series_table(answer: &Answer, plan: &Plan, groups: &[GroupKey]) -> Result<Tab
         .to_ns
         .map(|to| (to - 1).div_euclid(width))
         .or(found.map(|(_, last)| last));
-    let mut table = Table {
-        columns: table_columns(plan),
-        ..Table::default()
-    };
     let (Some(first), Some(last)) = (first, last.or(first)) else {
-        return Ok(table);
+        return Ok(None);
     };
     let buckets = usize::try_from(last.saturating_sub(first).saturating_add(1)).unwrap_or(0);
     let refuse = |detail: String| {
@@ -293,12 +299,23 @@ fn series_table(answer: &Answer, plan: &Plan, groups: &[GroupKey]) -> Result<Tab
             limits::BUCKETS_PER_SERIES
         ));
     }
-    if buckets.saturating_mul(groups.len()) > limits::ROWS_PER_AGGREGATE {
+    if buckets.saturating_mul(groups) > limits::ROWS_PER_AGGREGATE {
         return refuse(format!(
-            "{buckets} buckets of {} groups are too many rows; use a longer interval",
-            groups.len()
+            "{buckets} buckets of {groups} groups are too many rows; use a longer interval"
         ));
     }
+    Ok(Some((first, last)))
+}
+
+fn series_table(answer: &Answer, plan: &Plan, groups: &[GroupKey]) -> Result<Table, QueryError> {
+    let width = plan.interval_ns.unwrap_or(1);
+    let mut table = Table {
+        columns: table_columns(plan),
+        ..Table::default()
+    };
+    let Some((first, last)) = buckets_of(plan, answer.buckets(), groups.len())? else {
+        return Ok(table);
+    };
     for group in groups {
         let cells = answer.group_cells(group);
         for bucket in first..=last {

@@ -165,10 +165,7 @@ impl Plan {
     fn width(&self, interval: Interval) -> Result<i64, QueryError> {
         let span = self.span_ns.1.saturating_sub(self.span_ns.0);
         match interval {
-            Interval::Auto => {
-                let fits = |width: &i64| span / (width * NS_PER_S) < AUTO_BUCKETS;
-                Ok(WIDTHS_S.into_iter().find(fits).unwrap_or(315_360_000) * NS_PER_S)
-            }
+            Interval::Auto => Ok(auto_width(span)),
             Interval::Ns(width) if width <= 0 => Err(wrong("interval", "the interval is not longer than 0".to_owned())),
             Interval::Ns(width) => Ok(width),
         }
@@ -197,6 +194,12 @@ impl Plan {
             ..self.clone()
         }
     }
+}
+
+/// The width of buckets that `auto` chooses for a time of so many nanoseconds.
+pub fn auto_width(span_ns: i64) -> i64 {
+    let fits = |width: &i64| span_ns / (width * NS_PER_S) < AUTO_BUCKETS;
+    WIDTHS_S.into_iter().find(fits).unwrap_or(315_360_000) * NS_PER_S
 }
 
 fn parse_group(name: &str) -> Result<Group, QueryError> {

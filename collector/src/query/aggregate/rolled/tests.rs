@@ -1,0 +1,1 @@
+//! Rollups against a naive evaluator over the rows that they are made of.
