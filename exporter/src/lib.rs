@@ -12,5 +12,6 @@ pub mod limits;
 pub mod metering;
 pub mod run;
 pub mod sflow;
+pub mod spool;
 pub mod summaries;
 pub mod top;

@@ -409,6 +409,31 @@ pub struct RunArgs {
         help_heading = "Exporting"
     )]
     sctp_lifetime: Option<String>,
+    /// Keep records on disk until a collector by TCP, TLS or SCTP has them: outages and restarts then lose none.
+    /// Each destination has a folder of its own in DIR [default: in memory only, see --queue]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "FLOWGAUGE_EXPORTING_SPOOL",
+        help_heading = "Exporting"
+    )]
+    spool: Option<String>,
+    /// Octets on disk for each destination; beyond them the oldest records are given up, and declared [default: 1G]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "FLOWGAUGE_EXPORTING_SPOOL_SIZE",
+        help_heading = "Exporting"
+    )]
+    spool_size: Option<String>,
+    /// Records that have waited on disk for longer are given up, and declared [default: 24h]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "FLOWGAUGE_EXPORTING_SPOOL_AGE",
+        help_heading = "Exporting"
+    )]
+    spool_age: Option<String>,
     /// For tls://, what the collector knows us by: a certificate and those it was issued with (PEM)
     #[arg(
         long,

@@ -31,6 +31,7 @@ pub use metering::{Applications, MeteringConfig, SummarySettings};
 pub use sflow::SflowConfig;
 
 use crate::exporting::limits;
+use crate::spool::SpoolConfig;
 use crate::io::live::ANY;
 
 /// Everything `run` needs to know.
@@ -101,6 +102,8 @@ pub struct ExportingConfig {
     pub summaries: SummaryExportConfig,
     /// Over SCTP, Flow Records that have not arrived after this long are given up; `None` for never.
     pub sctp_lifetime: Option<Duration>,
+    /// Where records wait on disk for collectors by TCP, TLS and SCTP; `None` for in memory only.
+    pub spool: Option<SpoolConfig>,
     /// How to show who we are and to know who a collector is; there when a destination needs it.
     pub tls: Option<TlsFiles>,
     /// When files change and when they go.
@@ -291,6 +294,7 @@ impl Config {
                     .unwrap_or(defaults.drain_timeout),
                 summaries: SummaryExportConfig::read(&mut reader),
                 sctp_lifetime: reader.one("sctp_lifetime", positive_duration),
+                spool: reader.spool(),
                 tls,
                 files,
                 lines,
@@ -315,6 +319,9 @@ impl Config {
         }
     }
 }
+
+/// What waits on disk for longer is given up unless told otherwise.
+const SPOOL_AGE: Duration = Duration::from_secs(24 * 3600);
 
 struct Defaults {
     template_refresh: Duration,
@@ -376,6 +383,26 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// Where records wait on disk, if they do.
+    fn spool(&mut self) -> Option<SpoolConfig> {
+        let directory = self.one("spool", |text| match text {
+            "" => Err("is empty; name a directory, such as /var/lib/flowgauge/spool".to_owned()),
+            _ => Ok(PathBuf::from(text)),
+        });
+        let size = self.one("spool_size", size::spool).unwrap_or(limits::SPOOL_OCTETS);
+        let age = self.one("spool_age", positive_duration).unwrap_or(SPOOL_AGE);
+        if directory.is_none() {
+            for id in ["spool_size", "spool_age"] {
+                self.refuse(id, "means nothing without --spool DIR");
+            }
+        }
+        Some(SpoolConfig {
+            directory: directory?,
+            size,
+            age,
+        })
     }
 
     /// All three files, or what is missing when a destination needs them.

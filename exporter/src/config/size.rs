@@ -1,6 +1,6 @@
 //! Sizes in octets with a unit, as in `64M`.
 
-use crate::exporting::limits::{FILE_OCTETS_BOUNDS, SUMMARY_OCTETS_BOUNDS};
+use crate::exporting::limits::{FILE_OCTETS_BOUNDS, SPOOL_OCTETS_BOUNDS, SUMMARY_OCTETS_BOUNDS};
 use crate::limits::{MAX_RING_OCTETS, MIN_RING_OCTETS};
 
 /// The size of a capture ring.
@@ -16,6 +16,11 @@ pub(super) fn budget(text: &str) -> Result<u32, String> {
 /// Octets of a file, or of several.
 pub(super) fn file(text: &str) -> Result<u64, String> {
     long(text, FILE_OCTETS_BOUNDS, "1K to 1024T", "100M")
+}
+
+/// Octets of a destination's spool.
+pub(super) fn spool(text: &str) -> Result<u64, String> {
+    long(text, SPOOL_OCTETS_BOUNDS, "1M to 16T", "1G")
 }
 
 fn size(text: &str, bounds: [u32; 2], range: &str, example: &str) -> Result<u32, String> {

@@ -1,4 +1,4 @@
-//! What became of every flow record, per destination: `queued = exported + waiting + every named loss`.
+//! What became of every flow record, per destination: `queued + taken over = exported + waiting + every named loss`.
 //!
 //! The queue and the destination's thread write, `run` and the statistics options records read, so all is atomic.
 
@@ -24,17 +24,29 @@ pub enum Loss {
     Refused,
     /// The destination's protocol has no way to say them.
     NotExpressible,
+    /// The spool had reached its size and these were the oldest.
+    SpoolFull,
+    /// They waited in the spool for longer than they may.
+    SpoolAge,
+    /// They were damaged in the spool.
+    SpoolDamaged,
+    /// An exporter before this one ended by force while they were in its memory.
+    Crash,
 }
 
 impl Loss {
     /// Every reason, in the order of the accounts line.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::QueueFull,
         Self::Unconfirmed,
         Self::Failed,
         Self::DrainTimeout,
         Self::Refused,
         Self::NotExpressible,
+        Self::SpoolFull,
+        Self::SpoolAge,
+        Self::SpoolDamaged,
+        Self::Crash,
     ];
 
     /// The counter's label.
@@ -46,6 +58,10 @@ impl Loss {
             Self::DrainTimeout => "drain_timeout",
             Self::Refused => "refused",
             Self::NotExpressible => "not_expressible",
+            Self::SpoolFull => "spool_full",
+            Self::SpoolAge => "spool_age",
+            Self::SpoolDamaged => "spool_damaged",
+            Self::Crash => "crash",
         }
     }
 }
@@ -62,6 +78,37 @@ pub struct Volume {
 }
 
 impl Volume {
+    /// Adds another.
+    pub fn add(&mut self, other: &Self) {
+        self.flows += other.flows;
+        self.packets = self.packets.wrapping_add(other.packets);
+        self.octets = self.octets.wrapping_add(other.octets);
+    }
+
+    /// Takes another away, as far as there is as much; says what that was.
+    pub fn take(&mut self, other: &Self) -> Self {
+        let taken = Self {
+            flows: self.flows.min(other.flows),
+            packets: self.packets.min(other.packets),
+            octets: self.octets.min(other.octets),
+        };
+        self.flows -= taken.flows;
+        self.packets -= taken.packets;
+        self.octets -= taken.octets;
+        taken
+    }
+
+    /// The share of it that `flows` of its Flow Records have, as if all had as much.
+    #[must_use]
+    pub fn share(&self, flows: u64) -> Self {
+        let share = |total: u64| (u128::from(total) * u128::from(flows) / u128::from(self.flows.max(1))) as u64;
+        Self {
+            flows,
+            packets: share(self.packets),
+            octets: share(self.octets),
+        }
+    }
+
     /// Adds up `records`.
     pub fn of(records: &Records) -> Self {
         let mut volume = Self {
@@ -82,6 +129,7 @@ pub struct DestinationAccounts {
     /// As it was given to `--to`.
     pub name: String,
     queued: AtomicU64,
+    taken_over: AtomicU64,
     exported: AtomicU64,
     lost: [AtomicU64; Loss::ALL.len()],
     lost_packets: AtomicU64,
@@ -104,6 +152,7 @@ impl DestinationAccounts {
         Self {
             name: name.into(),
             queued: AtomicU64::new(0),
+            taken_over: AtomicU64::new(0),
             exported: AtomicU64::new(0),
             lost: [const { AtomicU64::new(0) }; Loss::ALL.len()],
             lost_packets: AtomicU64::new(0),
@@ -123,6 +172,17 @@ impl DestinationAccounts {
     /// Records were handed to this destination.
     pub fn add_queued(&self, records: u64) {
         self.queued.fetch_add(records, Relaxed);
+    }
+
+    /// Records of an exporter before this one, which it had neither sent nor given up.
+    pub fn add_taken_over(&self, records: u64) {
+        self.taken_over.fetch_add(records, Relaxed);
+    }
+
+    /// Records handed over, and those of them that their queue gave up.
+    pub fn handed_and_dropped(&self) -> (u64, u64) {
+        let dropped = self.lost.get(Loss::QueueFull as usize).map_or(0, |lost| lost.load(Relaxed));
+        (self.queued.load(Relaxed), dropped)
     }
 
     /// A Message, datagram or run of lines left.
@@ -190,6 +250,7 @@ impl DestinationAccounts {
         AccountsSnapshot {
             name: self.name.clone(),
             queued: self.queued.load(Relaxed),
+            taken_over: self.taken_over.load(Relaxed),
             exported: self.exported.load(Relaxed),
             lost: Loss::ALL.map(|loss| self.lost.get(loss as usize).map_or(0, |counter| counter.load(Relaxed))),
             lost_packets: self.lost_packets.load(Relaxed),
@@ -214,6 +275,8 @@ pub struct AccountsSnapshot {
     pub name: String,
     /// Records handed to the destination.
     pub queued: u64,
+    /// Records that an exporter before this one has left behind.
+    pub taken_over: u64,
     /// Records that left.
     pub exported: u64,
     /// Records given up, in the order of [`Loss::ALL`].
@@ -255,7 +318,7 @@ impl AccountsSnapshot {
 
     /// Records that are neither exported nor lost yet.
     pub fn waiting(&self) -> u64 {
-        self.queued
+        (self.queued + self.taken_over)
             .saturating_sub(self.exported)
             .saturating_sub(self.lost_total())
     }
@@ -288,6 +351,9 @@ impl fmt::Display for AccountsSnapshot {
         if self.send_errors > 0 {
             write!(f, ", {} times refused", self.send_errors)?;
         }
+        if self.taken_over > 0 {
+            write!(f, ", {} of them taken over", self.taken_over)?;
+        }
         if self.waiting() > 0 {
             write!(f, ", {} waiting", self.waiting())?;
         }
@@ -314,7 +380,8 @@ mod tests {
         accounts.add_reduced(2);
         let now = accounts.snapshot();
         assert_eq!(now.exported, 50);
-        assert_eq!(now.lost, [25, 10, 0, 0, 0, 0]);
+        assert_eq!((now.lost_for(Loss::QueueFull), now.lost_for(Loss::Unconfirmed)), (25, 10));
+        assert_eq!(now.lost_total(), 35);
         assert_eq!((now.lost_packets, now.lost_octets), (250, 9000));
         assert_eq!((now.first_lost_ns, now.last_lost_ns), (7, 9));
         assert_eq!(now.waiting(), 15);

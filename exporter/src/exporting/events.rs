@@ -18,17 +18,23 @@ pub enum Event {
     RequestRepeated,
     /// The server said no to an HTTP request.
     RequestRefused,
+    /// A record was sent again, because the collector may not have got it.
+    RecordRepeated,
+    /// The spool could not be written or read.
+    SpoolFault,
 }
 
 impl Event {
     /// Every event, in the order of the metrics.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::FileCompleted,
         Self::FileRemoved,
         Self::FileRecovered,
         Self::FileNumbered,
         Self::RequestRepeated,
         Self::RequestRefused,
+        Self::RecordRepeated,
+        Self::SpoolFault,
     ];
 
     /// The counter's label.
@@ -40,6 +46,8 @@ impl Event {
             Self::FileNumbered => "file_numbered",
             Self::RequestRepeated => "request_repeated",
             Self::RequestRefused => "request_refused",
+            Self::RecordRepeated => "record_repeated",
+            Self::SpoolFault => "spool_fault",
         }
     }
 }
@@ -55,8 +63,13 @@ pub struct EventCounts([u64; Event::ALL.len()]);
 impl Events {
     /// It happened once.
     pub fn add(&self, event: Event) {
+        self.add_times(event, 1);
+    }
+
+    /// It happened so many times.
+    pub fn add_times(&self, event: Event, times: u64) {
         if let Some(counter) = self.0.get(event as usize) {
-            counter.fetch_add(1, Relaxed);
+            counter.fetch_add(times, Relaxed);
         }
     }
 
@@ -85,6 +98,6 @@ mod tests {
             (0..=at).for_each(|_| events.add(event));
         }
         let counts = events.snapshot();
-        assert_eq!(Event::ALL.map(|event| counts.of(event)), [1, 2, 3, 4, 5, 6]);
+        assert!(Event::ALL.into_iter().zip(1..).all(|(event, times)| counts.of(event) == times));
     }
 }

@@ -18,4 +18,4 @@ mod templates;
 pub use accounts::{AccountsSnapshot, DestinationAccounts, Loss, Volume};
 pub use events::{Event, EventCounts};
 pub use options::{MeteringStatistics, Statistics};
-pub use packing::{ExportingProcess, Outgoing};
+pub use packing::{Content, ExportingProcess, Outgoing};

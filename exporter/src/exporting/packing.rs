@@ -24,7 +24,7 @@ use crate::metering::Records;
 use crate::metering::sampling::Selector;
 
 /// One Message that is ready to go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outgoing {
     /// The octets.
     pub bytes: Vec<u8>,
@@ -32,6 +32,24 @@ pub struct Outgoing {
     pub flow_records: u32,
     /// Data Records of any kind in it: what the sequence numbers count.
     pub records: u32,
+    /// What it is about.
+    pub content: Content,
+    /// The recordId of the first Flow Record, where Messages are kept.
+    pub first_record: u64,
+}
+
+/// What a Message is about. Only where Messages are kept, templates have their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    /// Templates alone.
+    Templates,
+    /// What a new session has to be told again: types, Flow Keys, Selectors.
+    Options,
+    /// Statistics, of which only the newest are of use.
+    Statistics,
+    /// Flow Records.
+    #[default]
+    Flows,
 }
 
 /// Templates, sequence numbers and options of one destination (RFC 7011 sections 3 to 8).
@@ -145,7 +163,7 @@ impl ExportingProcess {
         self.refused += self
             .summaries
             .write(&mut self.session, now_ns, &records.summaries, skip);
-        self.close(now_ns, true);
+        self.close(now_ns, Content::Flows);
         if self.session.config().transport.is_reliable() {
             self.say_flow_keys(now_ns);
         }
@@ -238,7 +256,7 @@ impl ExportingProcess {
             self.statistics_ns.get_or_insert(now_ns);
             let result = self.options.write_types(&mut self.session, now_ns);
             let result = result.and_then(|()| self.selector_options.write(&mut self.session, now_ns));
-            self.close_options(now_ns, result);
+            self.close_options(now_ns, result, Content::Options);
         }
     }
 
@@ -249,7 +267,7 @@ impl ExportingProcess {
                 .write_flow_keys(&mut self.session, now_ns, template.id, template.flow_keys)
         });
         self.explained = self.templates.len();
-        self.close_options(now_ns, result);
+        self.close_options(now_ns, result, Content::Options);
     }
 
     /// Encodes the statistics records.
@@ -257,7 +275,7 @@ impl ExportingProcess {
         self.statistics_ns = Some(now_ns);
         let session = self.statistics_session.as_mut().unwrap_or(&mut self.session);
         let result = self.statistics.write(session, now_ns, statistics);
-        self.close_options(now_ns, result);
+        self.close_options(now_ns, result, Content::Statistics);
     }
 
     /// Lets time pass. Says whether statistics are due: every template refresh interval, on all transports.
@@ -266,7 +284,7 @@ impl ExportingProcess {
         if let Some(session) = &mut self.statistics_session {
             session.handle_timeout(now_ns);
         }
-        self.close(now_ns, false);
+        self.close(now_ns, Content::Options);
         let interval_ns = i64::from(self.session.config().template_refresh_s) * 1_000_000_000;
         let is_old = |since: i64| now_ns.saturating_sub(since) >= interval_ns;
         if !self.session.config().transport.is_reliable() && self.options_ns.is_some_and(is_old) {
@@ -279,26 +297,28 @@ impl ExportingProcess {
         is_old(*self.statistics_ns.get_or_insert(now_ns))
     }
 
-    fn close_options(&mut self, now_ns: i64, result: Result<(), ExportingError>) {
+    fn close_options(&mut self, now_ns: i64, result: Result<(), ExportingError>, content: Content) {
         if let Err(error) = result {
             tracing::error!(%error, "an options record could not be encoded");
         }
-        self.close(now_ns, false);
+        self.close(now_ns, content);
     }
 
-    /// Ends the open Messages; all that are then ready hold Flow Records, or none of them does.
-    fn close(&mut self, now_ns: i64, flows: bool) {
+    /// Ends the open Messages; the records of all that are then ready are of one kind.
+    fn close(&mut self, now_ns: i64, content: Content) {
         for session in [Some(&mut self.session), self.statistics_session.as_mut()]
             .into_iter()
             .flatten()
         {
             session.flush(now_ns);
             while let Some(message) = session.poll_message() {
-                let flow_records = if flows { message.records } else { 0 };
+                let is_kept = session.config().kept;
                 self.ready.push_back(Outgoing {
                     bytes: message.bytes,
-                    flow_records,
+                    flow_records: if content == Content::Flows { message.records } else { 0 },
                     records: message.records,
+                    content: if is_kept && message.records == 0 { Content::Templates } else { content },
+                    first_record: message.first_record,
                 });
             }
         }
@@ -317,6 +337,16 @@ impl ExportingProcess {
     /// Gives a buffer back.
     pub fn recycle(&mut self, buffer: Vec<u8>) {
         self.session.recycle(buffer);
+    }
+
+    /// Numbers records from here on, where Messages are kept.
+    pub fn set_next_record(&mut self, next: u64) {
+        self.session.set_next_record(next);
+    }
+
+    /// The recordId of the next Flow Record.
+    pub fn next_record(&self) -> u64 {
+        self.session.next_record()
     }
 
     /// Records that could not be encoded since this was last asked.

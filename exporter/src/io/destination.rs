@@ -77,6 +77,18 @@ impl Context {
     /// # Errors
     /// One line for people.
     pub fn exporting_process(&self, kind: TransportKind, message_octets: u16) -> Result<ExportingProcess, String> {
+        self.process(kind, message_octets, false)
+    }
+
+    /// The same for one whose Messages are kept before they are sent.
+    ///
+    /// # Errors
+    /// One line for people.
+    pub fn keeping_process(&self, kind: TransportKind, message_octets: u16) -> Result<ExportingProcess, String> {
+        self.process(kind, message_octets, true)
+    }
+
+    fn process(&self, kind: TransportKind, message_octets: u16, kept: bool) -> Result<ExportingProcess, String> {
         let session = SessionConfig {
             domain: self.config.domain,
             transport: kind,
@@ -85,6 +97,7 @@ impl Context {
                 .unwrap_or(u32::MAX)
                 .max(1),
             template_refresh_messages: u32::try_from(self.config.template_refresh_messages).unwrap_or(u32::MAX),
+            kept,
         };
         ExportingProcess::new(session, self.config.times, self.selectors.clone()).map_err(|error| error.to_string())
     }
@@ -174,22 +187,22 @@ impl Worker {
         let transport: Box<dyn Transport + Send> = match destination {
             Destination::Udp(endpoint) => Box::new(udp::Udp::new(endpoint, context, accounts.clone())?),
             Destination::Tcp(endpoint) => {
-                Box::new(tcp::TcpConnector::new(endpoint).destination(context, accounts.clone(), queue.clone())?)
+                tcp::TcpConnector::new(endpoint).destination(context, accounts.clone(), queue.clone())?
             }
             Destination::Tls(endpoint) => {
                 let connector = tcp::TcpConnector::with_tls(endpoint, context, &name)?;
-                Box::new(connector.destination(context, accounts.clone(), queue.clone())?)
+                connector.destination(context, accounts.clone(), queue.clone())?
             }
-            Destination::Sctp(endpoint) => Box::new(sctp::SctpConnector::destination(
-                endpoint,
-                context,
-                accounts.clone(),
-                queue.clone(),
-            )?),
+            Destination::Sctp(endpoint) => {
+                sctp::SctpConnector::destination(endpoint, context, accounts.clone(), queue.clone())?
+            }
             Destination::NetFlow9(endpoint) => Box::new(netflow::version9(endpoint, context, accounts.clone())),
             Destination::NetFlow5(endpoint) => Box::new(netflow::version5(endpoint, context, accounts.clone())),
             // An agent of its own: see `crate::sflow`.
             Destination::Sflow(_) => return Err(format!("{name}: takes samples, no flow records")),
+            Destination::JsonTcp(_) | Destination::JsonHttp(_) | Destination::Syslog(_) | Destination::SyslogTcp(_) => {
+                return Err(format!("{name}: this build has no such transport yet"));
+            }
             Destination::File(path) => Box::new(file::IpfixFile::create(path, context, accounts.clone())?),
             Destination::Json(path) => Box::new(json::JsonLines::create(path.as_deref(), context, accounts.clone())?),
         };
@@ -203,9 +216,6 @@ impl Worker {
         Ok(Self {
             queue,
             accounts,
-            Destination::JsonTcp(_) | Destination::JsonHttp(_) | Destination::Syslog(_) | Destination::SyslogTcp(_) => {
-                return Err(format!("{name}: this build has no such transport yet"));
-            }
             full: Mutex::default(),
             thread,
         })

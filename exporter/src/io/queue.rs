@@ -3,12 +3,13 @@
 //! Live, a full queue gives up its oldest batch and metering goes on; when reading files, metering waits instead.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::exporting::accounts::{DestinationAccounts, Loss, Volume};
 use crate::exporting::limits::SPARE_BATCHES;
 use crate::metering::Records;
+use crate::spool::HandedFile;
 
 /// Flow records on their way to all destinations: shared, not copied.
 pub type Batch = Arc<Records>;
@@ -54,6 +55,8 @@ pub struct BatchQueue {
     emptied: Condvar,
     capacity: usize,
     accounts: Arc<DestinationAccounts>,
+    /// Where it is noted what was handed over, for whoever comes after a violent end.
+    handed: OnceLock<HandedFile>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +79,20 @@ impl BatchQueue {
             emptied: Condvar::new(),
             capacity,
             accounts,
+            handed: OnceLock::new(),
+        }
+    }
+
+    /// Notes from now on what is handed over.
+    pub(crate) fn note_handed(&self, file: HandedFile) {
+        let _ = self.handed.set(file);
+    }
+
+    /// To be called with the state locked, so that what is noted grows.
+    fn note(&self) {
+        if let Some(file) = self.handed.get() {
+            let (handed, dropped) = self.accounts.handed_and_dropped();
+            file.note(handed, dropped);
         }
     }
 
@@ -94,6 +111,7 @@ impl BatchQueue {
             self.accounts.add_lost(now_ns, Loss::QueueFull, Volume::of(&oldest));
         }
         state.add(batch);
+        self.note();
         drop(state);
         self.filled.notify_one();
         dropped
@@ -115,6 +133,7 @@ impl BatchQueue {
             return;
         }
         state.add(batch);
+        self.note();
         drop(state);
         self.filled.notify_one();
     }
@@ -223,7 +242,8 @@ mod tests {
         assert_eq!(queue.records(), 8);
         let now = accounts.snapshot();
         let one = Volume::of(&vec![samples::udp()].into());
-        assert_eq!((now.queued, now.lost, now.waiting()), (12, [4, 0, 0, 0, 0, 0], 8));
+        assert_eq!((now.queued, now.lost_total(), now.waiting()), (12, 4, 8));
+        assert_eq!(now.lost_for(Loss::QueueFull), 4);
         assert_eq!(now.lost_packets, 4 * one.packets);
         assert_eq!(now.lost_octets, 4 * one.octets);
         assert_eq!(popped(&queue), 5);
@@ -281,7 +301,8 @@ mod tests {
             });
             queue.push_waiting(1, batch(2));
         });
-        assert_eq!(accounts.snapshot().lost, [0, 0, 2, 4, 0, 0]);
+        let now = accounts.snapshot();
+        assert_eq!((now.lost_for(Loss::Failed), now.lost_for(Loss::DrainTimeout)), (2, 4));
     }
 
     #[test]
@@ -292,7 +313,8 @@ mod tests {
         queue.push_waiting(3, batch(2));
         assert_eq!(queue.push_dropping(4, batch(1)), 1);
         let now = accounts.snapshot();
-        assert_eq!((now.queued, now.lost, now.waiting()), (6, [0, 0, 6, 0, 0, 0], 0));
+        assert_eq!((now.queued, now.lost_total(), now.waiting()), (6, 6, 0));
+        assert_eq!(now.lost_for(Loss::Failed), 6);
         assert_eq!((now.first_lost_ns, now.last_lost_ns), (2, 4));
     }
 }

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use flowgauge_templates::management::TransportKind;
 
-use super::destination::{Context, Progress, now_ns};
+use super::destination::{Context, Progress, Transport, now_ns};
 use super::queue::BatchQueue;
 use super::resolve::resolve;
 use super::sctp_socket::{Event, SctpSocket, is_missing};
-use super::session::{Connected, Connector, Courier, Interruption, Link};
+use super::sequences::{self, Sequences};
+use super::session::{Connector, Courier, Interruption, Link, transport};
 use crate::config::Endpoint;
 use crate::exporting::{DestinationAccounts, Loss, Outgoing};
 
@@ -31,10 +32,8 @@ const CONFIRM_PAUSE: Duration = Duration::from_millis(2);
 const CONTROL: u16 = 0;
 /// Flow Records.
 const DATA: u16 = 1;
-const STREAMS: u16 = 2;
-
-/// A collector by SCTP.
-pub(super) type Sctp = Connected<SctpConnector>;
+/// As many as there are sequences to count.
+const STREAMS: u16 = sequences::STREAMS;
 
 /// Where to connect.
 #[derive(Debug)]
@@ -62,7 +61,7 @@ impl SctpConnector {
         context: &Context,
         accounts: Arc<DestinationAccounts>,
         queue: Arc<BatchQueue>,
-    ) -> Result<Sctp, String> {
+    ) -> Result<Box<dyn Transport + Send>, String> {
         if let Some(line) = is_missing() {
             return Err(format!("{}: {line}", accounts.name));
         }
@@ -70,7 +69,7 @@ impl SctpConnector {
             endpoint: endpoint.clone(),
         };
         let kind = (TransportKind::Sctp, context.config.mtu);
-        Connected::new(connector, kind, context, accounts, queue)
+        transport(connector, kind, context, accounts, queue)
     }
 }
 
@@ -236,33 +235,6 @@ fn stream_of(message: &Outgoing) -> u16 {
     }
 }
 
-/// Sequence numbers of each stream and Observation Domain.
-#[derive(Debug, Default)]
-struct Sequences(Vec<(u32, [u32; STREAMS as usize])>);
-
-impl Sequences {
-    /// Puts the stream's own number into the Message's header.
-    fn number(&mut self, stream: u16, message: &mut Outgoing) {
-        let Some(Ok(domain)) = message.bytes.get(12..16).map(<[u8; 4]>::try_from) else {
-            return;
-        };
-        let domain = u32::from_be_bytes(domain);
-        // An exporter has two: that of the flows, and 0 for its statistics.
-        let place = self.0.iter().position(|(of, _)| *of == domain).unwrap_or_else(|| {
-            self.0.push((domain, [0; STREAMS as usize]));
-            self.0.len() - 1
-        });
-        let next = self
-            .0
-            .get_mut(place)
-            .and_then(|(_, next)| next.get_mut(usize::from(stream)));
-        if let (Some(next), Some(field)) = (next, message.bytes.get_mut(8..12)) {
-            field.copy_from_slice(&next.to_be_bytes());
-            *next = next.wrapping_add(message.records);
-        }
-    }
-}
-
 /// Messages that the system may still say of that they did not arrive, oldest first.
 #[derive(Debug, Default)]
 struct InFlight {
@@ -341,6 +313,7 @@ impl InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exporting::Content;
 
     /// A Message of Domain 7 with Sets of these identifiers.
     fn message(sets: &[u16], flow_records: u32, records: u32) -> Outgoing {
@@ -354,6 +327,8 @@ mod tests {
             bytes,
             flow_records,
             records,
+            content: Content::Flows,
+            first_record: 0,
         }
     }
 
@@ -364,18 +339,6 @@ mod tests {
         assert_eq!(stream_of(&message(&[256, 3], 1, 1)), CONTROL);
         assert_eq!(stream_of(&message(&[258], 0, 1)), CONTROL, "options data");
         assert_eq!(stream_of(&message(&[], 0, 0)), CONTROL);
-    }
-
-    #[test]
-    fn each_stream_counts_for_itself() {
-        let mut sequences = Sequences::default();
-        let mut numbered = |stream, records| {
-            let mut message = message(&[256], records, records);
-            sequences.number(stream, &mut message);
-            u32::from_be_bytes(message.bytes[8..12].try_into().unwrap())
-        };
-        assert_eq!([numbered(DATA, 5), numbered(CONTROL, 3), numbered(DATA, 1)], [0, 0, 5]);
-        assert_eq!([numbered(CONTROL, 1), numbered(DATA, 1)], [3, 6]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::destination::{Context, Failure, Progress, Transport, now_ns};
 use super::log_limit::LogLimit;
 use super::queue::{Batch, BatchQueue};
 use super::retry::{Retry, seed};
+use super::spooled::Spooled;
 use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, Outgoing};
 
 /// Why sending stopped.
@@ -79,6 +80,27 @@ impl Courier {
     fn lose(&self, records: u64) {
         self.accounts.move_to_lost(now_ns(), Loss::Unconfirmed, records);
     }
+}
+
+/// A destination by such connections: with a spool where one is asked for.
+///
+/// # Errors
+/// One line for people.
+pub(super) fn transport<C>(
+    connector: C,
+    kind: (TransportKind, u16),
+    context: &Context,
+    accounts: Arc<DestinationAccounts>,
+    queue: Arc<BatchQueue>,
+) -> Result<Box<dyn Transport + Send>, String>
+where
+    C: Connector + Send + 'static,
+    C::Link: Send,
+{
+    Ok(match &context.config.spool {
+        Some(spool) => Box::new(Spooled::start(connector, kind, spool, context, accounts, &queue)?),
+        None => Box::new(Connected::new(connector, kind, context, accounts, queue)?),
+    })
 }
 
 /// A destination that is connected whenever it can be.

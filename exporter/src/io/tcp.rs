@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use flowgauge_templates::management::TransportKind;
 use socket2::SockRef;
 
-use super::destination::{Context, Progress};
+use super::destination::{Context, Progress, Transport};
 use super::queue::BatchQueue;
 use super::resolve::resolve;
-use super::session::{Connected, Connector, Courier, Interruption, Link};
+use super::session::{Connector, Courier, Interruption, Link, transport};
 use super::tls;
 use crate::config::Endpoint;
 use crate::exporting::{DestinationAccounts, Outgoing, limits};
@@ -34,9 +34,6 @@ const LAST_WORD: Duration = Duration::from_millis(200);
 /// How a TLS listener begins that is spoken to in the clear (RFC 8446 section 5.1).
 const TLS_ALERT: u8 = 21;
 const TLS_MAJOR: u8 = 3;
-
-/// A collector by TCP.
-pub(super) type Tcp = Connected<TcpConnector>;
 
 /// Where to connect, and what to show where there is TLS.
 #[derive(Debug)]
@@ -90,9 +87,9 @@ impl TcpConnector {
         context: &Context,
         accounts: Arc<DestinationAccounts>,
         queue: Arc<BatchQueue>,
-    ) -> Result<Tcp, String> {
+    ) -> Result<Box<dyn Transport + Send>, String> {
         let kind = (TransportKind::Tcp, limits::TCP_MESSAGE_OCTETS);
-        Connected::new(self, kind, context, accounts, queue)
+        transport(self, kind, context, accounts, queue)
     }
 
     /// Takes up certificates that have changed: a new connection shows the new one.

@@ -71,6 +71,7 @@ fn own_elements_can_be_announced() {
         (134, "sketchImage", DataType::OctetArray),
         (140, "summaryQuantileValue", DataType::Float64),
         (141, "sketchImageOctets", DataType::Unsigned32),
+        (142, "recordId", DataType::Unsigned64),
     ] {
         let element = registry.element(ElementId::new(FLOWGAUGE_PEN, id)).unwrap();
         assert_eq!((element.name.as_ref(), element.data_type), (name, data_type));

@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use flowgauge_ie_registry::ids;
+
 use crate::ipfix::write::{MessageBuffer, RecordWriter};
 use crate::ipfix::{
     FieldSpecifier, MESSAGE_HEADER_OCTETS, MIN_TEMPLATE_ID, OPTIONS_TEMPLATE_SET_ID, SET_HEADER_OCTETS,
@@ -27,6 +29,10 @@ pub struct ExportingConfig {
     pub template_refresh_s: u32,
     /// Over UDP, Messages after which templates are repeated; 0 for never.
     pub template_refresh_messages: u32,
+    /// Messages are kept before they are sent, and may be sent twice: each Data Record that is not of options ends with a
+    /// recordId that no other has, and templates have Messages of their own, so that they can be told again without the
+    /// records that they came with.
+    pub kept: bool,
 }
 
 impl ExportingConfig {
@@ -44,6 +50,7 @@ impl ExportingConfig {
             max_message_octets,
             template_refresh_s: 600,
             template_refresh_messages: 4_096,
+            kept: false,
         }
     }
 }
@@ -84,6 +91,8 @@ pub struct EncodedMessage {
     pub bytes: Vec<u8>,
     /// Data Records in it: what is lost with it.
     pub records: u32,
+    /// The recordId of the first of them, where Messages are kept.
+    pub first_record: u64,
 }
 
 /// What a session has written.
@@ -107,6 +116,8 @@ pub struct ExportingCounters {
 struct Outgoing {
     wire: Vec<u8>,
     options: bool,
+    /// Its records end with a recordId.
+    numbered: bool,
     announced: bool,
 }
 
@@ -121,6 +132,7 @@ pub struct ExportingSession {
     spare: Vec<Vec<u8>>,
     refreshed_ns: Option<i64>,
     messages_since_refresh: u32,
+    next_record: u64,
     counters: ExportingCounters,
 }
 
@@ -129,8 +141,14 @@ pub struct ExportingSession {
 struct OpenMessage {
     bytes: MessageBuffer,
     set: Option<(u16, usize)>,
+    /// Records of the Set end with a recordId.
+    numbered: bool,
     records: u32,
+    first_record: u64,
 }
+
+/// What a kept record ends with.
+const RECORD_ID: FieldSpecifier = FieldSpecifier::new(ids::RECORD_ID, 8);
 
 /// Octets of buffers that wait for use: what a sender hands back at once.
 const MAX_SPARE_OCTETS: usize = 1 << 20;
@@ -153,6 +171,7 @@ impl ExportingSession {
             spare: Vec::new(),
             refreshed_ns: None,
             messages_since_refresh: 0,
+            next_record: 0,
             counters: ExportingCounters::default(),
         }
     }
@@ -162,7 +181,30 @@ impl ExportingSession {
     /// # Errors
     /// `Fields` and `NoIdentifier`.
     pub fn add_template(&mut self, fields: &[FieldSpecifier]) -> Result<TemplateId, ExportingError> {
-        self.add(0, fields)
+        if !self.config.kept {
+            return self.add(0, fields, false);
+        }
+        let numbered: Vec<_> = fields.iter().copied().chain([RECORD_ID]).collect();
+        self.add(0, &numbered, true)
+    }
+
+    /// Takes up a template of what lists hold (RFC 6313). [`Self::require`] announces it.
+    ///
+    /// # Errors
+    /// `Fields` and `NoIdentifier`.
+    pub fn add_list_template(&mut self, fields: &[FieldSpecifier]) -> Result<TemplateId, ExportingError> {
+        self.add(0, fields, false)
+    }
+
+    /// Numbers the records that are written from now on, where Messages are kept.
+    pub fn set_next_record(&mut self, next: u64) {
+        self.next_record = next;
+    }
+
+    /// The recordId of the next record.
+    #[must_use]
+    pub fn next_record(&self) -> u64 {
+        self.next_record
     }
 
     /// Takes up a template of options records, of which the first `scope_field_count` fields are scope.
@@ -177,10 +219,15 @@ impl ExportingSession {
         if scope_field_count == 0 || usize::from(scope_field_count) > fields.len() {
             return Err(ExportingError::Fields);
         }
-        self.add(scope_field_count, fields)
+        self.add(scope_field_count, fields, false)
     }
 
-    fn add(&mut self, scope_field_count: u16, fields: &[FieldSpecifier]) -> Result<TemplateId, ExportingError> {
+    fn add(
+        &mut self,
+        scope_field_count: u16,
+        fields: &[FieldSpecifier],
+        numbered: bool,
+    ) -> Result<TemplateId, ExportingError> {
         let octets: usize = fields.iter().map(FieldSpecifier::min_octets).sum();
         if octets == 0 || fields.len() > MAX_FIELDS {
             return Err(ExportingError::Fields);
@@ -203,6 +250,7 @@ impl ExportingSession {
         self.templates.push(Outgoing {
             wire,
             options: scope_field_count > 0,
+            numbered,
             announced: false,
         });
         Ok(TemplateId(id))
@@ -255,10 +303,14 @@ impl ExportingSession {
     fn try_record(&mut self, write: &impl Fn(&mut RecordWriter<'_>)) -> usize {
         let mut writer = RecordWriter::new(self.open.bytes.room());
         write(&mut writer);
+        if self.open.numbered {
+            writer.u64(self.next_record);
+        }
         let (written, missing) = (writer.written(), writer.missing());
         if missing == 0 {
             self.open.bytes.advance(written);
             self.open.records += 1;
+            self.next_record += u64::from(self.open.numbered);
         }
         missing
     }
@@ -281,6 +333,7 @@ impl ExportingSession {
             self.announce(now_ns, place);
         }
         self.open_set(now_ns, template.0, 1);
+        self.open.numbered = self.templates.get(place).is_some_and(|outgoing| outgoing.numbered);
         Ok(())
     }
 
@@ -297,6 +350,7 @@ impl ExportingSession {
         if self.open.bytes.is_empty() {
             let spare = self.spare.pop().unwrap_or_default();
             self.open.bytes = MessageBuffer::start(spare, self.config.max_message_octets, self.config.domain);
+            self.open.first_record = self.next_record;
         }
         self.open.set = Some((id, self.open.bytes.start_set(id)));
     }
@@ -312,12 +366,16 @@ impl ExportingSession {
         } else {
             TEMPLATE_SET_ID
         };
-        if self.open.bytes.len() + SET_HEADER_OCTETS + wire.len() > self.config.max_message_octets {
+        let is_full = self.open.bytes.len() + SET_HEADER_OCTETS + wire.len() > self.config.max_message_octets;
+        if is_full || self.config.kept {
             self.close(now_ns);
         }
         self.open_set(now_ns, set_id, wire.len());
         self.open.bytes.push(&wire);
         self.counters.templates += 1;
+        if self.config.kept {
+            self.close(now_ns);
+        }
         if let Some(outgoing) = self.templates.get_mut(place) {
             outgoing.wire = wire;
         }
@@ -347,7 +405,11 @@ impl ExportingSession {
         self.counters.messages += 1;
         self.counters.octets += bytes.len() as u64;
         self.counters.records += u64::from(records);
-        self.ready.push_back(EncodedMessage { bytes, records });
+        self.ready.push_back(EncodedMessage {
+            bytes,
+            records,
+            first_record: self.open.first_record,
+        });
     }
 
     /// Closes the Message under construction, if there is one.

@@ -60,9 +60,9 @@ impl DnsTemplates {
         if self.answers.is_none() && variant.answer_kinds().next().is_some() {
             let [a, b, c] = &layout::ANSWER_FIELDS;
             self.answers = Some([
-                session.add_template(a)?,
-                session.add_template(b)?,
-                session.add_template(c)?,
+                session.add_list_template(a)?,
+                session.add_list_template(b)?,
+                session.add_list_template(c)?,
             ]);
         }
         let id = session.add_template(&layout::fields(variant))?;

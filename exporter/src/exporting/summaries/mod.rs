@@ -60,9 +60,9 @@ impl SummaryTemplates {
             None => {
                 let [a, b, c] = RowKind::ALL.map(RowKind::fields);
                 let made = [
-                    session.add_template(&a)?,
-                    session.add_template(&b)?,
-                    session.add_template(&c)?,
+                    session.add_list_template(&a)?,
+                    session.add_list_template(&b)?,
+                    session.add_list_template(&c)?,
                 ];
                 *self.rows.insert(made)
             }
