@@ -46,7 +46,9 @@ impl LinesConfig {
             );
         }
         Self {
-            syslog_priority: reader.one("syslog_priority", priority).unwrap_or(defaults.syslog_priority),
+            syslog_priority: reader
+                .one("syslog_priority", priority)
+                .unwrap_or(defaults.syslog_priority),
             http_authorization: reader.one("http_authorization", Authorization::parse),
             http_gzip: reader
                 .one("http_gzip", |text| metering::either(text, "on", "off"))
@@ -105,7 +107,9 @@ fn base64(octets: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(octets.len().div_ceil(3) * 4);
     for three in octets.chunks(3) {
-        let bits = (0..3).fold(0u32, |bits, at| bits << 8 | u32::from(three.get(at).copied().unwrap_or(0)));
+        let bits = (0..3).fold(0u32, |bits, at| {
+            bits << 8 | u32::from(three.get(at).copied().unwrap_or(0))
+        });
         for at in 0..4 {
             let digit = (bits >> (18 - 6 * at) & 63) as usize;
             text.push(match at <= three.len() {
@@ -119,8 +123,8 @@ fn base64(octets: &[u8]) -> String {
 
 /// Facilities and severities by their number (RFC 5424 section 6.2.1), by the names that syslog.conf(5) gives them.
 const FACILITIES: [&str; 24] = [
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit",
-    "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
+    "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ];
 const SEVERITIES: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
 
@@ -135,8 +139,11 @@ fn priority(text: &str) -> Result<u8, String> {
     let (facility, severity) = text.split_once('.').unwrap_or((text, "info"));
     let place = |name: &str, names: &'static [&'static str], what: &str| {
         names.iter().position(|known| *known == name).ok_or_else(|| {
-            let meant = nearest(name, names.iter().copied()).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
-            format!("`{text}`: unknown {what} `{name}`, write FACILITY.SEVERITY such as local0.info, or a number{meant}")
+            let meant = nearest(name, names.iter().copied())
+                .map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+            format!(
+                "`{text}`: unknown {what} `{name}`, write FACILITY.SEVERITY such as local0.info, or a number{meant}"
+            )
         })
     };
     let facility = place(facility, &FACILITIES, "facility")?;
@@ -163,7 +170,10 @@ mod tests {
     #[test]
     fn headers_are_those_of_the_rfcs() {
         // RFC 7617 section 2.
-        assert_eq!(header("Aladdin:open sesame").unwrap(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(
+            header("Aladdin:open sesame").unwrap(),
+            "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+        );
         assert_eq!(header("test:123\u{a3}").unwrap(), "Basic dGVzdDoxMjPCow==");
         assert_eq!(header(" Bearer mF_9.B5f-4.1JqM\n").unwrap(), "Bearer mF_9.B5f-4.1JqM");
         for text in ["", "secret", "Bearer a\r\nX: y"] {
@@ -171,7 +181,13 @@ mod tests {
             assert!(text.is_empty() || !error.contains(text), "{error}");
         }
         // RFC 4648 section 10.
-        for (plain, encoded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+        for (plain, encoded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+        ] {
             assert_eq!(base64(plain.as_bytes()), encoded);
         }
     }
@@ -180,7 +196,10 @@ mod tests {
     fn secrets_are_not_printed() {
         let secret = Authorization::parse("Bearer hush").unwrap();
         assert_eq!(format!("{secret:?}"), "Text(..)");
-        assert_eq!(Authorization::parse("@/run/token").unwrap(), Authorization::File("/run/token".into()));
+        assert_eq!(
+            Authorization::parse("@/run/token").unwrap(),
+            Authorization::File("/run/token".into())
+        );
         assert!(Authorization::parse("@").is_err());
     }
 }

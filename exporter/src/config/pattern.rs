@@ -328,7 +328,13 @@ mod tests {
         assert!(levels[0].fits("2026") && !levels[0].fits("202") && !levels[0].fits("20260"));
         let file = &levels[2];
         assert!(file.fits("x-0304.ipfix") && file.fits_numbered("x-0304-12.ipfix"));
-        for other in ["x-0304.ipfix.part", "y-0304.ipfix", "x-03a4.ipfix", "x-0304-.ipfix", "x-0304-1.json"] {
+        for other in [
+            "x-0304.ipfix.part",
+            "y-0304.ipfix",
+            "x-03a4.ipfix",
+            "x-0304-.ipfix",
+            "x-0304-1.json",
+        ] {
             assert!(!file.fits_numbered(other), "{other}");
         }
         let plain = Pattern::parse("day.ipfix").unwrap();

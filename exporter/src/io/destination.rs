@@ -13,7 +13,7 @@ use flowgauge_templates::management::{ExportingConfig as SessionConfig, Transpor
 use super::log_limit::LogLimit;
 use super::patience::Stop;
 use super::queue::{Batch, BatchQueue, Popped, Spares};
-use super::{file, json, netflow, sctp, tcp, udp};
+use super::{file, lines, netflow, sctp, tcp, udp};
 use crate::config::{Destination, ExportingConfig};
 use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, MeteringStatistics, Statistics, Volume, limits};
 use crate::metering::sampling::Selector;
@@ -200,11 +200,12 @@ impl Worker {
             Destination::NetFlow5(endpoint) => Box::new(netflow::version5(endpoint, context, accounts.clone())),
             // An agent of its own: see `crate::sflow`.
             Destination::Sflow(_) => return Err(format!("{name}: takes samples, no flow records")),
-            Destination::JsonTcp(_) | Destination::JsonHttp(_) | Destination::Syslog(_) | Destination::SyslogTcp(_) => {
-                return Err(format!("{name}: this build has no such transport yet"));
-            }
             Destination::File(path) => Box::new(file::IpfixFile::create(path, context, accounts.clone())?),
-            Destination::Json(path) => Box::new(json::JsonLines::create(path.as_deref(), context, accounts.clone())?),
+            Destination::Json(_)
+            | Destination::JsonTcp(_)
+            | Destination::JsonHttp(_)
+            | Destination::Syslog(_)
+            | Destination::SyslogTcp(_) => lines::transport(destination, context, accounts.clone(), queue.clone())?,
         };
         let thread = std::thread::Builder::new()
             .name(name.chars().take(15).collect())

@@ -1,31 +1,33 @@
-//! IPFIX Files (RFC 5655): one file, one session, every Message whole.
-//!
-//! The file grows as `PATH.part` beside its place and is renamed when it is complete, so that nobody reads half a file
-//! under the right name. What is not a regular file (a pipe, a device) is written directly.
+//! IPFIX Files (RFC 5655): each is one session, every Message whole, with its templates and options at its beginning.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use flowgauge_templates::management::TransportKind;
 
-use super::destination::{Context, Failure, Transport, now_ns};
+use super::destination::{Context, Failure, Progress, Transport, now_ns};
 use super::queue::Batch;
+use super::series::{Content, Series};
+use super::windows::Slices;
 use crate::exporting::{DestinationAccounts, ExportingProcess, limits};
+use crate::metering::Records;
 
-/// An IPFIX File being written.
+/// IPFIX Files being written, one after the other.
 #[derive(Debug)]
 pub struct IpfixFile {
     process: ExportingProcess,
     context: Context,
     accounts: Arc<DestinationAccounts>,
-    file: File,
-    /// Where it grows, when that is not its place.
-    part: Option<PathBuf>,
-    path: PathBuf,
-    /// Octets of whole Messages.
-    length: u64,
+    series: Series,
+    /// Nothing is in the file yet.
+    is_new: bool,
+}
+
+/// Why a batch is not written to its end.
+enum Interruption {
+    /// The file is full; the rest is for the next one.
+    Full,
+    Failed(Failure),
 }
 
 impl IpfixFile {
@@ -34,119 +36,124 @@ impl IpfixFile {
     /// # Errors
     /// One line for people.
     pub fn create(path: &Path, context: &Context, accounts: Arc<DestinationAccounts>) -> Result<Self, String> {
-        if path.is_dir() {
-            return Err(line(&accounts.name, &io::ErrorKind::IsADirectory.into()));
-        }
-        let part = (!is_special(path)).then(|| part_of(path));
-        let target = part.as_deref().unwrap_or(path);
-        let file = create(target).map_err(|error| line(&accounts.name, &error))?;
-        let process = context.exporting_process(TransportKind::File, limits::FILE_MESSAGE_OCTETS)?;
         Ok(Self {
-            process,
+            process: context.exporting_process(TransportKind::File, limits::FILE_MESSAGE_OCTETS)?,
+            series: Series::create(path, Content::Messages, context, accounts.clone())?,
             context: context.clone(),
             accounts,
-            file,
-            part,
-            path: path.to_owned(),
-            length: 0,
+            is_new: true,
         })
     }
 
-    /// Writes the Messages that are ready; says how many Flow Records that were.
-    fn write_ready(&mut self) -> Result<usize, (Failure, usize)> {
-        let mut written = 0;
+    /// Writes the Messages that are ready; `done` grows by their Flow Records.
+    fn write_ready(&mut self, done: &mut usize, progress: &mut Progress) -> Result<(), Interruption> {
         while let Some(message) = self.process.poll_message() {
-            if let Err(error) = self.file.write_all(&message.bytes) {
-                return Err((self.broken(&error), written));
+            let records = u64::from(message.flow_records);
+            if records > 0 && self.series.is_full(message.bytes.len()) {
+                return Err(Interruption::Full);
             }
-            self.length += message.bytes.len() as u64;
-            written += message.flow_records as usize;
-            self.accounts
-                .add_exported(u64::from(message.flow_records), message.bytes.len() as u64);
+            self.series
+                .write(&message.bytes, records, progress)
+                .map_err(Interruption::Failed)?;
+            *done += records as usize;
+            self.accounts.add_exported(records, message.bytes.len() as u64);
             self.process.recycle(message.bytes);
         }
-        Ok(written)
+        Ok(())
     }
 
-    /// A reader of the part file shall find whole Messages only.
-    fn broken(&mut self, error: &io::Error) -> Failure {
-        let mut text = line(&self.accounts.name, error);
-        if let Some(part) = &self.part {
-            match self.file.set_len(self.length) {
-                Ok(()) => text.push_str(&format!("; all before that is in {}", part.display())),
-                Err(error) => text.push_str(&format!(
-                    "; {} ends in the middle of a Message: {error}",
-                    part.display()
-                )),
+    /// Writes statistics, which are never too long for a file.
+    fn write_statistics(&mut self) -> Result<(), Failure> {
+        let statistics = self.context.statistics(&self.accounts);
+        self.process.handle_statistics(now_ns(), &statistics);
+        match self.write_ready(&mut 0, &mut Progress::new()) {
+            Ok(()) | Err(Interruption::Full) => Ok(()),
+            Err(Interruption::Failed(failure)) => Err(failure),
+        }
+    }
+
+    /// Ends the file; the next one is of the window of `ns` or of the same one, and begins a session.
+    fn rotate(&mut self, ns: Option<i64>) -> Result<(), Failure> {
+        self.write_statistics()?;
+        self.series.complete()?;
+        match ns {
+            Some(ns) => self.series.enter(ns),
+            None => self.series.go_on(),
+        }
+        self.process.restart();
+        self.is_new = true;
+        Ok(())
+    }
+
+    /// Writes records of one window.
+    fn write_records(&mut self, records: &Records) -> Result<(), (Failure, usize)> {
+        let mut done = 0;
+        let mut progress = Progress::new();
+        loop {
+            let left = |done: usize| records.len() - done;
+            if std::mem::take(&mut self.is_new) {
+                self.write_statistics().map_err(|failure| (failure, left(done)))?;
+            }
+            self.process.handle_records(now_ns(), records, done);
+            self.accounts.add_reduced(self.process.take_reduced());
+            match self.write_ready(&mut done, &mut progress) {
+                Ok(()) if left(done) == 0 => return Ok(()),
+                Ok(()) => {
+                    let failure = Failure::Broken(format!("{}: a record could not be encoded", self.accounts.name));
+                    return Err((failure, left(done)));
+                }
+                Err(Interruption::Full) => {
+                    self.process.restart();
+                    self.rotate(None).map_err(|failure| (failure, left(done)))?;
+                }
+                Err(Interruption::Failed(failure)) => return Err((failure, left(done))),
             }
         }
-        Failure::Broken(text)
     }
 }
 
 impl Transport for IpfixFile {
     fn handle_batch(&mut self, batch: &Batch) -> Result<(), (Failure, usize)> {
-        self.process.handle_records(now_ns(), batch, 0);
-        self.accounts.add_reduced(self.process.take_reduced());
-        match self.write_ready() {
-            Ok(written) if written == batch.len() => Ok(()),
-            Ok(written) => Err((
-                Failure::Broken(format!("{}: a record could not be encoded", self.accounts.name)),
-                batch.len() - written,
-            )),
-            Err((failure, written)) => Err((failure, batch.len() - written)),
+        if !self.series.goes_by_records() {
+            let now = now_ns();
+            if self.series.is_over(now) {
+                self.rotate(Some(now)).map_err(|failure| (failure, batch.len()))?;
+            }
+            return self.write_records(batch);
         }
+        let mut left = batch.len();
+        let mut slices = Slices::new(batch);
+        while let Some(begin) = slices.begin_ns() {
+            self.series.settle(begin);
+            if self.series.is_over(begin) {
+                self.rotate(Some(begin)).map_err(|failure| (failure, left))?;
+            }
+            let slice = slices.until(|ns| self.series.is_over(ns));
+            let (records, behind) = (slice.as_ref(), left - slice.as_ref().len());
+            self.write_records(records)
+                .map_err(|(failure, unwritten)| (failure, behind + unwritten))?;
+            left = behind;
+        }
+        Ok(())
     }
 
     fn handle_timeout(&mut self) -> Result<(), Failure> {
-        if self.process.handle_timeout(now_ns()) {
-            self.process
-                .handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
+        let now = now_ns();
+        if self.series.is_provisional() {
+            return Ok(());
         }
-        self.write_ready().map(drop).map_err(|(failure, _)| failure)
+        if !self.series.goes_by_records() && self.series.is_over(now) {
+            // A window without records has its file all the same: it says that the exporter was there.
+            self.rotate(Some(now))?;
+        }
+        if self.process.handle_timeout(now) || std::mem::take(&mut self.is_new) {
+            self.write_statistics()?;
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        self.process
-            .handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
-        self.write_ready().map_err(|(failure, _)| failure)?;
-        let Some(part) = self.part.take() else { return Ok(()) };
-        let done = self.file.sync_all().and_then(|()| std::fs::rename(&part, &self.path));
-        done.map_err(|error| {
-            Failure::Broken(format!(
-                "{}; everything is in {}",
-                line(&self.accounts.name, &error),
-                part.display()
-            ))
-        })
+        self.write_statistics()?;
+        self.series.complete()
     }
-}
-
-/// Creates or empties a file to write to.
-pub(super) fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).open(path)
-}
-
-/// One line for people: what, where, what to do.
-pub(super) fn line(destination: &str, error: &io::Error) -> String {
-    let advice = match error.kind() {
-        io::ErrorKind::NotFound => "make the directory first",
-        io::ErrorKind::PermissionDenied => "choose a path that this user may write to",
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space or write elsewhere",
-        io::ErrorKind::IsADirectory => "name a file in it",
-        io::ErrorKind::BrokenPipe => "the reader has gone away",
-        _ => return format!("{destination}: {error}"),
-    };
-    format!("{destination}: {error}; {advice}")
-}
-
-/// Whether something that is not a regular file is at `path`.
-fn is_special(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
-}
-
-fn part_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    PathBuf::from(name)
 }

@@ -3,7 +3,8 @@
 pub mod datagrams;
 pub mod destination;
 pub mod file;
-pub mod json;
+mod json;
+mod lines;
 pub mod live;
 pub mod log_limit;
 pub mod netflow;
@@ -18,12 +19,14 @@ pub mod retry;
 pub mod sctp;
 pub mod sctp_socket;
 mod sequences;
+mod series;
 mod session;
 mod spooled;
 mod dispatch;
 pub mod tcp;
 pub mod tls;
 pub mod udp;
+mod windows;
 
 #[cfg(test)]
 mod stories;
