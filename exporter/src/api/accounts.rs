@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::exporting::{AccountsSnapshot, DestinationAccounts};
 use crate::run::accounts::MeteringAccounts;
+use crate::sflow::{SflowAccounts, SflowSnapshot};
 
 /// The newest copies.
 #[derive(Debug, Default)]
 pub struct SharedAccounts {
     sources: Mutex<Vec<MeteringAccounts>>,
     destinations: Mutex<Vec<Arc<DestinationAccounts>>>,
+    sflow: Mutex<Option<Arc<SflowAccounts>>>,
 }
 
 impl SharedAccounts {
@@ -28,6 +30,16 @@ impl SharedAccounts {
     /// One more destination.
     pub fn add_destination(&self, accounts: Arc<DestinationAccounts>) {
         lock(&self.destinations).push(accounts);
+    }
+
+    /// There is an agent of sFlow.
+    pub fn set_sflow(&self, accounts: Arc<SflowAccounts>) {
+        *lock(&self.sflow) = Some(accounts);
+    }
+
+    /// What became of samples, where there is an agent.
+    pub fn sflow(&self) -> Option<SflowSnapshot> {
+        lock(&self.sflow).as_ref().map(|accounts| accounts.snapshot())
     }
 
     /// What each source had counted when it said so last.

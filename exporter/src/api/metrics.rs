@@ -10,6 +10,7 @@ use super::{Api, Shared};
 use crate::exporting::{AccountsSnapshot, Event, Loss};
 use crate::metering::FlowEndReason;
 use crate::run::accounts::MeteringAccounts;
+use crate::sflow::accounts::ReceiverSnapshot;
 
 const PREFIX: &str = "flowgauge_exporter";
 
@@ -42,6 +43,7 @@ pub fn text(shared: &Shared, open_metrics: bool) -> String {
     flows(&mut out, &sources);
     dns(&mut out, &sources);
     destinations(&mut out, &shared.accounts.destinations());
+    sflow(&mut out, shared);
     summaries(&mut out, shared);
     connections(&mut out, shared);
     out.finish()
@@ -319,6 +321,62 @@ fn destinations(out: &mut Exposition, destinations: &[AccountsSnapshot]) {
     );
     for destination in destinations {
         out.sample(&[("destination", &destination.name)], u8::from(destination.failed));
+    }
+}
+
+fn sflow(out: &mut Exposition, shared: &Shared) {
+    let Some(sflow) = shared.accounts.sflow() else { return };
+    let unit = "packets";
+    out.family(
+        &format!("{PREFIX}_sflow_packets"),
+        Kind::Counter,
+        unit,
+        "Frames that sFlow could sample, by what became of them.",
+    );
+    for (end, count) in [("not_sampled", sflow.skipped()), ("sampled", sflow.sampled())] {
+        out.sample(&[("end", end)], count);
+    }
+    out.family(
+        &format!("{PREFIX}_sflow_lost_packets"),
+        Kind::Counter,
+        unit,
+        "Frames that sFlow sampled and that never left, by reason.",
+    );
+    for (reason, count) in [
+        ("queue_full", sflow.dropped()),
+        ("no_format", sflow.without_format),
+        ("given_up", sflow.given_up),
+    ] {
+        out.sample(&[("reason", reason)], count);
+    }
+    out.family(
+        &format!("{PREFIX}_sflow_samples"),
+        Kind::Counter,
+        "samples",
+        "Samples in datagrams, by kind.",
+    );
+    for (kind, count) in [("flow", sflow.flow_samples), ("counters", sflow.counter_samples)] {
+        out.sample(&[("kind", kind)], count);
+    }
+    for (name, unit, help, pick) in [
+        (
+            "sflow_datagrams",
+            "datagrams",
+            "Datagrams of sFlow sent.",
+            (|receiver| receiver.datagrams) as fn(&ReceiverSnapshot) -> u64,
+        ),
+        ("sflow_octets", "octets", "Octets of them.", |receiver| receiver.octets),
+        (
+            "sflow_errors",
+            "errors",
+            "Datagrams of sFlow that the system refused, or that came back.",
+            |receiver| receiver.errors,
+        ),
+    ] {
+        out.family(&format!("{PREFIX}_{name}"), Kind::Counter, unit, help);
+        for receiver in &sflow.receivers {
+            out.sample(&[("destination", &receiver.name)], pick(receiver));
+        }
     }
 }
 

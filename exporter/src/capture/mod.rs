@@ -58,6 +58,14 @@ impl<'a> Frames<'a> {
         self.places.last().map_or(0, |place| place.time_ns)
     }
 
+    /// How many from this one on are of the same interface, and of the same link.
+    pub fn run(&self, at: usize) -> usize {
+        let places = self.places.get(at..).unwrap_or_default();
+        let Some(first) = places.first() else { return 0 };
+        let same = |place: &&FramePlace| place.interface == first.interface && place.link_type == first.link_type;
+        places.iter().take_while(same).count()
+    }
+
     /// One of them.
     #[inline(always)]
     pub fn get(&self, at: usize) -> Option<Frame<'a>> {

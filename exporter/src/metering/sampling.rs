@@ -322,10 +322,15 @@ fn bounded(algorithm: Algorithm) -> Algorithm {
 
 /// splitmix64: passes the usual tests of randomness, and nobody gains anything from guessing which packet is next.
 #[derive(Clone, Debug)]
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    /// The numbers that follow from a seed.
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -338,7 +343,7 @@ impl Random {
     }
 
     /// Failures before the first success, each try with this probability.
-    fn geometric(&mut self, probability: f64) -> u64 {
+    pub(crate) fn geometric(&mut self, probability: f64) -> u64 {
         if probability >= 1.0 {
             return 0;
         }

@@ -10,6 +10,7 @@ use crate::metering::application::ApplicationCounters;
 use crate::metering::dns::DnsCounters;
 use crate::metering::tcp::TcpCounters;
 use crate::metering::{FlowEndReason, MeterCounters};
+use crate::sflow::SflowSnapshot;
 use crate::summaries::SummaryCounters;
 use crate::summaries::shared::SharedCounters;
 
@@ -22,6 +23,8 @@ pub struct Accounts {
     pub destinations: Vec<AccountsSnapshot>,
     /// Where there were summaries.
     pub summaries: Option<SummaryAccounts>,
+    /// Where there was an agent of sFlow.
+    pub sflow: Option<SflowSnapshot>,
     /// Whether packets came from files: then any loss is a failure.
     pub from_files: bool,
 }
@@ -220,6 +223,7 @@ impl Accounts {
         sources
             .chain(self.summaries.iter().map(SummaryAccounts::line))
             .chain(self.destinations.iter().map(AccountsSnapshot::to_string))
+            .chain(self.sflow.iter().flat_map(SflowSnapshot::lines))
             .collect()
     }
 
@@ -235,7 +239,10 @@ impl Accounts {
                 .any(|(loss, records)| *loss == Loss::DrainTimeout && records > 0);
             given_up || account.failed || (self.from_files && account.lost_total() > 0)
         };
-        self.metered.iter().any(|source| source.faults > 0) || self.destinations.iter().any(lost)
+        let of_sflow = |snapshot: &SflowSnapshot| snapshot.is_failure(self.from_files);
+        self.metered.iter().any(|source| source.faults > 0)
+            || self.destinations.iter().any(lost)
+            || self.sflow.as_ref().is_some_and(of_sflow)
     }
 }
 
@@ -271,6 +278,7 @@ mod tests {
             metered: vec![metered()],
             destinations: Vec::new(),
             summaries: None,
+            sflow: None,
             from_files: true,
         };
         assert_eq!(
@@ -322,6 +330,7 @@ mod tests {
             metered: vec![metered()],
             destinations: vec![destination.snapshot()],
             summaries: None,
+            sflow: None,
             from_files: false,
         };
         assert!(!accounts.is_failure());

@@ -16,6 +16,7 @@ use crate::io::log_limit::LogLimit;
 use crate::io::patience::Stop;
 use crate::io::queue::Batch;
 use crate::metering::{FlowEndReason, Meter, MeterConfig, MeterCounters};
+use crate::sflow::Sampler;
 
 /// A batch that is not full leaves after this long, live.
 const BATCH_WAIT_NS: i64 = 500_000_000;
@@ -54,6 +55,8 @@ pub(super) struct MeteringLoop<'r> {
     has_receiver: bool,
     /// What is summed up, where summaries are wanted.
     feed: Option<Feed<'r>>,
+    /// Takes samples for sFlow, where that is wanted.
+    sampler: Option<Sampler>,
     fan_out: &'r FanOut<'r>,
     stop: &'r Stop,
     shared: &'r SharedMetering,
@@ -81,6 +84,7 @@ impl<'r> MeteringLoop<'r> {
             dropping: LogLimit::default(),
             has_receiver: true,
             feed,
+            sampler: wiring.sampling.map(|sampling| sampling.sampler(worker)),
             fan_out: wiring.fan_out,
             stop: wiring.stop,
             shared: wiring.metering,
@@ -99,6 +103,9 @@ impl<'r> MeteringLoop<'r> {
                 Ok(Lent::Frames(frames)) => {
                     let newest_ns = frames.newest_ns();
                     self.meter.handle_frames(&frames);
+                    if let Some(sampler) = &mut self.sampler {
+                        sampler.handle_frames(&frames);
+                    }
                     self.handle_metered();
                     if self.interface.is_some() && self.handle_live_time(newest_ns) {
                         faults.extend(self.adapt(source));
@@ -127,6 +134,9 @@ impl<'r> MeteringLoop<'r> {
         if self.interface.is_some() && self.has_receiver && faults.is_empty() {
             self.drain(source);
         }
+        if let Some(sampler) = &mut self.sampler {
+            sampler.publish(true);
+        }
         while !self.meter.finish(FlowEndReason::ForcedEnd) {
             self.send();
         }
@@ -141,6 +151,9 @@ impl<'r> MeteringLoop<'r> {
     /// Leaves a copy of what was counted for readers on this host.
     fn tell(&mut self, source: SourceCounters, faults: usize) -> MeteringAccounts {
         self.told = Instant::now();
+        if let Some(sampler) = &mut self.sampler {
+            sampler.publish(false);
+        }
         let accounts = MeteringAccounts {
             interface: self.interface.clone(),
             meter: self.meter.counters().clone(),
@@ -164,6 +177,9 @@ impl<'r> MeteringLoop<'r> {
             frame.wire_length,
             frame.interface,
         );
+        if let Some(sampler) = &mut self.sampler {
+            sampler.handle_frame(frame);
+        }
         self.handle_metered();
     }
 

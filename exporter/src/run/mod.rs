@@ -12,6 +12,7 @@ mod api;
 mod bounds;
 mod metering;
 mod rights;
+mod sflow;
 mod sources;
 mod summaries;
 pub mod summary;
@@ -34,6 +35,7 @@ use crate::limits;
 use crate::metering::MeterConfig;
 use crate::metering::application::ApplicationConfig;
 use crate::metering::dns::DnsConfig;
+use crate::sflow::Agent;
 use crate::summaries::{SharedSummaries, SummariesConfig};
 use accounts::{Accounts, MeteringAccounts, SummaryAccounts};
 use metering::MeteringLoop;
@@ -71,16 +73,22 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
         summing.networks.clone(),
     )?;
     let workers = start_destinations(config, &context)?;
+    let agent = sflow::start(config, &stop)?;
     workers
         .iter()
         .for_each(|worker| accounts.add_destination(worker.accounts.clone()));
+    agent
+        .iter()
+        .for_each(|agent| accounts.set_sflow(agent.accounts().clone()));
     if let Err(line) = rights::give_up(config).and_then(|()| listen_to_signals(&stop)) {
         end(workers, &stop);
         return Err(line);
     }
 
+    let sampling = agent.as_ref().map(|agent| sflow::Sampling::new(config, agent));
     let fan_out = FanOut {
         workers: &workers,
+        sampling: sampling.as_ref(),
         spares: &context.spares,
         from_files,
     };
@@ -95,6 +103,7 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
         accounts: &accounts,
         summaries: shared_summaries.as_deref(),
         summing: &summing,
+        sampling: sampling.as_ref(),
         exports_transactions: config.metering.dns.enabled,
     };
     let plan = summary_plan(config);
@@ -123,11 +132,13 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
     api.iter().for_each(|api| api.shared().set_ready(false));
     workers.iter().for_each(|worker| worker.queue.close());
     stop.drain();
+    let sflow = agent.map(Agent::finish);
     let destinations = workers.into_iter().map(|worker| worker.join().snapshot()).collect();
     Ok(Accounts {
         metered,
         destinations,
         summaries,
+        sflow,
         from_files,
     })
 }
@@ -183,13 +194,17 @@ struct Wiring<'w> {
     summaries: Option<&'w SharedSummaries>,
     /// How workers sum up.
     summing: &'w SummariesConfig,
+    /// How they sample for sFlow.
+    sampling: Option<&'w sflow::Sampling>,
     /// Whether DNS transactions are exported; for summaries alone they are only counted.
     exports_transactions: bool,
 }
 
 fn start_destinations(config: &Config, context: &Context) -> Result<Vec<Worker>, String> {
     let mut workers = Vec::new();
-    for destination in &config.exporting.to {
+    // Those of sFlow have an agent in common.
+    let records = config.exporting.to.iter().filter(|to| !to.takes_samples());
+    for destination in records {
         match Worker::start(destination, context) {
             Ok(worker) => workers.push(worker),
             Err(line) => {
@@ -271,6 +286,7 @@ fn listen_to_signals(stop: &Arc<Stop>) -> Result<(), String> {
 #[derive(Debug)]
 struct FanOut<'w> {
     workers: &'w [Worker],
+    sampling: Option<&'w sflow::Sampling>,
     spares: &'w Spares,
     from_files: bool,
 }
@@ -288,5 +304,6 @@ impl FanOut<'_> {
         // A destination may be done with it already.
         self.spares.give(batch);
         self.workers.iter().any(|worker| !worker.queue.is_dead())
+            || self.sampling.is_some_and(sflow::Sampling::is_alive)
     }
 }

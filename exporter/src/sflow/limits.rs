@@ -39,6 +39,8 @@ pub const HOST_OCTETS: usize = 64;
 pub const USER_OCTETS: usize = 64;
 /// Octets of the name of a host, and of the version of its system, that are sent.
 pub const NAME_OCTETS: [usize; 2] = [64, 32];
+/// Users whose names are remembered.
+pub const MAX_USERS: usize = 1024;
 /// Adapters of a host that are named.
 pub const MAX_ADAPTERS: usize = 16;
 /// File systems whose space is looked at.
