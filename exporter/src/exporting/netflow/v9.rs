@@ -115,9 +115,6 @@ impl NetFlow9 {
         let (start_ms, end_ms) = span(record);
         let absolute = !self.uptime.can_place(start_ms, end_ms);
         let flows = directions(record, records);
-        if !self.packet.is_open() && self.is_refresh_due(now_ns) {
-            self.refresh(now_ns);
-        }
         let mut reduced = false;
         let variants = flows.map(|flow| flow.map(|flow| Variant::of(&flow, absolute)));
         let places = variants.map(|variant| variant.map(|variant| self.template(variant, &mut reduced)));
@@ -125,10 +122,14 @@ impl NetFlow9 {
             return Left::leave(&mut self.left.refused, record);
         }
         self.left.reduced += u64::from(reduced);
-        let chosen = places.map(|place| self.templates.get(place.flatten()?));
-        let sizes = chosen.iter().flatten().map(|template| (template.id(), template.octets));
-        if self.packet.octets_with(sizes) > self.config.max_octets {
-            self.close();
+        let sizes = places.map(|place| {
+            let template = self.templates.get(place.flatten()?)?;
+            Some((template.id(), template.octets))
+        });
+        self.make_room(sizes);
+        if !self.packet.is_open() && self.is_refresh_due(now_ns) {
+            self.refresh(now_ns);
+            self.make_room(sizes);
         }
         if !absolute && self.uptime.admit(start_ms, end_ms) == Admission::NextPacket {
             self.close();
@@ -144,9 +145,17 @@ impl NetFlow9 {
         self.packet.flow_records += 1;
     }
 
+    /// Ends the packet if these records do not fit into it.
+    #[inline]
+    fn make_room(&mut self, sizes: [Option<(u16, usize)>; 2]) {
+        if self.packet.octets_with(sizes.into_iter().flatten()) > self.config.max_octets {
+            self.close();
+        }
+    }
+
     /// The place of the template for a variant, announced if it is new; none when templates have run out.
     #[inline]
-    fn template(&mut self, variant: Variant, reduced: &mut bool) -> Option<usize> {
+    pub(super) fn template(&mut self, variant: Variant, reduced: &mut bool) -> Option<usize> {
         match self.places.get(usize::from(variant.0)) {
             Some(place) if *place > 0 => Some(usize::from(*place) - 1),
             _ => self.new_template(variant, reduced),
@@ -177,9 +186,7 @@ impl NetFlow9 {
 
     /// Writes a Template Record or an Options Template Record.
     fn announce(&mut self, set: u16, id: u16, record: &[u8]) {
-        if self.packet.octets_with([(set, 2 + record.len())]) > self.config.max_octets {
-            self.close();
-        }
+        self.make_room([Some((set, 2 + record.len())), None]);
         let out = self.packet.record(set);
         out.extend(id.to_be_bytes());
         out.extend_from_slice(record);
@@ -195,9 +202,7 @@ impl NetFlow9 {
             place
         });
         let id = options_id(place);
-        if self.packet.octets_with([(id, record.values.len())]) > self.config.max_octets {
-            self.close();
-        }
+        self.make_room([Some((id, record.values.len())), None]);
         self.packet.record(id).extend_from_slice(&record.values);
     }
 
@@ -247,6 +252,12 @@ impl NetFlow9 {
             flow_records,
             records,
         });
+    }
+
+    /// How many templates were announced, and how many records there are to say about sampling.
+    #[cfg(test)]
+    pub(super) fn announced(&self) -> (usize, usize) {
+        (self.templates.len(), self.sampling.len())
     }
 
     fn set_clock(&mut self, now_ns: i64) {

@@ -13,6 +13,8 @@ use crate::exporting::encoder::{Datagram, Encoder};
 use crate::exporting::samples;
 use crate::metering::Records;
 use crate::metering::record::{Direction, FlowRecord};
+use crate::summaries::record::{Readable, SummaryRecord};
+use crate::summaries::metrics::Kind;
 use peer::{Heard, Peer};
 
 const NOW: i64 = samples::START_NS + 5_000_000_000;
@@ -94,6 +96,20 @@ fn timed(mut record: FlowRecord) -> FlowRecord {
 
 fn batch(records: &[FlowRecord]) -> Records {
     records.to_vec().into()
+}
+
+/// Records that are no flows.
+fn summaries(records: usize) -> Vec<SummaryRecord> {
+    let summary = SummaryRecord {
+        start_ns: NOW,
+        end_ns: NOW,
+        selector: 0,
+        metric: "packets",
+        kind: Kind::Counter,
+        readable: Some(Readable::Counter(1)),
+        image: None,
+    };
+    vec![summary; records]
 }
 
 fn statistics() -> Statistics {
