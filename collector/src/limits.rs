@@ -99,6 +99,12 @@ pub const DRAIN_MS: u64 = 5_000;
 /// A stream that stays silent for this long while the collector stops is done.
 pub const DRAIN_SILENCE_MS: u64 = 250;
 
+/// Spools of exporters of which is remembered which records came, so that none is stored twice.
+pub const RECORD_NUMBERERS: usize = 4096;
+
+/// Stretches of record numbers that are remembered of one spool. They end where records are missing or come later.
+pub const RECORD_STRETCHES: usize = 64;
+
 /// Transport sessions whose templates are kept.
 pub const SESSIONS: usize = 16_384;
 /// Sessions given up at once when there are too many: those without templates first, then those idle longest.

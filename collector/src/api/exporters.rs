@@ -56,6 +56,7 @@ pub async fn exporters(State(api): State<Api>, parameters: Parameters) -> Result
                 "records": account.records,
                 "options_records": account.options_records,
                 "templates": templates.get(&(key.address, key.protocol, key.domain)).copied().unwrap_or(0),
+                "repeated": account.repeated,
                 "rates_unknown": account.rates_unknown,
                 "sequence_lost": account.sequence.lost,
                 "sequence": {

@@ -353,6 +353,7 @@ fn ledger(out: &mut Exposition, shared: &Shared) {
         ("rates_unknown", normalizing.rates_unknown),
         ("values_mistyped", normalizing.values_mistyped),
         ("values_cut", normalizing.values_cut),
+        ("record_numberers_forgotten", counters.record_numberers_forgotten),
         ("options_overflowed", counters.options_overflowed),
         ("counter_sources_overflowed", counters.counter_sources_overflowed),
         ("counter_resets", counters.counter_resets),

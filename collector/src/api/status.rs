@@ -177,6 +177,7 @@ pub fn status_json(shared: &Shared) -> Value {
             "rates_unknown": counters.normalizing.rates_unknown,
             "values_mistyped": counters.normalizing.values_mistyped,
             "values_cut": counters.normalizing.values_cut,
+            "record_numberers_forgotten": counters.record_numberers_forgotten,
             "options_overflowed": counters.options_overflowed,
             "counter_sources_overflowed": counters.counter_sources_overflowed,
             "counter_resets": counters.counter_resets,

@@ -11,6 +11,7 @@ use flowgauge_templates::text::TextContext;
 
 use super::ledger::Account;
 use super::options::OptionsData;
+use super::repeated::RecordsSeen;
 use super::session::Plans;
 use crate::enrich::Enricher;
 use crate::normalize::facts::{ExporterFacts, Facts};
@@ -28,6 +29,8 @@ pub(super) struct Handling<'h> {
     pub account: &'h mut Account,
     pub plans: &'h mut Plans,
     pub options: &'h mut OptionsData,
+    /// Of streams alone: a datagram may come from anybody, and would have records of others left out.
+    pub seen: Option<&'h mut RecordsSeen>,
     pub equivalents: &'h Arc<Equivalents>,
     pub counters: &'h mut NormalizingCounters,
     pub rows: &'h mut Vec<Row>,
@@ -103,7 +106,15 @@ impl Handling<'_> {
             text: TextContext { registry, scope },
         };
         let unknown_before = self.counters.rates_unknown;
+        let record_id = plan.record_id();
         for record in records.by_ref() {
+            if let (Some(place), Some(seen)) = (record_id, self.seen.as_deref_mut())
+                && let Some(number) = record.value(place).and_then(|value| value.to_u64())
+                && !seen.insert(self.address, number)
+            {
+                self.account.repeated += 1;
+                continue;
+            }
             self.account.records += 1;
             let mut row = plan.row(&record, &received, self.counters);
             if let Some(enricher) = self.enricher.as_deref_mut() {

@@ -104,6 +104,8 @@ pub struct Account {
     pub options_records: u64,
     /// Rows made of them.
     pub rows: u64,
+    /// Records that came again, by their numbers. They are none of `records`.
+    pub repeated: u64,
     /// Of the records, those of summaries, which have accounts of their own.
     pub summaries: u64,
     /// Of those, rows whose sampling rate was not known when they came.
@@ -175,6 +177,7 @@ impl Account {
         self.records += other.records;
         self.options_records += other.options_records;
         self.rows += other.rows;
+        self.repeated += other.repeated;
         self.summaries += other.summaries;
         self.rates_unknown += other.rates_unknown;
         self.counter_samples += other.counter_samples;

@@ -7,6 +7,7 @@ mod handling;
 pub mod ledger;
 mod options;
 mod process;
+mod repeated;
 mod saved;
 mod session;
 mod sflow;

@@ -15,6 +15,7 @@ use super::exporters::{Admission, ExporterRules, Exporters};
 use super::handling::Handling;
 use super::ledger::{Account, AccountKey, Ledger, Totals};
 use super::options::OptionsData;
+use super::repeated::RecordsSeen;
 use super::session::{Session, SessionKey, SessionScope};
 use super::sflow::{self, CounterSources, SflowAgents, SflowHandling};
 use crate::enrich::{EnrichCounters, Enricher};
@@ -56,6 +57,8 @@ pub struct ProcessCounters {
     pub templates_loaded: u64,
     /// What normalising could not take as it was.
     pub normalizing: NormalizingCounters,
+    /// Spools of exporters forgotten because there were too many: what one of them sends again is stored again.
+    pub record_numberers_forgotten: u64,
     /// Names and rates of options records left out because there were too many.
     pub options_overflowed: u64,
     /// sFlow counter samples whose growth is not known because there are too many sources.
@@ -87,6 +90,7 @@ pub struct CollectingProcess {
     pub(super) sessions: HashMap<SessionScope, Session>,
     ledger: Ledger,
     pub(super) options: OptionsData,
+    pub(super) seen: RecordsSeen,
     agents: SflowAgents,
     sources: CounterSources,
     exporters: Exporters,
@@ -104,6 +108,7 @@ impl CollectingProcess {
             sessions: HashMap::new(),
             ledger: Ledger::default(),
             options: OptionsData::default(),
+            seen: RecordsSeen::default(),
             agents: SflowAgents::default(),
             sources: CounterSources::default(),
             enricher: None,
@@ -319,6 +324,7 @@ impl CollectingProcess {
             account,
             plans,
             options: &mut self.options,
+            seen: (key.connection != 0).then_some(&mut self.seen),
             equivalents: &self.config.equivalents,
             summaries: self.config.summaries.as_deref(),
             enricher: self.enricher.as_deref_mut(),
@@ -402,6 +408,7 @@ impl CollectingProcess {
     /// What has been done beside.
     pub fn counters(&self) -> ProcessCounters {
         ProcessCounters {
+            record_numberers_forgotten: self.seen.forgotten,
             options_overflowed: self.options.overflowed(),
             counter_sources_overflowed: self.sources.overflowed,
             counter_resets: self.sources.resets,

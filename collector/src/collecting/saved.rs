@@ -11,6 +11,7 @@ use std::path::Path;
 use flowgauge_templates::management::{SavedTemplates, Version};
 
 use super::options::SavedOptions;
+use super::repeated::SavedRecords;
 use super::process::CollectingProcess;
 use super::session::SessionKey;
 use crate::failure::Failure;
@@ -33,6 +34,9 @@ struct SavedFile {
     /// Rates and names from options records; files of before they were saved have none.
     #[serde(default)]
     options: Vec<SavedOptions>,
+    /// Which numbered records came.
+    #[serde(default)]
+    records: Vec<SavedRecords>,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -109,6 +113,7 @@ impl State {
             saved_ns: now_ns,
             sessions,
             options: process.options.save(),
+            records: process.seen.save(),
         })
         .map_err(|error| Failure::running(format!("saved templates: {error}")))?;
         Ok(State { journal, text })
@@ -198,6 +203,7 @@ pub fn load_state(
         return Err(unusable(format!("its version is {}, not {VERSION}", file.version)));
     }
     process.options.load(&file.options);
+    process.seen.load(file.records);
     // A position that the store has not reached is of another store: what is known is of use, what waits is not.
     let journal = file
         .journal

@@ -152,6 +152,8 @@ pub struct NormalizingPlan {
     steps: Box<[PlanStep]>,
     /// Of [`codes::KINDS`].
     kind: u64,
+    /// The place of the field that numbers records.
+    record_id: Option<usize>,
     equivalents: Arc<Equivalents>,
 }
 
@@ -173,6 +175,7 @@ impl NormalizingPlan {
     /// Compiles fields in the order records have them.
     pub fn compile_fields(fields: Vec<PlanField>, equivalents: &Arc<Equivalents>) -> Self {
         let kind = kind(&fields);
+        let record_id = fields.iter().position(|field| field.element == ids::RECORD_ID);
         let nprobe = fields.iter().any(|field| field.element.pen == NTOP_PEN);
         let candidate = |field: &PlanField| candidate(field, equivalents, nprobe);
         let candidates: Vec<_> = fields.iter().map(candidate).collect();
@@ -197,6 +200,7 @@ impl NormalizingPlan {
         Self {
             steps,
             kind,
+            record_id,
             equivalents: Arc::clone(equivalents),
         }
     }
@@ -204,6 +208,11 @@ impl NormalizingPlan {
     /// Whether its records tell of DNS transactions.
     pub fn is_of_transactions(&self) -> bool {
         self.kind == KIND_DNS
+    }
+
+    /// The place of the field by which an exporter numbers its records, if it does.
+    pub fn record_id(&self) -> Option<usize> {
+        self.record_id
     }
 
     /// The row of a record.
@@ -282,7 +291,8 @@ fn candidate(field: &PlanField, equivalents: &Equivalents, nprobe: bool) -> Opti
         return named("packet", Step::Packet(section));
     }
     match field.name.as_ref() {
-        "paddingOctets" => return named("padding", Step::Skip),
+        // The number of a record says nothing of what it is about.
+        "paddingOctets" | "recordId" => return named("padding", Step::Skip),
         "dataLinkFrameSize" | "ipTotalLength" => return named("packet", Step::PacketLength),
         "selectionSequenceId" => return named("sequence", Step::SelectionSequence),
         "systemInitTimeMilliseconds" => return named("started", Step::Time(TimeSource::Started)),

@@ -175,6 +175,9 @@ impl fmt::Display for Accounts {
         if self.journal_waiting > 0 {
             write!(f, " journal_waiting={}", self.journal_waiting)?;
         }
+        if sum.repeated > 0 {
+            write!(f, " repeated={}", sum.repeated)?;
+        }
         for (reason, count) in self.lost().iter().chain(&self.missing()) {
             write!(f, " {reason}={count}")?;
         }
