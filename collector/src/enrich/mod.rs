@@ -403,9 +403,12 @@ fn network_of(row: &mut Row, end: &End, network: &Network) {
     }
 }
 
-/// What is before the port of `host:port`; an IPv6 address in brackets is no name anyway.
+/// What is before the port of `host:port`; an IPv6 address in brackets stays whole, and is no name.
 fn without_port(host: &str) -> &str {
-    host.split_once(':').map_or(host, |(name, _)| name)
+    match host.split_once(':') {
+        Some((name, _)) if !name.starts_with('[') => name,
+        _ => host,
+    }
 }
 
 /// The name of a host in the form in which names are kept: lower case, without the final dot. `None` for what is none.

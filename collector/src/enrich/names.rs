@@ -7,7 +7,7 @@
 
 use std::hash::BuildHasher as _;
 
-use foldhash::fast::RandomState;
+use foldhash::quality::RandomState;
 
 use super::texts::{NameId, Texts};
 use crate::limits::{OBSERVED_NAMES_PER_ADDRESS, OBSERVED_SETS_SWEPT};
