@@ -64,8 +64,8 @@ Examples:
   flowgauge-exporter run --interface eth0 eth1 --sample flow:1/16 --applications tls,quic --to udp://h
   flowgauge-exporter run --config /etc/flowgauge/exporter.toml
 
-DEST: udp://HOST[:4739], tcp://HOST[:4739], tls://HOST[:4740] (both ends with a certificate),
-      sctp://HOST[:4739] (Linux with SCTP), netflow9://HOST[:2055] and netflow5://HOST[:2055]
+DEST: udp://HOST[:4739], tcp://HOST[:4739], tls://HOST[:4740] and dtls://HOST[:4740]
+      (both ends with a certificate), sctp://HOST[:4739] (Linux with SCTP), netflow9://HOST[:2055] and netflow5://HOST[:2055]
       (collectors that do not read IPFIX), sflow://HOST[:6343] (samples of packets and
       counters, no flow records; see --sflow-sample), file:PATH (IPFIX File, RFC 5655), json:PATH or json:- (one object a line)
 Durations: 500ms, 15s, 1m, 2h
@@ -409,6 +409,14 @@ pub struct RunArgs {
         help_heading = "Exporting"
     )]
     sctp_lifetime: Option<String>,
+    /// Over DTLS, ask the collector this often whether it is there, ten times rarer while nothing is sent; 0 for never [default: 1s]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "FLOWGAUGE_EXPORTING_DTLS_CHECK",
+        help_heading = "Exporting"
+    )]
+    dtls_check: Option<String>,
     /// Keep records on disk until a collector by TCP, TLS or SCTP has them: outages and restarts then lose none.
     /// Each destination has a folder of its own in DIR [default: in memory only, see --queue]
     #[arg(
@@ -434,7 +442,7 @@ pub struct RunArgs {
         help_heading = "Exporting"
     )]
     spool_age: Option<String>,
-    /// For tls://, what the collector knows us by: a certificate and those it was issued with (PEM)
+    /// For tls:// and dtls://, what the collector knows us by: a certificate and those it was issued with (PEM)
     #[arg(
         long,
         value_name = "FILE",
@@ -442,7 +450,7 @@ pub struct RunArgs {
         help_heading = "Exporting"
     )]
     tls_certificate: Option<String>,
-    /// For tls://, the private key of the certificate (PEM)
+    /// For tls:// and dtls://, the private key of the certificate (PEM)
     #[arg(
         long,
         value_name = "FILE",
@@ -450,7 +458,7 @@ pub struct RunArgs {
         help_heading = "Exporting"
     )]
     tls_key: Option<String>,
-    /// For tls://, the authorities that a collector's certificate must come from (PEM)
+    /// For tls:// and dtls://, the authorities that a collector's certificate must come from (PEM)
     #[arg(
         long,
         value_name = "FILE",

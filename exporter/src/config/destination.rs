@@ -20,9 +20,6 @@ pub const SFLOW_PORT: u16 = 6343;
 /// The port IANA registered for syslog over UDP, on which servers listen for TCP too.
 pub const SYSLOG_PORT: u16 = 514;
 
-/// Schemes that are planned and that this build cannot speak yet.
-const NOT_YET: [&str; 1] = ["dtls"];
-
 /// One `--to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -32,6 +29,8 @@ pub enum Destination {
     Tcp(Endpoint),
     /// IPFIX Messages on a TLS connection, both ends with a certificate.
     Tls(Endpoint),
+    /// IPFIX Messages in DTLS over UDP, both ends with a certificate.
+    Dtls(Endpoint),
     /// IPFIX Messages on an SCTP association.
     Sctp(Endpoint),
     /// NetFlow version 9 in UDP datagrams.
@@ -64,8 +63,8 @@ pub struct Endpoint {
 }
 
 impl Destination {
-    /// Reads `udp://H:P`, `tcp://H:P`, `tls://H:P`, `sctp://H:P`, `file:PATH`, `json:PATH` or `json:-`; without a
-    /// port it is 4739, and 4740 for TLS.
+    /// Reads `udp://H:P`, `tcp://H:P`, `tls://H:P`, `dtls://H:P`, `sctp://H:P`, `file:PATH`, `json:PATH` or `json:-`; without a
+    /// port it is 4739, and 4740 for TLS and DTLS.
     ///
     /// # Errors
     /// A sentence that names what is wrong and what to write instead.
@@ -79,6 +78,7 @@ impl Destination {
             "udp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Udp),
             "tcp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Tcp),
             "tls" => Endpoint::parse(text, rest, SECURE_IPFIX_PORT).map(Self::Tls),
+            "dtls" => Endpoint::parse(text, rest, SECURE_IPFIX_PORT).map(Self::Dtls),
             "sctp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Sctp),
             "netflow9" => Endpoint::parse(text, rest, NETFLOW_PORT).map(Self::NetFlow9),
             "netflow5" => Endpoint::parse(text, rest, NETFLOW_PORT).map(Self::NetFlow5),
@@ -92,14 +92,11 @@ impl Destination {
             }
             "json" if rest.starts_with("http:") || rest.starts_with("https:") => url(text, rest).map(Self::JsonHttp),
             "json" => path(text, rest).map(|path| Self::Json(Some(path))),
-            _ if NOT_YET.contains(&scheme) => Err(format!(
-                "destination `{text}`: this build has no {scheme} transport yet; udp, tcp, tls, sctp, netflow9, netflow5, sflow, file and json are there"
-            )),
             _ if !rest.is_empty() && rest.bytes().all(|octet| octet.is_ascii_digit()) => Err(format!(
                 "destination `{text}`: say how to send there: udp://{text} or tcp://{text}"
             )),
             _ => Err(format!(
-                "destination `{text}`: unknown scheme `{scheme}`; udp, tcp, tls, sctp, netflow9, netflow5, sflow, file and json are there"
+                "destination `{text}`: unknown scheme `{scheme}`; udp, tcp, tls, dtls, sctp, netflow9, netflow5, sflow, file and json are there"
             )),
         }
     }
@@ -124,7 +121,7 @@ impl Destination {
 
     /// Whether both ends need a certificate.
     pub fn is_secure(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        matches!(self, Self::Tls(_) | Self::Dtls(_))
     }
 }
 
@@ -134,6 +131,7 @@ impl fmt::Display for Destination {
             Self::Udp(endpoint) => write!(f, "udp://{endpoint}"),
             Self::Tcp(endpoint) => write!(f, "tcp://{endpoint}"),
             Self::Tls(endpoint) => write!(f, "tls://{endpoint}"),
+            Self::Dtls(endpoint) => write!(f, "dtls://{endpoint}"),
             Self::Sctp(endpoint) => write!(f, "sctp://{endpoint}"),
             Self::NetFlow9(endpoint) => write!(f, "netflow9://{endpoint}"),
             Self::NetFlow5(endpoint) => write!(f, "netflow5://{endpoint}"),
@@ -255,6 +253,7 @@ mod tests {
             ("tcp://[::1]:4739", "tcp://[::1]:4739"),
             ("tcp://[2001:db8::1]", "tcp://[2001:db8::1]:4739"),
             ("tls://collector.example", "tls://collector.example:4740"),
+            ("dtls://collector.example", "dtls://collector.example:4740"),
             ("tls://[::1]:4741", "tls://[::1]:4741"),
             ("sctp://collector.example", "sctp://collector.example:4739"),
             ("sflow://collector.example", "sflow://collector.example:6343"),
@@ -292,7 +291,7 @@ mod tests {
             ("tcp://[x]:1", "no IPv6"),
             ("tls:h", "write // before"),
             ("sctp:h", "write // before"),
-            ("dtls://h", "no dtls transport yet"),
+            ("quic://h", "unknown scheme `quic`"),
             ("netflow9:h", "write // before"),
             ("sflow:h", "write // before"),
             ("file:", "path behind"),

@@ -76,6 +76,7 @@ pub static KEYS: &[Key] = &[
     key("exporting", "summary_budget", Shape::Text),
     key("exporting", "summary_images", Shape::Text),
     key("exporting", "sctp_lifetime", Shape::Text),
+    key("exporting", "dtls_check", Shape::Text),
     key("exporting", "spool", Shape::Text),
     key("exporting", "spool_size", Shape::Text),
     key("exporting", "spool_age", Shape::Text),

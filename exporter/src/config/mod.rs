@@ -102,6 +102,8 @@ pub struct ExportingConfig {
     pub summaries: SummaryExportConfig,
     /// Over SCTP, Flow Records that have not arrived after this long are given up; `None` for never.
     pub sctp_lifetime: Option<Duration>,
+    /// Over DTLS, the collector is asked this often whether it is there; zero for never.
+    pub dtls_check: Duration,
     /// Where records wait on disk for collectors by TCP, TLS and SCTP; `None` for in memory only.
     pub spool: Option<SpoolConfig>,
     /// How to show who we are and to know who a collector is; there when a destination needs it.
@@ -294,6 +296,9 @@ impl Config {
                     .unwrap_or(defaults.drain_timeout),
                 summaries: SummaryExportConfig::read(&mut reader),
                 sctp_lifetime: reader.one("sctp_lifetime", positive_duration),
+                dtls_check: reader
+                    .one("dtls_check", duration::parse)
+                    .unwrap_or(limits::DTLS_CHECK),
                 spool: reader.spool(),
                 tls,
                 files,
@@ -589,7 +594,7 @@ mod tests {
     fn every_wrong_value_gets_its_line_and_origin() {
         let lines = lines(&[
             ("read", "a.pcap"),
-            ("to", "dtls://h json:-"),
+            ("to", "quic://h json:-"),
             ("idle_timeout", "15"),
             ("times", "nanosecond"),
             ("mtu", "10"),
@@ -598,7 +603,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "--to: destination `dtls://h`: this build has no dtls transport yet; udp, tcp, tls, sctp, sflow, file and json are there",
+                "--to: destination `quic://h`: unknown scheme `quic`; udp, tcp, tls, dtls, sctp, netflow9, netflow5, sflow, file and json are there",
                 "--idle-timeout: `15` is not a duration: write a number and a unit, such as 500ms, 15s, 1m, 2h",
                 "--domain: `4294967296` is not a number from 0 to 4294967295",
                 "--times: `nanosecond` is not milliseconds or nanoseconds; did you mean nanoseconds?",

@@ -22,6 +22,9 @@ pub const NETFLOW_SPARE_PACKETS: usize = 1024;
 /// Records of version 5 that one flow is split over, as its counters have 32 bits: 17 TB. What has more is not sent.
 pub const NETFLOW5_SPLIT_RECORDS: u64 = 4096;
 
+/// How often a collector is asked over DTLS whether it is there, unless told otherwise.
+pub const DTLS_CHECK: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Largest Message over UDP unless told otherwise: fits an Ethernet path with room for tunnels.
 /// RFC 7011 section 10.3.3 asks for 512 where the path MTU is not known.
 pub const UDP_MESSAGE_OCTETS: u16 = 1400;

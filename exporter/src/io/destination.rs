@@ -13,7 +13,7 @@ use flowgauge_templates::management::{ExportingConfig as SessionConfig, Transpor
 use super::log_limit::LogLimit;
 use super::patience::Stop;
 use super::queue::{Batch, BatchQueue, Popped, Spares};
-use super::{file, lines, netflow, sctp, tcp, udp};
+use super::{dtls, file, lines, netflow, sctp, tcp, udp};
 use crate::config::{Destination, ExportingConfig};
 use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, MeteringStatistics, Statistics, Volume, limits};
 use crate::metering::sampling::Selector;
@@ -134,6 +134,8 @@ pub struct SharedMetering {
     sampled_out_packets: AtomicU64,
     ignored_packets: AtomicU64,
     observed_flows: AtomicU64,
+    /// Flows whose record is still to come.
+    open_flows: AtomicU64,
 }
 
 impl SharedMetering {
@@ -151,6 +153,17 @@ impl SharedMetering {
         ] {
             total.fetch_add(now.saturating_sub(before), Relaxed);
         }
+    }
+
+    /// One source has so many flows open, and had so many before.
+    pub fn update_open(&self, before: u64, now: u64) {
+        // Wraps in between where several sources change at once, and not in the sum.
+        self.open_flows.fetch_add(now.wrapping_sub(before), Relaxed);
+    }
+
+    /// Flows whose record is still to come.
+    pub fn open_flows(&self) -> u64 {
+        self.open_flows.load(Relaxed)
     }
 
     /// The counters now.
@@ -192,6 +205,9 @@ impl Worker {
             Destination::Tls(endpoint) => {
                 let connector = tcp::TcpConnector::with_tls(endpoint, context, &name)?;
                 connector.destination(context, accounts.clone(), queue.clone())?
+            }
+            Destination::Dtls(endpoint) => {
+                dtls::DtlsConnector::destination(endpoint, context, accounts.clone(), queue.clone())?
             }
             Destination::Sctp(endpoint) => {
                 sctp::SctpConnector::destination(endpoint, context, accounts.clone(), queue.clone())?

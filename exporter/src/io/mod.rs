@@ -2,6 +2,7 @@
 
 pub mod datagrams;
 pub mod destination;
+mod dtls;
 pub mod file;
 mod json;
 mod lines;

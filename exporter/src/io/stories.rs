@@ -34,6 +34,7 @@ pub(super) fn context(drain_timeout: Duration) -> Context {
             summaries: Default::default(),
             drain_timeout,
             sctp_lifetime: None,
+            dtls_check: limits::DTLS_CHECK,
             spool: None,
             tls: None,
             files: Default::default(),

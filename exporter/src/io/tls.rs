@@ -33,13 +33,16 @@ const READ_OCTETS: usize = 4096;
 #[derive(Debug)]
 pub struct Credentials {
     files: TlsFiles,
-    stamps: [Option<Stamp>; 3],
+    stamps: Stamps,
     config: Arc<ClientConfig>,
 }
 
 /// What changes when a file does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp(SystemTime, u64);
+pub(super) struct Stamp(SystemTime, u64);
+
+/// Those of the three files.
+pub(super) type Stamps = [Option<Stamp>; 3];
 
 impl Credentials {
     /// Reads the files.
@@ -69,7 +72,8 @@ impl Credentials {
     }
 }
 
-fn stamps(files: &TlsFiles) -> [Option<Stamp>; 3] {
+/// What the files are now.
+pub(super) fn stamps(files: &TlsFiles) -> Stamps {
     [&files.certificate, &files.key, &files.ca].map(|path| {
         let metadata = fs::metadata(path).ok()?;
         Some(Stamp(metadata.modified().ok()?, metadata.len()))

@@ -20,20 +20,20 @@ use crate::config::TlsFiles;
 use flowgauge_templates::management::TransportKind;
 
 /// Issues certificates into a folder.
-struct Authority {
+pub(super) struct Authority {
     folder: PathBuf,
     name: String,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 /// A certificate with its key.
-struct Issued {
-    certificate: PathBuf,
-    key: PathBuf,
+pub(super) struct Issued {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 impl Authority {
-    fn new(folder: &Path, name: &str) -> Self {
+    pub fn new(folder: &Path, name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -47,11 +47,11 @@ impl Authority {
         authority
     }
 
-    fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.folder.join(format!("{}.pem", self.name))
     }
 
-    fn issue(&self, name: &str, last_year: i32) -> Issued {
+    pub fn issue(&self, name: &str, last_year: i32) -> Issued {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.not_before = date_time_ymd(2020, 1, 1);
@@ -69,7 +69,7 @@ impl Authority {
     }
 }
 
-fn files(issued: &Issued, authority: &Authority) -> TlsFiles {
+pub(super) fn files(issued: &Issued, authority: &Authority) -> TlsFiles {
     TlsFiles {
         certificate: issued.certificate.clone(),
         key: issued.key.clone(),
