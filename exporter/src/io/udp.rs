@@ -42,6 +42,7 @@ pub struct Udp<E = ExportingProcess> {
     refused: LogLimit,
     unsent: LogLimit,
     unresolved: LogLimit,
+    wordless: LogLimit,
 }
 
 impl Udp {
@@ -72,6 +73,7 @@ impl<E: Encoder> Udp<E> {
             refused: LogLimit::default(),
             unsent: LogLimit::default(),
             unresolved: LogLimit::default(),
+            wordless: LogLimit::default(),
         }
     }
 
@@ -193,6 +195,14 @@ impl<E: Encoder> Udp<E> {
         }
     }
 
+    fn say_not_expressible(&mut self, loss: Loss, volume: Volume) {
+        let of_it = loss == Loss::NotExpressible && volume.flows > 0;
+        if of_it && self.wordless.permit(Instant::now()).is_some() {
+            let (name, so_far) = (&self.accounts.name, self.accounts.snapshot().lost_for(loss));
+            tracing::warn!("{name}: {so_far} records so far that its protocol cannot express; udp:// and tcp:// take all");
+        }
+    }
+
     fn say_statistics(&mut self) {
         self.process
             .handle_statistics(now_ns(), &self.context.statistics(&self.accounts));
@@ -212,6 +222,7 @@ impl<E: Encoder> Transport for Udp<E> {
         for (loss, volume) in self.process.take_refused() {
             self.accounts.add_lost(now_ns(), loss, volume);
             left = left.saturating_sub(volume.flows as usize);
+            self.say_not_expressible(loss, volume);
         }
         self.send_ready(&mut progress)
             .map_err(|(failure, accounted)| (failure, left - accounted))

@@ -230,14 +230,16 @@ impl Accounts {
     /// Whether something is missing that should be there.
     ///
     /// Live, what a full queue dropped and what was on its way when a connection broke is declared and goes on; records
-    /// given up at the end, and any loss when reading files, are failures.
+    /// given up at the end, and any loss when reading files, are failures. What a protocol has no words for is as it was
+    /// asked for.
     pub fn is_failure(&self) -> bool {
         let lost = |account: &AccountsSnapshot| {
             let given_up = Loss::ALL
                 .iter()
                 .zip(account.lost)
                 .any(|(loss, records)| *loss == Loss::DrainTimeout && records > 0);
-            given_up || account.failed || (self.from_files && account.lost_total() > 0)
+            let lost = account.lost_total() - account.lost_for(Loss::NotExpressible);
+            given_up || account.failed || (self.from_files && lost > 0)
         };
         let of_sflow = |snapshot: &SflowSnapshot| snapshot.is_failure(self.from_files);
         self.metered.iter().any(|source| source.faults > 0)
@@ -348,5 +350,27 @@ mod tests {
         );
         accounts.destinations = vec![destination.snapshot()];
         assert!(accounts.is_failure());
+    }
+
+    #[test]
+    fn what_a_protocol_has_no_words_for_is_no_failure() {
+        let destination = DestinationAccounts::new("netflow5://h:1");
+        let lose = |loss| {
+            destination.add_queued(1);
+            let volume = Volume {
+                flows: 1,
+                ..Volume::default()
+            };
+            destination.add_lost(1, loss, volume);
+            Accounts {
+                metered: vec![metered()],
+                destinations: vec![destination.snapshot()],
+                summaries: None,
+                sflow: None,
+                from_files: true,
+            }
+        };
+        assert!(!lose(Loss::NotExpressible).is_failure());
+        assert!(lose(Loss::Failed).is_failure());
     }
 }

@@ -48,7 +48,11 @@ pub fn faults(is_v5: bool, domain: u32, selectors: &[Selector]) -> Vec<String> {
             domain & 0xffff
         ));
     }
-    if is_v5 && selectors.iter().any(|selector| rounded_factor(selector) > v5::MAX_INTERVAL) {
+    if is_v5
+        && selectors
+            .iter()
+            .any(|selector| rounded_factor(selector) > v5::MAX_INTERVAL)
+    {
         faults.push(format!(
             "version 5 cannot say a sampling interval above {}: set the rate at the collector",
             v5::MAX_INTERVAL
@@ -86,8 +90,14 @@ impl Left {
 
     fn leave(volume: &mut Volume, record: &FlowRecord) {
         volume.flows += 1;
-        volume.packets = volume.packets.saturating_add(record.forward.packets).saturating_add(record.reverse.packets);
-        volume.octets = volume.octets.saturating_add(record.forward.octets).saturating_add(record.reverse.octets);
+        volume.packets = volume
+            .packets
+            .saturating_add(record.forward.packets)
+            .saturating_add(record.reverse.packets);
+        volume.octets = volume
+            .octets
+            .saturating_add(record.forward.octets)
+            .saturating_add(record.reverse.octets);
     }
 
     /// Records of a batch that are no flows.

@@ -2,11 +2,11 @@
 //!
 //! One rate for all is said for the whole exporter (SAMPLING_INTERVAL), and each Selector as a sampler that records name
 //! (FLOW_SAMPLER_ID): collectors know one form or the other. A rate that is no whole number is said rounded there, and
-//! exactly by the elements of RFC 5477 beside it, for those that know them.
+//! exactly as samplingProbability (RFC 5477) beside it, for those that know them.
 
 use super::table::{Field, sampler};
 use crate::exporting::Statistics;
-use crate::exporting::selectors::{Rate, rounded_factor, whole_factor};
+use crate::exporting::selectors::{rounded_factor, whole_factor};
 use crate::metering::sampling::{Algorithm, Selector};
 
 /// "1 System": the only scope in use. Its value, in two octets, is the number of this Exporting Process.
@@ -22,8 +22,6 @@ const TOTAL_FLOWS_EXP: u16 = 42;
 const FLOW_SAMPLER_ID: u16 = 48;
 const FLOW_SAMPLER_MODE: u16 = 49;
 const FLOW_SAMPLER_RANDOM_INTERVAL: u16 = 50;
-const SAMPLING_PACKET_INTERVAL: u16 = 305;
-const SAMPLING_PACKET_SPACE: u16 = 306;
 const SAMPLING_PROBABILITY: u16 = 311;
 
 const DETERMINISTIC: u8 = 1;
@@ -97,12 +95,11 @@ pub fn statistics(statistics: &Statistics) -> OptionsRecord {
 
 impl OptionsRecord {
     fn exactly(self, selector: &Selector) -> Self {
-        match (whole_factor(selector), Rate::of(selector)) {
-            (Some(_), _) => self,
-            (None, Rate::InTurn { interval, space }) => self
-                .with(SAMPLING_PACKET_INTERVAL, &interval.to_be_bytes())
-                .with(SAMPLING_PACKET_SPACE, &space.to_be_bytes()),
-            (None, _) => self.with(SAMPLING_PROBABILITY, &selector.probability().to_be_bytes()),
+        match whole_factor(selector) {
+            Some(_) => self,
+            // samplingPacketInterval and samplingPacketSpace would say it as well, but in NetFlow some collectors take the
+            // first of them for the rate.
+            None => self.with(SAMPLING_PROBABILITY, &selector.probability().to_be_bytes()),
         }
     }
 }

@@ -68,7 +68,7 @@ impl Packet {
     }
 
     /// "The Exporter SHOULD insert some padding bytes so that the subsequent FlowSet starts at a 4-byte aligned boundary."
-    fn end_set(&mut self) {
+    pub fn end_set(&mut self) {
         let Some((start, _)) = self.set.take() else { return };
         self.bytes.resize(self.octets(), 0);
         let length = (self.bytes.len() - start) as u16;

@@ -5,7 +5,7 @@
 //! missed the new one reads them right with the old one.
 //!
 //! The RFC has numbers up to 79. Those above are of Cisco's later tables, which IANA took over into IPFIX: IN_DST_MAC (80,
-//! for the RFC's 57 means the address behind the router by now), flowEndReason, ICMPv6, absolute milliseconds, the inner
+//! for the RFC's 57 means the address behind the router by now), flowEndReason, absolute milliseconds, the inner
 //! VLAN, the Ethernet type. Collectors skip what they do not know, since templates say how long it is.
 
 use std::net::IpAddr;
@@ -85,7 +85,10 @@ impl Variant {
             (flow.input | flow.output != 0, INTERFACE),
             (flow.label.is_some(), LABEL),
         ];
-        Self(bits.iter().fold(0, |set, (is_there, bit)| if *is_there { set | bit } else { set }))
+        Self(
+            bits.iter()
+                .fold(0, |set, (is_there, bit)| if *is_there { set | bit } else { set }),
+        )
     }
 
     /// The same without what is not needed to understand a flow; none where there is no such thing.
@@ -194,11 +197,8 @@ table! { |v, f, t|
     if v.has(TCP) => {
         TCP_FLAGS = 6[1] => [f.tcp_flags.to_be_bytes()[1]];
     }
-    if v.has(ICMP) && v.lacks(V6) => {
+    if v.has(ICMP) => {
         ICMP_TYPE = 32[2] => f.icmp.unwrap_or_default().to_be_bytes();
-    }
-    if v.has(ICMP | V6) => {
-        ICMP_IPV6_TYPE = 139[2] => f.icmp.unwrap_or_default().to_be_bytes();
     }
     if true => {
         FLOW_END_REASON = 136[1] => [f.end_reason];

@@ -156,8 +156,14 @@ mod tests {
         assert_eq!((there.src_port, there.dst_port), (back.dst_port, back.src_port));
         assert_eq!((there.src_mac, there.dst_mac), (back.dst_mac, back.src_mac));
         assert_eq!([there.input, there.output, back.input, back.output], [7, 0, 0, 7]);
-        assert_eq!(there.packets + back.packets, record.forward.packets + record.reverse.packets);
-        assert_eq!((there.octets, back.octets), (record.forward.octets, record.reverse.octets));
+        assert_eq!(
+            there.packets + back.packets,
+            record.forward.packets + record.reverse.packets
+        );
+        assert_eq!(
+            (there.octets, back.octets),
+            (record.forward.octets, record.reverse.octets)
+        );
         assert_eq!((there.tcp_flags, back.tcp_flags), (0x1b, 0x13));
         assert_eq!(back.start_ms - there.start_ms, 13);
     }
@@ -169,7 +175,10 @@ mod tests {
         std::mem::swap(&mut record.forward, &mut record.reverse);
         assert!(matches!(both(record.clone()), [None, Some(_)]));
         record.reverse = Direction::default();
-        assert!(matches!(both(record), [Some(_), None]), "a record is a flow whatever it counts");
+        assert!(
+            matches!(both(record), [Some(_), None]),
+            "a record is a flow whatever it counts"
+        );
     }
 
     #[test]

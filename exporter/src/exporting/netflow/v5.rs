@@ -11,9 +11,9 @@ use super::options::mode;
 use super::uniflow::{Uniflow, directions, is_arp, span};
 use super::uptime::{Admission, PacketTime, Uptime};
 use super::{Left, NetFlowConfig, clock};
+use crate::exporting::encoder::{Datagram, Encoder};
 use crate::exporting::limits::{NETFLOW_SPARE_PACKETS, NETFLOW5_SPLIT_RECORDS};
 use crate::exporting::selectors::rounded_factor;
-use crate::exporting::encoder::{Datagram, Encoder};
 use crate::exporting::{Loss, Statistics, Volume};
 use crate::metering::Records;
 use crate::metering::record::FlowRecord;
@@ -59,7 +59,10 @@ impl NetFlow5 {
             bytes: Vec::new(),
             records: 0,
             flow_records: 0,
-            sampling: selectors.iter().map(|selector| (selector.id, sampling(selector))).collect(),
+            sampling: selectors
+                .iter()
+                .map(|selector| (selector.id, sampling(selector)))
+                .collect(),
             open_sampling: 0,
             ready: VecDeque::new(),
             spares: Vec::new(),
@@ -115,7 +118,10 @@ impl NetFlow5 {
             return;
         }
         let time = self.uptime.close();
-        let (records, flow_records) = (std::mem::take(&mut self.records), std::mem::take(&mut self.flow_records));
+        let (records, flow_records) = (
+            std::mem::take(&mut self.records),
+            std::mem::take(&mut self.flow_records),
+        );
         let [.., engine_type, engine_id] = self.config.domain.to_be_bytes();
         if let Some(header) = self.bytes.first_chunk_mut::<HEADER_OCTETS>() {
             let fields: [&[u8]; 8] = [

@@ -11,8 +11,8 @@ use super::table::{self, Field, VARIANTS, Variant};
 use super::uniflow::{directions, span};
 use super::uptime::{Admission, PacketTime, Uptime};
 use super::{Left, NetFlowConfig, clock};
-use crate::exporting::limits::{FLOW_TEMPLATES, NETFLOW_SPARE_PACKETS};
 use crate::exporting::encoder::{Datagram, Encoder};
+use crate::exporting::limits::{FLOW_TEMPLATES, NETFLOW_SPARE_PACKETS};
 use crate::exporting::{Loss, Statistics, Volume};
 use crate::metering::Records;
 use crate::metering::record::FlowRecord;
@@ -46,7 +46,10 @@ impl Template {
     fn record(&self) -> Vec<u8> {
         let count = self.fields.len() as u16;
         let fields = self.fields.iter().flat_map(|field| [field.number, field.octets]);
-        std::iter::once(count).chain(fields).flat_map(u16::to_be_bytes).collect()
+        std::iter::once(count)
+            .chain(fields)
+            .flat_map(u16::to_be_bytes)
+            .collect()
     }
 }
 
@@ -103,11 +106,12 @@ impl NetFlow9 {
     /// Orders the batch by the template of each record's first direction, those of one template as they came.
     fn sort(&mut self, records: &Records) {
         self.order.clear();
-        self.order.extend(records.flows.iter().enumerate().map(|(place, record)| {
-            let first = directions(record, records).into_iter().flatten().next();
-            let variant = first.map_or(Variant::default(), |flow| Variant::of(&flow, false));
-            u64::from(variant.0) << 32 | place as u64
-        }));
+        self.order
+            .extend(records.flows.iter().enumerate().map(|(place, record)| {
+                let first = directions(record, records).into_iter().flatten().next();
+                let variant = first.map_or(Variant::default(), |flow| Variant::of(&flow, false));
+                u64::from(variant.0) << 32 | place as u64
+            }));
         self.order.sort_unstable();
     }
 
@@ -166,7 +170,11 @@ impl NetFlow9 {
     fn new_template(&mut self, variant: Variant, reduced: &mut bool) -> Option<usize> {
         let less = variant.reduced();
         // What has nothing to leave out finds room that the others leave.
-        let most = if less.is_some() { FLOW_TEMPLATES / 2 } else { FLOW_TEMPLATES };
+        let most = if less.is_some() {
+            FLOW_TEMPLATES / 2
+        } else {
+            FLOW_TEMPLATES
+        };
         if self.templates.len() >= most {
             *reduced = true;
             return less.and_then(|less| self.template(less, reduced));
@@ -193,17 +201,26 @@ impl NetFlow9 {
     }
 
     fn write_options(&mut self, record: &OptionsRecord) {
-        let known = self.options_templates.iter().position(|fields| *fields == record.fields);
+        let known = self
+            .options_templates
+            .iter()
+            .position(|fields| *fields == record.fields);
         let place = known.unwrap_or_else(|| {
             // No more than there are forms of options.
             self.options_templates.push(record.fields.clone());
             let place = self.options_templates.len() - 1;
-            self.announce(OPTIONS_TEMPLATE_SET, options_id(place), &options::template(&record.fields));
+            self.announce(
+                OPTIONS_TEMPLATE_SET,
+                options_id(place),
+                &options::template(&record.fields),
+            );
             place
         });
         let id = options_id(place);
         self.make_room([Some((id, record.values.len())), None]);
         self.packet.record(id).extend_from_slice(&record.values);
+        // A FlowSet for each: nfcapd reads the first record of one.
+        self.packet.end_set();
     }
 
     fn tell_sampling(&mut self, clock_ns: i64) {
@@ -290,7 +307,9 @@ impl Encoder for NetFlow9 {
         let (mut run, mut records_of_run) = (None, 0);
         for entry in &order {
             let (variant, place) = (entry >> 32, *entry as u32 as usize);
-            let Some(record) = records.flows.get(place) else { continue };
+            let Some(record) = records.flows.get(place) else {
+                continue;
+            };
             if run != Some(variant) {
                 if records_of_run >= RUN_RECORDS {
                     self.close();

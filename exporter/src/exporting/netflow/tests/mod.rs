@@ -13,8 +13,8 @@ use crate::exporting::encoder::{Datagram, Encoder};
 use crate::exporting::samples;
 use crate::metering::Records;
 use crate::metering::record::{Direction, FlowRecord};
-use crate::summaries::record::{Readable, SummaryRecord};
 use crate::summaries::metrics::Kind;
+use crate::summaries::record::{Readable, SummaryRecord};
 use peer::{Heard, Peer};
 
 const NOW: i64 = samples::START_NS + 5_000_000_000;
@@ -67,7 +67,11 @@ fn expected(records: &[FlowRecord]) -> Flows {
         let mut direction = |way: usize, counts: &Direction| {
             let turn = |one, other| if way == 0 { [one, other] } else { [other, one] };
             let flow = Expected {
-                addresses: if way == 0 { [src.clone(), dst.clone()] } else { [dst.clone(), src.clone()] },
+                addresses: if way == 0 {
+                    [src.clone(), dst.clone()]
+                } else {
+                    [dst.clone(), src.clone()]
+                },
                 ports: ports.then(|| turn(key.src_port as u32, key.dst_port as u32).map(|port| port as u16)),
                 protocol: key.protocol,
                 tcp_flags: (key.protocol == 6).then_some(counts.tcp_flags as u8),

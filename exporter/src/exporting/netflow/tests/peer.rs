@@ -100,10 +100,14 @@ impl Peer {
                 v9::FlowSetBody::OptionsTemplate(templates) => heard.options_templates += templates.templates.len(),
                 v9::FlowSetBody::Data(data) => {
                     for record in &data.fields {
-                        let fields: BTreeMap<u16, Vec<u8>> =
-                            record.iter().map(|(field, value)| (u16::from(*field), octets(value))).collect();
+                        let fields: BTreeMap<u16, Vec<u8>> = record
+                            .iter()
+                            .map(|(field, value)| (u16::from(*field), octets(value)))
+                            .collect();
                         heard.records += 1;
-                        heard.fields.extend(fields.iter().map(|(number, octets)| (*number, octets.len())));
+                        heard
+                            .fields
+                            .extend(fields.iter().map(|(number, octets)| (*number, octets.len())));
                         let (flow, packets, octets) = flow_of_9(boot_ms, header.sys_up_time, &fields);
                         add(&mut heard.flows, flow, packets, octets);
                     }
@@ -114,7 +118,9 @@ impl Peer {
                             panic!("{:?}", record.scope_fields);
                         };
                         let fields = record.options_fields.iter();
-                        let fields = fields.map(|(field, value)| (u16::from(*field), octets(value))).collect();
+                        let fields = fields
+                            .map(|(field, value)| (u16::from(*field), octets(value)))
+                            .collect();
                         heard.options.push((scope.clone(), fields));
                     }
                 }
@@ -184,7 +190,7 @@ fn flow_of_9(boot_ms: i64, uptime_ms: u32, fields: &BTreeMap<u16, Vec<u8>>) -> (
         protocol: must(4) as u8,
         tcp_flags: get(6).map(|flags| flags as u8),
         tos: must(5) as u8,
-        icmp: get(32).or(get(139)).map(|icmp| icmp as u16),
+        icmp: get(32).map(|icmp| icmp as u16),
         interfaces: [get(10), get(14)].map(|index| index.unwrap_or(0) as u32),
         times_ms,
     };

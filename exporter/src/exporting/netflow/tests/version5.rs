@@ -27,7 +27,11 @@ fn thirty_a_datagram_where_they_fit() {
         let mut encoder = encoder(max_octets);
         encoder.handle_records(NOW, &batch(&records));
         let heard = hear(&mut Peer::new(0x0107), &mut encoder, max_octets);
-        assert_eq!((heard.records, heard.datagrams), (200, 200u64.div_ceil(most)), "{max_octets}");
+        assert_eq!(
+            (heard.records, heard.datagrams),
+            (200, 200u64.div_ceil(most)),
+            "{max_octets}"
+        );
         assert_eq!((heard.flow_records, not_expressible(&mut encoder)), (100, (0, 0, 0)));
         assert_eq!(heard.flows, expected(&records));
     }
@@ -81,7 +85,10 @@ fn interfaces_beyond_16_bits_are_unknown_and_counted() {
     encoder.handle_records(NOW, &batch(&records));
     assert_eq!(encoder.take_reduced(), 1);
     records[0].key.interface = 0;
-    assert_eq!(hear(&mut Peer::new(0x0107), &mut encoder, 1400).flows, expected(&records));
+    assert_eq!(
+        hear(&mut Peer::new(0x0107), &mut encoder, 1400).flows,
+        expected(&records)
+    );
 }
 
 /// Mode and interval of the header after Cisco's table, a datagram for each Selector.
@@ -90,8 +97,20 @@ fn sampling_is_in_the_header() {
     let of = |algorithm| Sampling::Fixed(algorithm).selectors();
     for (selectors, field) in [
         (of(Algorithm::Systematic { interval: 1, space: 99 }), 0x4000 | 100),
-        (of(Algorithm::RandomOutOf { size: 1, population: 16_383 }), 0x8000 | 16_383),
-        (of(Algorithm::RandomOutOf { size: 1, population: 16_384 }), 0x8000),
+        (
+            of(Algorithm::RandomOutOf {
+                size: 1,
+                population: 16_383,
+            }),
+            0x8000 | 16_383,
+        ),
+        (
+            of(Algorithm::RandomOutOf {
+                size: 1,
+                population: 16_384,
+            }),
+            0x8000,
+        ),
     ] {
         let mut encoder = NetFlow5::new(config(1400), &selectors);
         let mut record = samples::udp();
@@ -110,7 +129,10 @@ fn sampling_is_in_the_header() {
 #[test]
 fn what_will_not_arrive_right_is_said_at_the_start() {
     let of = |algorithm| Sampling::Fixed(algorithm).selectors();
-    let whole = of(Algorithm::Systematic { interval: 1, space: 99_999 });
+    let whole = of(Algorithm::Systematic {
+        interval: 1,
+        space: 99_999,
+    });
     assert_eq!(faults(false, 70_000, &whole).len(), 0);
     assert_eq!(faults(true, 70_000, &whole).len(), 2);
     assert_eq!(faults(true, 65_535, &of(Algorithm::Probability(0.3))).len(), 1);

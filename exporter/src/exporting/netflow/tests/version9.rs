@@ -48,15 +48,25 @@ fn templates_go_again_by_count_and_by_time() {
     encoder.handle_records(NOW, &batch(&records));
     let heard = hear(&mut peer, &mut encoder, 512);
     assert_eq!(heard.flow_records, 200);
-    assert_eq!(heard.templates as u64, heard.datagrams.div_ceil(10), "at the front, and before every tenth");
+    assert_eq!(
+        heard.templates as u64,
+        heard.datagrams.div_ceil(10),
+        "at the front, and before every tenth"
+    );
     assert!(heard.templates > 3);
     // By time, also while there are no flows.
     assert!(!encoder.handle_timeout(NOW + 599_000_000_000));
     assert_eq!(hear(&mut peer, &mut encoder, 512).templates, 0);
-    assert!(encoder.handle_timeout(NOW + 600_000_000_000), "statistics are due as well");
+    assert!(
+        encoder.handle_timeout(NOW + 600_000_000_000),
+        "statistics are due as well"
+    );
     encoder.handle_statistics(NOW + 600_000_000_000, &statistics());
     let heard = hear(&mut peer, &mut encoder, 512);
-    assert_eq!((heard.templates, heard.options_templates, heard.options.len()), (1, 1, 1));
+    assert_eq!(
+        (heard.templates, heard.options_templates, heard.options.len()),
+        (1, 1, 1)
+    );
     assert!(!encoder.handle_timeout(NOW + 601_000_000_000));
     assert!(drain(&mut encoder).is_empty());
 }
@@ -66,7 +76,9 @@ fn statistics_say_what_left() {
     let mut encoder = NetFlow9::new(config(1400), &[]);
     encoder.handle_statistics(NOW, &statistics());
     let heard = hear(&mut Peer::new(0x0107), &mut encoder, 1400);
-    let [(scope, fields)] = &*heard.options else { panic!("{heard:?}") };
+    let [(scope, fields)] = &*heard.options else {
+        panic!("{heard:?}")
+    };
     assert_eq!(scope, &[0, 1]);
     let told = [40, 41, 42].map(|id| u64::from_be_bytes(fields[&id][..].try_into().unwrap()));
     assert_eq!(told, [1 << 33, 17, 4242]);
@@ -78,11 +90,27 @@ fn sampling_is_told_before_the_first_flow() {
     let of = |algorithm| Sampling::Fixed(algorithm).selectors();
     for (selectors, mode, interval, exactly) in [
         (of(Algorithm::Systematic { interval: 1, space: 99 }), 1, 100, None),
-        (of(Algorithm::RandomOutOf { size: 1, population: 64 }), 2, 64, None),
+        (
+            of(Algorithm::RandomOutOf {
+                size: 1,
+                population: 64,
+            }),
+            2,
+            64,
+            None,
+        ),
         (of(Algorithm::Probability(0.01)), 2, 100, None),
         (of(Algorithm::Flows { interval: 16 }), 2, 16, None),
-        (of(Algorithm::Systematic { interval: 2, space: 3 }), 1, 3, Some(305)),
-        (of(Algorithm::RandomOutOf { size: 3, population: 10 }), 2, 3, Some(311)),
+        (of(Algorithm::Systematic { interval: 2, space: 3 }), 1, 3, Some(311)),
+        (
+            of(Algorithm::RandomOutOf {
+                size: 3,
+                population: 10,
+            }),
+            2,
+            3,
+            Some(311),
+        ),
     ] {
         let mut encoder = NetFlow9::new(config(1400), &selectors);
         let mut record = samples::udp();
@@ -95,7 +123,10 @@ fn sampling_is_told_before_the_first_flow() {
         let (sampler, all) = (&options.options[0].1, &options.options[1].1);
         assert_eq!((&sampler[&48][..], &sampler[&49][..]), (&[1][..], &[mode][..]));
         assert_eq!(sampler[&50], u32::to_be_bytes(interval));
-        assert_eq!((&all[&34][..], &all[&35][..]), (&u32::to_be_bytes(interval)[..], &[mode][..]));
+        assert_eq!(
+            (&all[&34][..], &all[&35][..]),
+            (&u32::to_be_bytes(interval)[..], &[mode][..])
+        );
         assert_eq!(all.keys().find(|id| **id > 50).copied(), exactly);
         let flows = peer.hear(&datagrams[1].bytes);
         assert_eq!((flows.records, flows.fields[&48]), (2, 1));
@@ -106,7 +137,12 @@ fn sampling_is_told_before_the_first_flow() {
     let heard = hear(&mut Peer::new(0x0107), &mut encoder, 1400);
     assert_eq!(heard.options.len(), 12);
     assert!(heard.options.iter().all(|(_, fields)| !fields.contains_key(&34)));
-    assert!(Sampling::Adaptive.selectors().iter().all(|selector| u8::try_from(selector.id).is_ok()));
+    assert!(
+        Sampling::Adaptive
+            .selectors()
+            .iter()
+            .all(|selector| u8::try_from(selector.id).is_ok())
+    );
     assert_eq!(NetFlow9::new(config(1400), &[Selector::EVERYTHING]).announced(), (0, 0));
 }
 
@@ -127,7 +163,17 @@ fn labels_vlans_and_folds_have_their_numbers() {
     let mut encoder = NetFlow9::new(config(1400), &[]);
     encoder.handle_records(NOW, &records);
     let heard = hear(&mut Peer::new(0x0107), &mut encoder, 1400);
-    for (number, octets) in [(58, 2), (245, 2), (70, 3), (3, 4), (56, 6), (80, 6), (52, 1), (53, 1), (136, 1)] {
+    for (number, octets) in [
+        (58, 2),
+        (245, 2),
+        (70, 3),
+        (3, 4),
+        (56, 6),
+        (80, 6),
+        (52, 1),
+        (53, 1),
+        (136, 1),
+    ] {
         assert_eq!(heard.fields.get(&number), Some(&octets), "{number}");
     }
     assert_eq!(heard.flow_records, 2);
@@ -173,7 +219,11 @@ fn captures_from_files_leave_at_their_own_time() {
         encoder.handle_records(NOW, &batch(&records));
         let heard = hear(&mut peer, &mut encoder, 1400);
         assert_eq!(heard.flows, expected(&records));
-        assert!(heard.uptimes.iter().all(|uptime| *uptime <= 86_401_000), "{:?}", heard.uptimes);
+        assert!(
+            heard.uptimes.iter().all(|uptime| *uptime <= 86_401_000),
+            "{:?}",
+            heard.uptimes
+        );
         assert_eq!(heard.options.len(), options, "sampling is told again for a time before");
     }
 }
