@@ -153,6 +153,18 @@ fn wait_until_indexed(collector: &Collector) -> Value {
     }
 }
 
+/// Rollups are of the same rows: those committed with them, each once.
+fn check_rollups(collector: &Collector) {
+    let sums = |tier: &str| {
+        collector.get(&format!("/api/v1/aggregate?metrics=flows,octets,packets&tier={tier}"))["rows"].clone()
+    };
+    let flows = sums("raw");
+    for tier in ["rollup", "minute", "hour", "day"] {
+        assert_eq!(sums(tier), flows, "{tier}");
+    }
+    assert_eq!(collector.get("/api/v1/status")["rollups"]["damaged"], 0);
+}
+
 /// By hand with `FLOWGAUGE_KILLS=30`.
 #[test]
 fn killed_at_any_moment_at_100_000_records_a_second() {
@@ -182,11 +194,13 @@ fn killed_at_any_moment_at_100_000_records_a_second() {
         total += stored;
     }
     assert_eq!(collector.flows(), total);
+    check_rollups(&collector);
     // And again without anything to replay.
     collector.terminate();
     let collector = start(&data, port);
     assert_eq!(wait_until_indexed(&collector)["journal"]["damaged"], 0);
     assert_eq!(collector.flows(), total);
+    check_rollups(&collector);
 }
 
 fn wait_for_waiting_sets(collector: &Collector, sets: u64) {

@@ -28,9 +28,14 @@ fn summaries(lines: impl Iterator<Item = Value>) -> Vec<Value> {
     lines.filter(|fields| fields.get("summaryMetric").is_some()).collect()
 }
 
+/// Without the keys with which every line begins, which are of no element.
 fn of_json(file: &Path) -> Vec<Value> {
+    const HEAD: usize = 7;
     let lines = std::fs::read_to_string(file).unwrap();
-    summaries(lines.lines().map(|line| serde_json::from_str(line).unwrap()))
+    summaries(lines.lines().map(|line| {
+        let fields: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
+        fields.into_iter().skip(HEAD).collect()
+    }))
 }
 
 fn of_ipfix(file: &Path) -> Vec<Value> {

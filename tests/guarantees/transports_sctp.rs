@@ -6,32 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::collector::Collector;
-use crate::support::{free_port, program, root, skipped, succeed, text};
-
-/// Set within the borrowed kernel.
-const WITHIN: &str = "FLOWGAUGE_WITHIN_SCTP_KERNEL";
-
-/// Runs the test of this name under a kernel with SCTP; says whether it has to run here, being under one.
-fn has_sctp(test: &str) -> bool {
-    if std::env::var_os(WITHIN).is_some() {
-        return true;
-    }
-    // Built outside: inside there is one processor, and it is a slow one.
-    program("flowgauge-exporter");
-    program("flowgauge-collector");
-    let output = Command::new(root().join("tests/sctp-kernel.sh"))
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("transports_sctp::{test}"), "--nocapture"])
-        .envs([(WITHIN, "1"), ("FLOWGAUGE_BUILT", "1")])
-        .output()
-        .unwrap();
-    let said = text(&output.stdout) + &text(&output.stderr);
-    match output.status.code() {
-        Some(125) => skipped("SCTP", said.lines().last().unwrap_or("no kernel has it")),
-        _ => assert!(output.status.success(), "{said}"),
-    }
-    false
-}
+use crate::support::borrowed_kernel::has_sctp;
+use crate::support::{free_port, program, root, succeed, text};
 
 fn capture() -> String {
     root().join("fixtures/office.pcap").display().to_string()
@@ -59,7 +35,7 @@ fn accounts(said: &str) -> [u64; 3] {
 
 #[test]
 fn everything_arrives_in_sequence_on_both_streams() {
-    if !has_sctp("everything_arrives_in_sequence_on_both_streams") {
+    if !has_sctp("transports_sctp::everything_arrives_in_sequence_on_both_streams") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -98,7 +74,7 @@ fn make_flows(count: usize) {
 
 #[test]
 fn a_collector_that_dies_costs_what_is_declared() {
-    if !has_sctp("a_collector_that_dies_costs_what_is_declared") {
+    if !has_sctp("transports_sctp::a_collector_that_dies_costs_what_is_declared") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -6,9 +6,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use super::destination::SharedMetering;
 use crate::exporting::accounts::{DestinationAccounts, Loss, Volume};
 use crate::exporting::limits::SPARE_BATCHES;
 use crate::metering::Records;
+
 use crate::spool::HandedFile;
 
 /// Flow records on their way to all destinations: shared, not copied.
@@ -56,7 +58,7 @@ pub struct BatchQueue {
     capacity: usize,
     accounts: Arc<DestinationAccounts>,
     /// Where it is noted what was handed over, for whoever comes after a violent end.
-    handed: OnceLock<HandedFile>,
+    handed: OnceLock<(HandedFile, Arc<SharedMetering>)>,
 }
 
 #[derive(Debug, Default)]
@@ -84,15 +86,15 @@ impl BatchQueue {
     }
 
     /// Notes from now on what is handed over.
-    pub(crate) fn note_handed(&self, file: HandedFile) {
-        let _ = self.handed.set(file);
+    pub(crate) fn note_handed(&self, file: HandedFile, metering: Arc<SharedMetering>) {
+        let _ = self.handed.set((file, metering));
     }
 
     /// To be called with the state locked, so that what is noted grows.
     fn note(&self) {
-        if let Some(file) = self.handed.get() {
+        if let Some((file, metering)) = self.handed.get() {
             let (handed, dropped) = self.accounts.handed_and_dropped();
-            file.note(handed, dropped);
+            file.note([handed, dropped, metering.open_flows()]);
         }
     }
 
@@ -162,7 +164,11 @@ impl BatchQueue {
 
     /// Nothing more will come; what is queued can still be taken.
     pub fn close(&self) {
-        self.lock().closed = true;
+        let mut state = self.lock();
+        state.closed = true;
+        // Metering has ended: no flow is open any more.
+        self.note();
+        drop(state);
         self.filled.notify_all();
     }
 

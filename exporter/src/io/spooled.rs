@@ -50,11 +50,11 @@ impl Spooled {
         let mut process = context.keeping_process(transport, max_message_octets)?;
         let (mut writer, reader, shared, opened) = spool::open(spool, &accounts.name)?;
         process.set_next_record(writer.first_record());
-        accounts.add_taken_over(opened.waiting.flows + opened.lost_in_memory);
         let lost = Volume {
-            flows: opened.lost_in_memory,
+            flows: opened.lost_in_memory + opened.lost_open,
             ..Volume::default()
         };
+        accounts.add_taken_over(opened.waiting.flows + lost.flows);
         accounts.add_lost(now_ns(), Loss::Crash, lost);
         accounts.events.add_times(Event::SpoolFault, opened.unreadable);
         let name = &accounts.name;
@@ -63,12 +63,12 @@ impl Spooled {
         }
         if lost.flows > 0 {
             tracing::warn!(
-                "{name}: the exporter before ended by force with {} records in memory; they are lost",
-                lost.flows
+                "{name}: the exporter before ended by force; lost are {} records that were in memory, and about {} flows that had none yet",
+                opened.lost_in_memory, opened.lost_open
             );
         }
         if let Some(handed) = writer.take_handed() {
-            queue.note_handed(handed);
+            queue.note_handed(handed, context.metering.clone());
         }
         let courier = Courier {
             context: context.clone(),

@@ -48,6 +48,7 @@ pub(super) struct MeteringLoop<'r> {
     batch_ns: i64,
     report_ns: Option<i64>,
     published: MeteringStatistics,
+    open_flows: u64,
     /// Frames that the kernel dropped so far, and how often that is said.
     dropped: u64,
     dropping: LogLimit,
@@ -80,6 +81,7 @@ impl<'r> MeteringLoop<'r> {
             batch_ns: 0,
             report_ns: None,
             published: MeteringStatistics::default(),
+            open_flows: 0,
             dropped: 0,
             dropping: LogLimit::default(),
             has_receiver: true,
@@ -219,6 +221,8 @@ impl<'r> MeteringLoop<'r> {
             feed.handle_taken();
         }
         if self.meter.records_waiting() > 0 {
+            // First: who is handed the records also notes how many flows have none yet.
+            self.publish();
             if let Some(spare) = self.fan_out.spares.take() {
                 self.meter.recycle(spare);
             }
@@ -296,8 +300,10 @@ impl<'r> MeteringLoop<'r> {
             ignored_packets: ignored_packets(counters),
             observed_flows: counters.flows_created,
         };
+        let open_flows = counters.flows_active as u64;
         self.shared.update(&self.published, &now);
-        self.published = now;
+        self.shared.update_open(self.open_flows, open_flows);
+        (self.published, self.open_flows) = (now, open_flows);
     }
 }
 

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use super::entry::take;
 
-const NUMBERS: usize = 4;
+const NUMBERS: usize = 5;
 const OCTETS: usize = NUMBERS * 8 + 4;
 
-/// A file of four numbers.
+/// A file of a few numbers.
 #[derive(Debug)]
 struct Mark(File);
 
@@ -61,7 +61,7 @@ impl ConfirmedFile {
     }
 
     pub fn write(&self, position: u64) -> io::Result<()> {
-        self.0.write([position, 0, 0, 0])
+        self.0.write([position, 0, 0, 0, 0])
     }
 }
 
@@ -74,6 +74,8 @@ pub(super) struct Handed {
     /// Flow Records handed over, and those of them that were given up before they reached the spool.
     pub flows: u64,
     pub given_up: u64,
+    /// Flows of which no record had been made.
+    pub open: u64,
 }
 
 /// Writes what was handed over.
@@ -88,11 +90,12 @@ impl HandedFile {
     /// With what the run before has left there.
     pub(super) fn open(directory: &Path) -> io::Result<(Self, Option<Handed>)> {
         let mark = Mark::open(&directory.join("handed"))?;
-        let handed = mark.read().map(|[run, first_record, flows, given_up]| Handed {
+        let handed = mark.read().map(|[run, first_record, flows, given_up, open]| Handed {
             run: run as u32,
             first_record,
             flows,
             given_up,
+            open,
         });
         let file = Self {
             mark,
@@ -105,12 +108,13 @@ impl HandedFile {
     /// Begins a run.
     pub(super) fn begin(&mut self, run: u32, first_record: u64) -> io::Result<()> {
         (self.run, self.first_record) = (run, first_record);
-        self.mark.write([u64::from(run), first_record, 0, 0])
+        self.mark.write([u64::from(run), first_record, 0, 0, 0])
     }
 
-    /// So many Flow Records were handed over in this run, and so many of them given up before the spool. A system that
-    /// cannot write this cannot write Messages either, which is said there.
-    pub(crate) fn note(&self, flows: u64, given_up: u64) {
-        let _ = self.mark.write([u64::from(self.run), self.first_record, flows, given_up]);
+    /// So many Flow Records were handed over in this run, so many of them given up before the spool, and so many flows are
+    /// open. A system that cannot write this cannot write Messages either, which is said there.
+    pub(crate) fn note(&self, [flows, given_up, open]: [u64; 3]) {
+        let run = u64::from(self.run);
+        let _ = self.mark.write([run, self.first_record, flows, given_up, open]);
     }
 }

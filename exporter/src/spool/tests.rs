@@ -183,14 +183,16 @@ fn a_violent_end_tells_what_was_in_memory() {
     let mut spool = Open::new(&config);
     let handed = spool.writer.take_handed().unwrap();
     spool.write(7, NOW);
-    handed.note(100, 20);
+    handed.note([100, 20, 3]);
     drop(spool);
     let spool = Open::new(&config);
     assert_eq!((spool.opened.waiting.flows, spool.opened.lost_in_memory), (70, 10));
+    assert_eq!(spool.opened.lost_open, 3);
     drop(spool);
     // Nothing was handed over in between.
     let spool = Open::new(&config);
     assert_eq!((spool.opened.waiting.flows, spool.opened.lost_in_memory), (70, 0));
+    assert_eq!(spool.opened.lost_open, 0);
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub struct Opened {
     pub waiting: Volume,
     /// Flow Records that a violent end has lost in memory, before they reached the spool.
     pub lost_in_memory: u64,
+    /// Flows of which it had not made a record yet, as many as there were when records were last handed over.
+    pub lost_open: u64,
     /// Segments that cannot be read, whose Flow Records nobody can count.
     pub unreadable: u64,
 }
@@ -91,6 +93,7 @@ impl Writer {
             }
         }
         found.opened.lost_in_memory = before.map_or(0, |before| found.missing_of(&before));
+        found.opened.lost_open = before.map_or(0, |before| before.open);
         let run = found.run.max(before.map_or(0, |before| before.run)).wrapping_add(1);
         let next_record = match found.next_record.max(before.map_or(0, |before| before.first_record)) {
             0 => seed() << COUNTING_BITS,

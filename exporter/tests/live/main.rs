@@ -4,8 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod namespaces;
+#[path = "../program/sflow/received.rs"]
+mod received;
 mod sampling;
 mod seen_twice;
+mod sflow;
 mod traffic;
 mod veth;
 

@@ -31,11 +31,30 @@ impl Collector {
 
     /// The same, with `arguments` that say where it listens; one of them names `port`.
     pub fn start_with(data: &Path, port: u16, arguments: &[&str]) -> Self {
-        let http = free_port();
-        let child = Command::new(program("flowgauge-collector"))
+        Self::start_within(None, ("127.0.0.1", free_port()), data, port, arguments)
+    }
+
+    /// The same in a network namespace, where there is a name of one, with its pages at `http`.
+    pub fn start_within(
+        namespace: Option<&str>,
+        (address, http): (&str, u16),
+        data: &Path,
+        port: u16,
+        arguments: &[&str],
+    ) -> Self {
+        let program = program("flowgauge-collector");
+        let mut command = match namespace {
+            Some(name) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", name]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        let child = command
             .arg("run")
             .args(arguments)
-            .args(["--http", &format!("127.0.0.1:{http}"), "--data"])
+            .args(["--http", &format!("{address}:{http}"), "--data"])
             .arg(data)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -44,7 +63,7 @@ impl Collector {
         let collector = Self {
             child,
             port,
-            url: format!("http://127.0.0.1:{http}"),
+            url: format!("http://{address}:{http}"),
         };
         let ready = collector.wait(Duration::from_secs(20), || {
             ureq::get(format!("{}/readyz", collector.url)).call().is_ok()

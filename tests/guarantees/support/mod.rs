@@ -1,6 +1,7 @@
 //! What the guarantees need of the outside: the programs, captures, peers, and a way to say what is left out.
 
 pub mod biflows;
+pub mod borrowed_kernel;
 pub mod certificates;
 pub mod collector;
 pub mod peers;

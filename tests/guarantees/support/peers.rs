@@ -53,7 +53,29 @@ impl Nfcapd {
     }
 
     /// Ends it, and gives what `nfdump -I` says of the file by name.
-    pub fn summary(mut self) -> std::collections::BTreeMap<String, u64> {
+    pub fn summary(self) -> std::collections::BTreeMap<String, u64> {
+        self.flows().0
+    }
+
+    /// The same, with the flows as nfdump prints them as JSON, in UTC.
+    pub fn flows(mut self) -> (std::collections::BTreeMap<String, u64>, serde_json::Value) {
+        let file = self.end();
+        let nfdump = |arguments: &[&str]| {
+            let mut command = Command::new("nfdump");
+            let output = command.env("TZ", "UTC").arg("-r").arg(&file).args(arguments).output();
+            text(&output.expect("nfdump").stdout)
+        };
+        let number = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            Some((name.trim().to_owned(), value.trim().parse().ok()?))
+        };
+        let summary = nfdump(&["-I"]).lines().filter_map(number).collect();
+        let flows = serde_json::from_str(&nfdump(&["-o", "json"])).unwrap_or_default();
+        (summary, flows)
+    }
+
+    /// Ends it; gives the file that it wrote.
+    fn end(&mut self) -> PathBuf {
         // What is in its socket has been read when nothing has changed for a while; it says nothing about that.
         std::thread::sleep(Duration::from_millis(1_500));
         Command::new("kill")
@@ -61,26 +83,14 @@ impl Nfcapd {
             .status()
             .expect("kill");
         self.child.wait().expect("nfcapd ends");
-        let file = std::fs::read_dir(&self.folder)
+        std::fs::read_dir(&self.folder)
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .find(|path| {
                 path.file_name()
                     .is_some_and(|name| name.to_string_lossy().starts_with("nfcapd.2"))
             })
-            .expect("nfcapd wrote a file");
-        let output = Command::new("nfdump")
-            .arg("-r")
-            .arg(&file)
-            .arg("-I")
-            .output()
-            .expect("nfdump");
-        let lines = text(&output.stdout);
-        let number = |line: &str| {
-            let (name, value) = line.split_once(':')?;
-            Some((name.trim().to_owned(), value.trim().parse().ok()?))
-        };
-        lines.lines().filter_map(number).collect()
+            .expect("nfcapd wrote a file")
     }
 }
 
