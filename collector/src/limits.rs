@@ -252,7 +252,7 @@ pub const ADDRESSES_READY: usize = 1 << 15;
 /// Observed names at most, each of an address as one client or as anybody knows it; a power of two.
 pub const OBSERVED_NAMES: usize = 1 << 22;
 /// Names of one address that are kept for one client, or for all.
-pub const OBSERVED_NAMES_PER_ADDRESS: usize = 2;
+pub const OBSERVED_NAMES_PER_ADDRESS: usize = 4;
 /// Octets of an observed name: the longest of DNS, with every octet escaped (RFC 1035 section 2.3.4).
 pub const OBSERVED_NAME_OCTETS: usize = 1_004;
 /// Sets of eight names that are given up at once when names take too many octets.
@@ -278,6 +278,8 @@ pub const ROLLUP_NAMES: usize = 16_384;
 pub const ROLLUP_WINDOWS: usize = 4_096;
 /// Rows after which a segment ends whose rows are in very many windows.
 pub const ROLLUP_ROWS_OF_MANY_WINDOWS: u64 = 65_536;
+/// Addresses, and pairs of them, whose sums are kept before they go into lists and sketches.
+pub const ROLLUP_GATHERED_SUMS: usize = 65_536;
 /// Files of rollups merged in one go within a tier.
 pub const ROLLUP_FILES_PER_MERGE: usize = 8;
 /// Days in one file once they are old.

@@ -17,6 +17,7 @@ use crate::io::relay::{Outcome, RelayStatus};
 use crate::io::tcp::{Ended, TcpCounters};
 use crate::journal::JournalCounters;
 use crate::query::time::format_time;
+use crate::rollups::Tier;
 use crate::run::{ListenerCounters, ListenerStatus, Shared, accounts};
 use crate::summaries::SummaryCounters;
 
@@ -114,6 +115,15 @@ fn refused(counters: &SummaryCounters) -> Value {
     Value::Object(each.collect())
 }
 
+/// Numbers by tier of rollups.
+fn by_tier(numbers: [u64; 3]) -> Value {
+    let each = Tier::ALL.iter().zip(numbers);
+    Value::Object(
+        each.map(|(tier, number)| (tier.as_str().to_owned(), number.into()))
+            .collect(),
+    )
+}
+
 /// The status document.
 pub fn status_json(shared: &Shared) -> Value {
     let accounts = accounts(shared);
@@ -134,6 +144,16 @@ pub fn status_json(shared: &Shared) -> Value {
             "newest": moment(accounts.status.newest_ns),
             "committed": moment(accounts.status.committed_ns),
             "rows_removed": accounts.store.rows_removed,
+        },
+        "rollups": {
+            "enabled": shared.config.store.rollups.enabled,
+            "rows": accounts.store.rollup_rows,
+            "rows_without_time": accounts.store.rollup_rows_without_time,
+            "rows_missed": accounts.store.rollup_rows_missed,
+            "files": by_tier(accounts.status.rollup_files),
+            "octets": by_tier(accounts.status.rollup_octets),
+            "removed": accounts.store.rollups_removed,
+            "damaged": accounts.store.rollups_damaged,
         },
         "queue": {
             "octets": shared.queue.octets(),

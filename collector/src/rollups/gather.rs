@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash};
 
-use flowgauge_sketches::{List, Quantiles};
+use flowgauge_sketches::{Item, List, Quantiles};
 use foldhash::fast::RandomState;
 
 use super::kept::{DISTINCTS, EXPORTER_TABLES, LISTS, QUANTILES, SectionId, TABLES, distinct_at, list_at};
@@ -54,14 +54,19 @@ struct Ends {
     systems: [Option<u64>; 2],
 }
 
-/// One end of a flow: window, network, exporter, address.
+/// One end of a flow: window, network, exporter (both by number), address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct End {
     window: u32,
     net: u32,
-    exporter: Option<u128>,
-    address: Option<u128>,
+    exporter: u32,
+    address: u128,
 }
+
+/// Sums of keys of which there are many; they are put into lists and sketches when they are too many, and at the end.
+type Sums<K, V> = HashMap<K, V, RandomState>;
+/// What goes into the lists of windows.
+type Weights<K> = HashMap<u32, Vec<(K, u64)>, RandomState>;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Pair {
@@ -190,9 +195,12 @@ pub struct Gather {
     names: Names,
     exporters: Lately<ExporterSide, Counters>,
     ends: Lately<Ends, Counters>,
-    sources: Lately<End, [u64; 2]>,
-    destinations: Lately<End, u64>,
-    pairs: Lately<Pair, u64>,
+    sources: Sums<End, [u64; 2]>,
+    destinations: Sums<End, u64>,
+    pairs: Sums<Pair, u64>,
+    exporter_numbers: HashMap<Option<u128>, u32, RandomState>,
+    exporter_addresses: Vec<Option<u128>>,
+    last_exporter: (Option<u128>, u32),
     ports: Lately<Port, u64>,
     hasher: RandomState,
     key: KeyWriter,
@@ -210,9 +218,12 @@ impl Default for Gather {
             names: Names::default(),
             exporters: Lately::new(256),
             ends: Lately::new(256),
-            sources: Lately::new(2_048),
-            destinations: Lately::new(2_048),
-            pairs: Lately::new(2_048),
+            sources: Sums::default(),
+            destinations: Sums::default(),
+            pairs: Sums::default(),
+            exporter_numbers: HashMap::default(),
+            exporter_addresses: Vec::new(),
+            last_exporter: (None, u32::MAX),
             ports: Lately::new(512),
             hasher: RandomState::default(),
             key: KeyWriter::default(),
@@ -383,24 +394,7 @@ impl Gather {
         let both = |held: &mut Counters, more: Counters| *held += &more;
         let left = self.exporters.add(hasher, facts.exporter, counters, both);
         let ends_left = self.ends.add(hasher, facts.ends, counters, both);
-        let [src, dst] = facts.addresses;
-        let end = |net: u32, address| End {
-            window,
-            net,
-            exporter: facts.exporter.exporter,
-            address,
-        };
-        let [src_net, dst_net] = facts.ends.nets;
-        let weights = [counters.octets, counters.rev_octets];
         let sum = |held: &mut u64, more: u64| *held = held.saturating_add(more);
-        let source_left = self.sources.add(hasher, end(src_net, src), weights, |held, more| {
-            held.iter_mut().zip(more).for_each(|(held, more)| sum(held, more));
-        });
-        let destination_left = self.destinations.add(hasher, end(dst_net, dst), counters.octets, sum);
-        let pair_left = src.zip(dst).and_then(|(src, dst)| {
-            let addresses = [src, dst];
-            self.pairs.add(hasher, Pair { window, addresses }, counters.octets, sum)
-        });
         let port_left = facts
             .port
             .and_then(|port| self.ports.add(hasher, Port { window, port }, counters.octets, sum));
@@ -410,18 +404,61 @@ impl Gather {
         if let Some((key, counters)) = ends_left {
             self.leave_ends(&key, &counters);
         }
-        if let Some((end, weights)) = source_left {
-            self.leave_source(&end, weights);
-        }
-        if let Some((end, weight)) = destination_left {
-            self.leave_destination(&end, weight);
-        }
-        if let Some((pair, weight)) = pair_left {
-            self.leave_pair(&pair, weight);
-        }
         if let Some((port, weight)) = port_left {
             self.leave_port(&port, weight);
         }
+        self.add_addresses(window, facts);
+    }
+
+    #[inline]
+    fn add_addresses(&mut self, window: u32, facts: &Facts<'_>) {
+        let counters = &facts.counters;
+        let exporter = self.exporter_number(facts.exporter.exporter);
+        let [src, dst] = facts.addresses;
+        let [src_net, dst_net] = facts.ends.nets;
+        let end = |net: u32, address| End {
+            window,
+            net,
+            exporter,
+            address,
+        };
+        if let Some(address) = src {
+            let held = self.sources.entry(end(src_net, address)).or_default();
+            held[0] = held[0].saturating_add(counters.octets);
+            held[1] = held[1].saturating_add(counters.rev_octets);
+            if self.sources.len() > limits::ROLLUP_GATHERED_SUMS {
+                self.leave_sources();
+            }
+        }
+        if let Some(address) = dst {
+            let held = self.destinations.entry(end(dst_net, address)).or_default();
+            *held = held.saturating_add(counters.octets);
+            if self.destinations.len() > limits::ROLLUP_GATHERED_SUMS {
+                self.leave_destinations();
+            }
+        }
+        if let (Some(src), Some(dst)) = (src, dst) {
+            let addresses = [src, dst];
+            let held = self.pairs.entry(Pair { window, addresses }).or_default();
+            *held = held.saturating_add(counters.octets);
+            if self.pairs.len() > limits::ROLLUP_GATHERED_SUMS {
+                self.leave_pairs();
+            }
+        }
+    }
+
+    #[inline]
+    fn exporter_number(&mut self, exporter: Option<u128>) -> u32 {
+        if self.last_exporter.0 == exporter && self.last_exporter.1 != u32::MAX {
+            return self.last_exporter.1;
+        }
+        let next = self.exporter_addresses.len() as u32;
+        let number = *self.exporter_numbers.entry(exporter).or_insert(next);
+        if number == next {
+            self.exporter_addresses.push(exporter);
+        }
+        self.last_exporter = (exporter, number);
+        number
     }
 
     fn leave_exporter(&mut self, side: &ExporterSide, counters: &Counters) {
@@ -466,36 +503,90 @@ impl Gather {
         }
     }
 
-    fn leave_source(&mut self, end: &End, [octets, rev_octets]: [u64; 2]) {
-        let Some(open) = self.open.get_mut(end.window as usize) else {
-            return;
-        };
-        if let Some(address) = end.address {
-            let item = self.key.begin().ip(Some(address)).item();
-            if rev_octets > 0 {
-                open.lists[list_at::SRC_IP_REV].update(item.clone(), rev_octets);
+    fn leave_sources(&mut self) {
+        let mut sums = std::mem::take(&mut self.sources);
+        let mut lists: [Weights<u128>; 2] = Default::default();
+        for (end, weights) in sums.drain() {
+            self.add_distinct([distinct_at::SRC_IP, distinct_at::SRC_IP_OF_NET], &end);
+            for (list, weight) in lists.iter_mut().zip(weights).filter(|(_, weight)| *weight > 0) {
+                list.entry(end.window).or_default().push((end.address, weight));
             }
-            open.lists[list_at::SRC_IP].update(item, octets);
         }
-        let places = [distinct_at::SRC_IP, distinct_at::SRC_IP_OF_NET];
-        add_distinct(open, places, end, &self.names, &mut self.key);
+        self.sources = sums;
+        for (list, at) in lists.into_iter().zip([list_at::SRC_IP, list_at::SRC_IP_REV]) {
+            self.merge_addresses(list, at);
+        }
     }
 
-    fn leave_destination(&mut self, end: &End, octets: u64) {
+    fn leave_destinations(&mut self) {
+        let mut sums = std::mem::take(&mut self.destinations);
+        let mut list: Weights<u128> = Weights::default();
+        for (end, weight) in sums.drain() {
+            self.add_distinct([distinct_at::DST_IP, distinct_at::DST_IP_OF_NET], &end);
+            if weight > 0 {
+                list.entry(end.window).or_default().push((end.address, weight));
+            }
+        }
+        self.destinations = sums;
+        self.merge_addresses(list, list_at::DST_IP);
+    }
+
+    fn leave_pairs(&mut self) {
+        let mut list: Weights<[u128; 2]> = Weights::default();
+        for (pair, weight) in self.pairs.drain().filter(|(_, weight)| *weight > 0) {
+            list.entry(pair.window).or_default().push((pair.addresses, weight));
+        }
+        self.merge(list, list_at::PAIR, |[src, dst]| {
+            KeyWriter::default().begin().ip(Some(*src)).ip(Some(*dst)).item()
+        });
+    }
+
+    fn merge_addresses(&mut self, mut list: Weights<u128>, at: usize) {
+        // What several exporters, or networks, have seen of an address goes together.
+        for weights in list.values_mut() {
+            weights.sort_unstable_by_key(|(address, _)| *address);
+            weights.dedup_by(|later, earlier| {
+                let is_same = later.0 == earlier.0;
+                if is_same {
+                    earlier.1 = earlier.1.saturating_add(later.1);
+                }
+                is_same
+            });
+        }
+        self.merge(list, at, |address| {
+            KeyWriter::default().begin().ip(Some(*address)).item()
+        });
+    }
+
+    fn merge<K>(&mut self, list: Weights<K>, at: usize, item: impl Fn(&K) -> Item) {
+        for (window, mut weights) in list {
+            let held = self
+                .open
+                .get_mut(window as usize)
+                .and_then(|open| open.lists.get_mut(at));
+            if let Some(held) = held {
+                // Refused only beyond weights that nobody has.
+                let _ = held.merge(&List::heaviest(&mut weights, &item));
+            }
+        }
+    }
+
+    /// An address among those of its exporter and of its network.
+    fn add_distinct(&mut self, [by_exporter, by_net]: [usize; 2], end: &End) {
         let Some(open) = self.open.get_mut(end.window as usize) else {
             return;
         };
-        if let Some(address) = end.address {
-            open.lists[list_at::DST_IP].update(self.key.begin().ip(Some(address)).item(), octets);
+        let octets = end.address.to_be_bytes();
+        let most = limits::ROLLUP_DISTINCT_KEYS;
+        if let Some(held) = open.distincts.get_mut(by_exporter) {
+            let exporter = self.exporter_addresses.get(end.exporter as usize).copied().flatten();
+            held.update(self.key.begin().ip(exporter).item(), &octets, most);
         }
-        let places = [distinct_at::DST_IP, distinct_at::DST_IP_OF_NET];
-        add_distinct(open, places, end, &self.names, &mut self.key);
-    }
-
-    fn leave_pair(&mut self, pair: &Pair, octets: u64) {
-        if let Some(open) = self.open.get_mut(pair.window as usize) {
-            let [src, dst] = pair.addresses;
-            open.lists[list_at::PAIR].update(self.key.begin().ip(Some(src)).ip(Some(dst)).item(), octets);
+        if let Some(held) = open.distincts.get_mut(by_net) {
+            match end.net {
+                OTHER_NAME => held.other.update(&octets),
+                name => held.update(self.key.begin().text(self.names.text(name)).item(), &octets, most),
+            }
         }
     }
 
@@ -516,15 +607,9 @@ impl Gather {
         for (key, counters) in all(&mut self.ends) {
             self.leave_ends(&key, &counters);
         }
-        for (end, weights) in all(&mut self.sources) {
-            self.leave_source(&end, weights);
-        }
-        for (end, weight) in all(&mut self.destinations) {
-            self.leave_destination(&end, weight);
-        }
-        for (pair, weight) in all(&mut self.pairs) {
-            self.leave_pair(&pair, weight);
-        }
+        self.leave_sources();
+        self.leave_destinations();
+        self.leave_pairs();
         for (port, weight) in all(&mut self.ports) {
             self.leave_port(&port, weight);
         }
@@ -539,24 +624,6 @@ impl Gather {
             rows: self.rows,
             without_time: self.without_time,
             arrived_ns: self.arrived_ns,
-        }
-    }
-}
-
-/// An address among those of its exporter and of its network.
-#[inline]
-fn add_distinct(open: &mut Window, places: [usize; 2], end: &End, names: &Names, key: &mut KeyWriter) {
-    let Some(address) = end.address else { return };
-    let octets = address.to_be_bytes();
-    let most = limits::ROLLUP_DISTINCT_KEYS;
-    let [exporter, net] = places;
-    if let Some(held) = open.distincts.get_mut(exporter) {
-        held.update(key.begin().ip(end.exporter).item(), &octets, most);
-    }
-    if let Some(held) = open.distincts.get_mut(net) {
-        match end.net {
-            OTHER_NAME => held.other.update(&octets),
-            name => held.update(key.begin().text(names.text(name)).item(), &octets, most),
         }
     }
 }

@@ -86,11 +86,11 @@ impl RollupsMeta {
         self.files.insert(at, file);
     }
 
-    /// Takes files out if all of them are there; whether they were.
-    pub fn remove(&mut self, ids: &[u64]) -> bool {
-        let are_there = ids.iter().all(|id| self.files.iter().any(|file| file.id == *id));
+    /// Takes files out if all of them are there as they were; whether they are.
+    pub fn take(&mut self, files: &[RollupMeta]) -> bool {
+        let are_there = files.iter().all(|file| self.files.contains(file));
         if are_there {
-            self.files.retain(|file| !ids.contains(&file.id));
+            self.files.retain(|file| !files.contains(file));
         }
         are_there
     }
@@ -261,17 +261,16 @@ mod tests {
     /// Does what is due, as the thread does it.
     fn settle(meta: &mut RollupsMeta, now_ns: i64) -> usize {
         let mut done = 0;
-        let mut id = 1_000_000 + meta.files.len() as u64;
+        let mut id = meta.files.iter().map(|file| file.id).max().unwrap_or(0).max(1_000_000);
         while let Some(work) = meta.due(now_ns, &[]) {
-            let ids: Vec<u64> = work.files.iter().map(|file| file.id).collect();
             let (first, last) = (&work.files[0], work.files.last().unwrap());
             let rows = (first.rows.0, last.rows.1);
-            assert!(meta.remove(&ids));
+            assert!(meta.take(&work.files));
             let arrived = first.arrived_ns.0;
             for (tier, level) in [(Some(first.tier), work.level), (work.next, 0)] {
                 let Some(tier) = tier else { continue };
                 id += 1;
-                let mut file = file(id + done as u64 * 10, tier, level, rows, arrived);
+                let mut file = file(id, tier, level, rows, arrived);
                 file.arrived_ns.1 = last.arrived_ns.1;
                 meta.add(file);
             }

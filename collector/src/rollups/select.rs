@@ -42,18 +42,35 @@ impl Selected {
 }
 
 /// Finds the windows that answer.
+///
+/// Where windows are wider than what was asked, all of them are of the wider span: an answer is about one time.
 pub fn select(files: &[Arc<RollupFile>], asked: &Asked) -> Selected {
-    let mut selection = Selection {
-        files,
-        asked,
-        found: Selected::default(),
-    };
-    for file in files {
-        if is_outermost(files, file) {
-            selection.visit(file, None);
+    let mut asked = *asked;
+    loop {
+        let mut selection = Selection {
+            files,
+            asked: &asked,
+            found: Selected::default(),
+        };
+        for file in files {
+            if is_outermost(files, file) {
+                selection.visit(file, None);
+            }
         }
+        let mut found = selection.found;
+        let Some((first, last)) = found.span_ns else {
+            return found;
+        };
+        let wider = (
+            asked.from_ns.map(|from| from.min(first)),
+            asked.to_ns.map(|to| to.max(last)),
+        );
+        if wider == (asked.from_ns, asked.to_ns) {
+            found.span_ns = Some((wider.0.unwrap_or(first), wider.1.unwrap_or(last)));
+            return found;
+        }
+        (asked.from_ns, asked.to_ns) = wider;
     }
-    selection.found
 }
 
 /// No coarser file says the same.

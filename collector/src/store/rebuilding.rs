@@ -101,11 +101,10 @@ impl Store {
             .collect();
         let made = std::mem::take(&mut fresh.files);
         self.shared.change(|manifest| {
-            manifest.rollups.remove(&gone);
+            manifest.rollups.files.retain(|file| !gone.contains(&file.id));
             made.into_iter().for_each(|file| manifest.rollups.add(file));
         })?;
-        let mut left_alone = Vec::new();
-        while self.shared.roll(now_ns, &mut left_alone) {}
+        self.roll(now_ns);
         let snapshot = self.snapshot();
         rebuilt.files = snapshot.rollups().len() as u64;
         rebuilt.windows = snapshot

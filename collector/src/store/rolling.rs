@@ -11,9 +11,9 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::StoreError;
 use super::manifest::ROLLUPS;
 use super::state::{Shared, count};
+use super::{Store, StoreError};
 use crate::rollups::gather::Gathered;
 use crate::rollups::meta::Work;
 use crate::rollups::{RollupFile, RollupMeta, RollupWriter, Tier, compact};
@@ -148,7 +148,7 @@ impl Shared {
         let mut placed = false;
         let changed = written.and_then(|()| {
             self.change(|manifest| {
-                placed = manifest.rollups.remove(&ids);
+                placed = manifest.rollups.take(&work.files);
                 if placed {
                     fresh.into_iter().for_each(|file| manifest.rollups.add(file));
                 }
@@ -170,10 +170,18 @@ impl Shared {
             return Ok(());
         }
         self.change(|manifest| {
-            manifest.rollups.remove(&doomed);
+            manifest.rollups.files.retain(|file| !doomed.contains(&file.id));
         })?;
         count(&self.counters.rollups_removed, doomed.len() as u64);
         Ok(())
+    }
+}
+
+impl Store {
+    /// Merges what is due at a time; how often there was something.
+    pub fn roll(&self, now_ns: i64) -> usize {
+        let mut left_alone = Vec::new();
+        (0..).take_while(|_| self.shared.roll(now_ns, &mut left_alone)).count()
     }
 }
 

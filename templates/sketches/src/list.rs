@@ -42,6 +42,35 @@ fn empty(places: usize) -> FrequentItemsSketch<Item> {
 }
 
 impl List {
+    /// A list of weights that are known one by one, each key once: as if the lightest had been taken out at once, which is
+    /// nearer to them than what is left of adding one after the other.
+    pub fn heaviest<K>(weights: &mut [(K, u64)], item: impl Fn(&K) -> Item) -> List {
+        const MOST: usize = LIST_PLACES / 4 * 3 - 1;
+        let total = weights.iter().map(|(_, weight)| *weight).fold(0, u64::saturating_add);
+        let mut list = List::default();
+        if weights.len() > MOST && total < MOST_WEIGHT {
+            let (heavy, (_, error), _) = weights.select_nth_unstable_by(MOST, |a, b| b.1.cmp(&a.1));
+            let error = *error;
+            heavy
+                .iter()
+                .filter(|(_, weight)| *weight > error)
+                .for_each(|(key, weight)| list.update(item(key), weight - error));
+            let mut image = list.image();
+            if let Some(sums) = image.get_mut(16..32) {
+                let (weight, offset) = sums.split_at_mut(8);
+                weight.copy_from_slice(&total.to_le_bytes());
+                offset.copy_from_slice(&error.to_le_bytes());
+                if let Ok(list) = List::of_image(&image) {
+                    return list;
+                }
+            }
+            // All are equal.
+            list = List::default();
+        }
+        weights.iter().for_each(|(key, weight)| list.update(item(key), *weight));
+        list
+    }
+
     /// Adds weight to an item.
     #[inline]
     pub fn update(&mut self, item: Item, weight: u64) {
@@ -149,5 +178,61 @@ impl List {
         }
         let sketch = image::read(|| FrequentItemsSketch::deserialize(octets))?;
         Ok(List { sketch })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(key: &u32) -> Item {
+        Item::new(&key.to_be_bytes())
+    }
+
+    fn check(weights: &[(u32, u64)], list: &List) {
+        assert_eq!(list.weight(), weights.iter().map(|(_, weight)| weight).sum::<u64>());
+        let rows = list.rows(usize::MAX);
+        for (key, weight) in weights {
+            match rows.iter().find(|row| row.item == item(key)) {
+                Some(row) => assert!(
+                    row.limits[0] <= *weight && *weight <= row.limits[1],
+                    "{key} {weight} {row:?}"
+                ),
+                None => assert!(*weight <= list.error(), "{key} {weight} {}", list.error()),
+            }
+        }
+    }
+
+    #[test]
+    fn the_heaviest_of_many_keep_their_limits_also_when_merged() {
+        let weights: Vec<(u32, u64)> = (0..5_000).map(|key| (key, 1_000_000 / u64::from(key + 1))).collect();
+        let mut list = List::heaviest(&mut weights.clone(), item);
+        check(&weights, &list);
+        assert_eq!(
+            list.rows(3).iter().map(|row| row.weight).collect::<Vec<_>>(),
+            [1_000_000, 500_000, 333_333]
+        );
+        let plain = weights.iter().fold(List::default(), |mut list, (key, weight)| {
+            list.update(item(key), *weight);
+            list
+        });
+        assert!(list.error() <= plain.error());
+        let other: Vec<(u32, u64)> = (0..5_000).map(|key| (key, u64::from(key))).collect();
+        list.merge(&List::heaviest(&mut other.clone(), item)).unwrap();
+        let both: Vec<(u32, u64)> = weights
+            .iter()
+            .zip(&other)
+            .map(|(one, two)| (one.0, one.1 + two.1))
+            .collect();
+        check(&both, &list);
+    }
+
+    #[test]
+    fn few_weights_are_exact_and_equal_ones_are_kept() {
+        let few: Vec<(u32, u64)> = (0..700).map(|key| (key, 7)).collect();
+        let list = List::heaviest(&mut few.clone(), item);
+        assert_eq!((list.error(), list.rows(usize::MAX).len()), (0, 700));
+        let equal: Vec<(u32, u64)> = (0..9_000).map(|key| (key, 7)).collect();
+        check(&equal, &List::heaviest(&mut equal.clone(), item));
     }
 }

@@ -5,6 +5,7 @@ mod counters;
 mod kinds;
 mod naive;
 mod pages;
+mod rolled;
 mod rows;
 
 use proptest::prelude::*;

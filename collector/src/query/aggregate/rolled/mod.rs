@@ -6,9 +6,6 @@
 mod matching;
 mod source;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -1,1 +1,0 @@
-//! Rollups against a naive evaluator over the rows that they are made of.
