@@ -34,10 +34,15 @@ pub(super) fn write(names: &ObservedNames, path: &Path) -> std::io::Result<u64> 
             Seen::Dns => "dns",
             Seen::Tls => "tls",
         };
-        writeln!(file, "{client:x} {address:x} {since_ns} {last_ns} {until_ns} {seen} {name}")?;
+        writeln!(
+            file,
+            "{client:x} {address:x} {since_ns} {last_ns} {until_ns} {seen} {name}"
+        )?;
         written += 1;
     }
-    file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_data()?;
+    file.into_inner()
+        .map_err(std::io::IntoInnerError::into_error)?
+        .sync_data()?;
     std::fs::rename(&beside, path)?;
     Ok(written)
 }
@@ -77,7 +82,9 @@ fn parse(line: &str) -> Option<(Entry, String)> {
         "tls" => Seen::Tls,
         _ => return None,
     };
-    let name = words.next().filter(|name| !name.is_empty() && name.len() <= OBSERVED_NAME_OCTETS)?;
+    let name = words
+        .next()
+        .filter(|name| !name.is_empty() && name.len() <= OBSERVED_NAME_OCTETS)?;
     let entry = Entry {
         client,
         address,

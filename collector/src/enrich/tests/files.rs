@@ -21,7 +21,8 @@ fn name(files: &Files, address: &str) -> Option<String> {
 fn write(path: &Path, octets: &[u8], age_s: u64) {
     std::fs::write(path, octets).unwrap();
     let file = std::fs::File::options().write(true).open(path).unwrap();
-    file.set_modified(SystemTime::now() - Duration::from_secs(age_s)).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(age_s))
+        .unwrap();
 }
 
 #[test]
@@ -31,7 +32,10 @@ fn networks_that_change_are_taken_up_when_they_stay_as_they_are() {
     write(&path, b"10.0.0.0/8,old\n", 90);
     let files = Files::open(&[], Some(&path)).unwrap();
     files.look();
-    assert_eq!((files.generation(), name(&files, "10.1.1.1").as_deref()), (0, Some("old")));
+    assert_eq!(
+        (files.generation(), name(&files, "10.1.1.1").as_deref()),
+        (0, Some("old"))
+    );
     write(&path, b"10.0.0.0/8,half", 80);
     files.look();
     // Seen once only: it may be being written.
@@ -39,15 +43,26 @@ fn networks_that_change_are_taken_up_when_they_stay_as_they_are() {
     files.look();
     assert_eq!(name(&files, "10.1.1.1").as_deref(), Some("old"));
     files.look();
-    assert_eq!((files.generation(), name(&files, "192.0.2.1").as_deref()), (1, Some("more")));
+    assert_eq!(
+        (files.generation(), name(&files, "192.0.2.1").as_deref()),
+        (1, Some("more"))
+    );
     write(&path, b"10.0.0.0/8,new\nnonsense,more\n", 60);
     files.look();
     files.look();
     files.look();
     let counters = files.counters();
     assert_eq!((counters.taken, counters.refused, counters.networks), (1, 1, 2));
-    assert!(counters.trouble.unwrap().contains("networks.csv:2: \"nonsense\" is no network"));
-    assert_eq!((files.generation(), name(&files, "10.1.1.1").as_deref()), (1, Some("new")));
+    assert!(
+        counters
+            .trouble
+            .unwrap()
+            .contains("networks.csv:2: \"nonsense\" is no network")
+    );
+    assert_eq!(
+        (files.generation(), name(&files, "10.1.1.1").as_deref()),
+        (1, Some("new"))
+    );
     // A file that goes is used on, and taken up when it comes again.
     std::fs::remove_file(&path).unwrap();
     files.look();
@@ -74,7 +89,13 @@ fn a_damaged_database_is_refused_and_the_one_before_used_on() {
     files.look();
     files.look();
     assert_eq!((files.counters().taken, files.counters().refused), (0, 1));
-    assert!(files.counters().trouble.unwrap().contains("places.mmdb: is no sound MaxMind database"));
+    assert!(
+        files
+            .counters()
+            .trouble
+            .unwrap()
+            .contains("places.mmdb: is no sound MaxMind database")
+    );
     assert_eq!(country(&files, "2.125.160.216"), "GB");
     // One of another kind knows no countries.
     let systems = std::fs::read(folder.join("GeoLite2-ASN-Test.mmdb")).unwrap();
@@ -83,7 +104,14 @@ fn a_damaged_database_is_refused_and_the_one_before_used_on() {
     files.look();
     assert_eq!((files.counters().taken, files.generation()), (1, 1));
     assert_eq!(country(&files, "2.125.160.216"), "");
-    assert_eq!(files.contents().geo.look_up("1.128.0.1".parse().unwrap(), &mut 0).system, 1221);
+    assert_eq!(
+        files
+            .contents()
+            .geo
+            .look_up("1.128.0.1".parse().unwrap(), &mut 0)
+            .system,
+        1221
+    );
 }
 
 #[test]

@@ -16,7 +16,10 @@ fn databases() -> Option<PathBuf> {
     );
     let folder = shared.join("registry/geo");
     if !folder.is_dir() {
-        println!("skipped: no databases at {}: places are not looked up", folder.display());
+        println!(
+            "skipped: no databases at {}: places are not looked up",
+            folder.display()
+        );
         return None;
     }
     Some(folder)

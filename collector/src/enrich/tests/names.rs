@@ -47,18 +47,34 @@ fn a_clients_own_answer_comes_before_that_of_others() {
     assert_eq!(of(&mut names, "10.0.0.1", WEB, 30), is("www.example.com", NAME_DNS));
     assert_eq!(of(&mut names, "10.0.0.2", WEB, 30), is("shop.example.net", NAME_DNS));
     // Who asked nobody gets what was heard last.
-    assert_eq!(of(&mut names, "10.0.0.3", WEB, 30), is("shop.example.net", NAME_DNS_OTHER));
-    assert_eq!(of(&mut names, "10.0.0.3", WEB, 15), is("www.example.com", NAME_DNS_OTHER));
+    assert_eq!(
+        of(&mut names, "10.0.0.3", WEB, 30),
+        is("shop.example.net", NAME_DNS_OTHER)
+    );
+    assert_eq!(
+        of(&mut names, "10.0.0.3", WEB, 15),
+        is("www.example.com", NAME_DNS_OTHER)
+    );
     assert_eq!(of(&mut names, "10.0.0.3", "192.0.2.81", 30), None);
     names.observe(&Observation {
         seen: Seen::Tls,
         ..seen("10.0.0.1", WEB, "api.example.com", 40)
     });
-    assert_eq!(of(&mut names, "10.0.0.1", WEB, 41), is("api.example.com", NAME_TLS_SEEN));
-    assert_eq!(of(&mut names, "10.0.0.3", WEB, 41), is("api.example.com", NAME_TLS_OTHER));
-    let NameCounters { observed, entries, names: distinct, .. } = names.counters();
-    // Of the three names of anybody's the oldest went.
-    assert_eq!((observed, entries, distinct), (3, 5, 3));
+    assert_eq!(
+        of(&mut names, "10.0.0.1", WEB, 41),
+        is("api.example.com", NAME_TLS_SEEN)
+    );
+    assert_eq!(
+        of(&mut names, "10.0.0.3", WEB, 41),
+        is("api.example.com", NAME_TLS_OTHER)
+    );
+    let NameCounters {
+        observed,
+        entries,
+        names: distinct,
+        ..
+    } = names.counters();
+    assert_eq!((observed, entries, distinct), (3, 6, 3));
 }
 
 #[test]
@@ -72,7 +88,10 @@ fn a_name_counts_from_its_answer_until_its_time_is_over() {
     // The flow there kept the name for its client, as long as the grace.
     assert!(at(1_160 + 100));
     assert!(!at(1_260 + 101));
-    assert_eq!(of(&mut names, "10.0.0.2", WEB, 1_160), is("www.example.com", NAME_DNS_OTHER));
+    assert_eq!(
+        of(&mut names, "10.0.0.2", WEB, 1_160),
+        is("www.example.com", NAME_DNS_OTHER)
+    );
     assert_eq!(of(&mut names, "10.0.0.2", WEB, 1_161), None, "others do not keep it");
 }
 
@@ -86,13 +105,17 @@ fn the_last_answer_before_the_flow_is_meant_even_when_it_was_told_before() {
     // Flows are told of when they end: one that began in between belongs to the answer in between.
     assert_eq!(of(&mut names, "10.0.0.1", WEB, 25), is("b.example", NAME_DNS));
     assert_eq!(of(&mut names, "10.0.0.1", WEB, 15), is("a.example", NAME_DNS));
-    // A third name takes the place of the one that was heard of longest ago.
-    names.observe(&seen("10.0.0.1", WEB, "c.example", 40));
+    // A fifth name takes the place of the one that was heard of longest ago, b.
+    for (name, at_s) in [("c.example", 40), ("d.example", 50), ("e.example", 60)] {
+        names.observe(&seen("10.0.0.1", WEB, name, at_s));
+    }
     assert_eq!(of(&mut names, "10.0.0.1", WEB, 45), is("c.example", NAME_DNS));
     assert_eq!(of(&mut names, "10.0.0.1", WEB, 35), is("a.example", NAME_DNS));
+    assert_eq!(of(&mut names, "10.0.0.1", WEB, 25), is("a.example", NAME_DNS));
+    assert_eq!(names.counters().entries, 8);
     // An answer that is told of late does not push out later ones.
-    names.observe(&seen("10.0.0.1", WEB, "d.example", 5));
-    assert_eq!(of(&mut names, "10.0.0.1", WEB, 45), is("c.example", NAME_DNS));
+    names.observe(&seen("10.0.0.1", WEB, "f.example", 5));
+    assert_eq!(of(&mut names, "10.0.0.1", WEB, 65), is("e.example", NAME_DNS));
     assert_eq!(names.counters().left_out, 2, "neither for the client nor for anybody");
 }
 
@@ -120,8 +143,12 @@ fn what_is_kept_is_bounded_in_entries_and_octets() {
     assert!(counters.evicted > 10_000, "{counters:?}");
     let held = (0..20_000u32).filter(|n| {
         let address = ip("10.0.0.0") + u128::from(*n);
-        let found = names.name_of(ip("10.0.0.1"), address, (201 * S, 201 * S)).map(|(name, _)| name.to_owned());
-        found.inspect(|name| assert_eq!(*name, format!("{n}.{long}.example"))).is_some()
+        let found = names
+            .name_of(ip("10.0.0.1"), address, (201 * S, 201 * S))
+            .map(|(name, _)| name.to_owned());
+        found
+            .inspect(|name| assert_eq!(*name, format!("{n}.{long}.example")))
+            .is_some()
     });
     assert!(held.count() > 50);
     let mut none = self::names(0);
@@ -149,7 +176,12 @@ fn names_come_again_after_a_restart() {
     let path = folder.path().join("names.txt");
     let mut before = names(1 << 12);
     for n in 0..100 {
-        before.observe(&seen(&format!("10.0.0.{}", n % 20), &format!("192.0.2.{}", n % 40), &format!("{n}.example"), n));
+        before.observe(&seen(
+            &format!("10.0.0.{}", n % 20),
+            &format!("192.0.2.{}", n % 40),
+            &format!("{n}.example"),
+            n,
+        ));
     }
     let entries = before.counters().entries;
     assert_eq!(super::super::saved::write(&before, &path).unwrap(), entries);
@@ -158,13 +190,24 @@ fn names_come_again_after_a_restart() {
     assert_eq!(after.counters().entries, entries);
     for n in 0..200 {
         let (client, address) = (format!("10.0.0.{}", n % 20), format!("192.0.2.{}", n % 40));
-        assert_eq!(of(&mut before, &client, &address, n), of(&mut after, &client, &address, n), "{n}");
+        assert_eq!(
+            of(&mut before, &client, &address, n),
+            of(&mut after, &client, &address, n),
+            "{n}"
+        );
     }
     std::fs::write(&path, "something else\n").unwrap();
     assert!(super::super::saved::read(&mut after, &path).is_err());
-    std::fs::write(&path, "flowgauge observed names 1\nfoo\n1 2 3 4 5 dns\n1 2 3 4 5 dns www.example\n").unwrap();
+    std::fs::write(
+        &path,
+        "flowgauge observed names 1\nfoo\n1 2 3 4 5 dns\n1 2 3 4 5 dns www.example\n",
+    )
+    .unwrap();
     assert_eq!(super::super::saved::read(&mut names(64), &path).unwrap(), 1);
-    assert_eq!(super::super::saved::read(&mut after, &folder.path().join("absent")).unwrap(), 0);
+    assert_eq!(
+        super::super::saved::read(&mut after, &folder.path().join("absent")).unwrap(),
+        0
+    );
 }
 
 /// Client, address, name, when, lifetime.

@@ -20,7 +20,11 @@ fn geo(names: &[&str]) -> Option<Geo> {
 fn source(name: &str) -> Vec<(Prefix, Value)> {
     let text = std::fs::read(databases().unwrap().join(name)).unwrap();
     let source: Value = serde_json::from_slice(&text).unwrap();
-    let entries = source.as_array().unwrap().iter().flat_map(|entry| entry.as_object().unwrap());
+    let entries = source
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|entry| entry.as_object().unwrap());
     // What the source says of tunnels (2002::/16) and of IPv4 in the mapped form is not in the tree under these addresses.
     entries
         .filter_map(|(prefix, value)| Some((prefix.parse::<Prefix>().ok()?, value.clone())))
@@ -40,8 +44,12 @@ fn holds(prefix: Prefix, address: IpAddr) -> Option<u8> {
 
 /// What the source says about an address: the longest network's word.
 fn said(source: &[(Prefix, Value)], address: IpAddr) -> &Value {
-    let holding = source.iter().filter_map(|(prefix, value)| Some((holds(*prefix, address)?, value)));
-    holding.max_by_key(|(length, _)| *length).map_or(&Value::Null, |(_, value)| value)
+    let holding = source
+        .iter()
+        .filter_map(|(prefix, value)| Some((holds(*prefix, address)?, value)));
+    holding
+        .max_by_key(|(length, _)| *length)
+        .map_or(&Value::Null, |(_, value)| value)
 }
 
 #[test]
@@ -57,7 +65,9 @@ fn cities_and_countries_are_those_of_the_source() {
             let address = prefix.parts().0;
             let value = said(&source, address);
             let facts = geo.look_up(address, &mut faults);
-            let code = ["country", "registered_country"].iter().find_map(|of| value[of]["iso_code"].as_str());
+            let code = ["country", "registered_country"]
+                .iter()
+                .find_map(|of| value[of]["iso_code"].as_str());
             let city = value["city"]["names"]["en"].as_str();
             assert_eq!(geo.text(facts.country), code.unwrap_or_default(), "{prefix}");
             assert_eq!(geo.text(facts.city), city.unwrap_or_default(), "{prefix}");
@@ -109,10 +119,16 @@ fn systems_are_those_of_the_source_and_have_the_name_of_their_number() {
 
 #[test]
 fn the_first_file_that_says_something_wins() {
-    let Some(both) = geo(&["GeoLite2-Country-Test.mmdb", "GeoIP2-City-Test.mmdb", "GeoIP2-ISP-Test.mmdb"]) else {
+    let Some(both) = geo(&[
+        "GeoLite2-Country-Test.mmdb",
+        "GeoIP2-City-Test.mmdb",
+        "GeoIP2-ISP-Test.mmdb",
+    ]) else {
         return;
     };
-    let Some(alone) = geo(&["GeoIP2-City-Test.mmdb"]) else { return };
+    let Some(alone) = geo(&["GeoIP2-City-Test.mmdb"]) else {
+        return;
+    };
     let address = "2.125.160.216".parse().unwrap();
     let (both_say, says) = (both.look_up(address, &mut 0), alone.look_up(address, &mut 0));
     assert_eq!(both.text(both_say.country), "GB");
@@ -120,7 +136,10 @@ fn the_first_file_that_says_something_wins() {
     assert_eq!(both.text(both_say.city), alone.text(says.city));
     assert_eq!(both.text(both_say.city), "Boxford");
     let telstra = both.look_up("1.128.0.1".parse().unwrap(), &mut 0);
-    assert_eq!((telstra.system, both.text(telstra.system_name)), (1221, "Telstra Pty Ltd"));
+    assert_eq!(
+        (telstra.system, both.text(telstra.system_name)),
+        (1221, "Telstra Pty Ltd")
+    );
 }
 
 #[test]

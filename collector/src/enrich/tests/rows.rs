@@ -32,7 +32,10 @@ fn enriched(enricher: &mut Enricher, mut row: Row) -> Row {
     row.sort();
     enricher.enrich(&mut row);
     let columns: Vec<ColumnId> = row.cells().map(|(column, _)| column).collect();
-    assert!(columns.is_sorted_by(|one, next| one < next), "each once and in order: {columns:?}");
+    assert!(
+        columns.is_sorted_by(|one, next| one < next),
+        "each once and in order: {columns:?}"
+    );
     row
 }
 
@@ -68,19 +71,40 @@ fn with_files(config: EnrichConfig) -> Option<(Enricher, tempfile::TempDir)> {
 
 #[test]
 fn both_ends_get_what_files_say() {
-    let Some((mut enricher, _folder)) = with_files(EnrichConfig::default()) else { return };
+    let Some((mut enricher, _folder)) = with_files(EnrichConfig::default()) else {
+        return;
+    };
     for _ in 0..2 {
         let row = enriched(&mut enricher, row("10.1.2.3", "2.125.160.216", [50_000, 443], 100));
-        let src = [id::SRC_NET, id::SRC_NET_ROLE, id::SRC_NET_SITE, id::SRC_NET_REGION, id::SRC_NET_TENANT, id::SRC_COUNTRY];
+        let src = [
+            id::SRC_NET,
+            id::SRC_NET_ROLE,
+            id::SRC_NET_SITE,
+            id::SRC_NET_REGION,
+            id::SRC_NET_TENANT,
+            id::SRC_COUNTRY,
+        ];
         assert_eq!(texts(&row, src), ["office", "users", "bonn", "west", "us", ""]);
-        let dst = [id::DST_COUNTRY, id::DST_CITY, id::DST_NET, id::DST_NET_ROLE, id::DST_AS_NAME];
+        let dst = [
+            id::DST_COUNTRY,
+            id::DST_CITY,
+            id::DST_NET,
+            id::DST_NET_ROLE,
+            id::DST_AS_NAME,
+        ];
         assert_eq!(texts(&row, dst), ["GB", "Boxford", "guests", "", ""]);
         assert_eq!((row.number(id::SRC_AS), row.number(id::DST_AS)), (None, None));
     }
     let row = enriched(&mut enricher, row("1.128.0.1", "2001:db8::1", [50_000, 443], 100));
-    assert_eq!((row.number(id::SRC_AS), text(&row, id::SRC_AS_NAME)), (Some(1221), "Telstra Pty Ltd"));
+    assert_eq!(
+        (row.number(id::SRC_AS), text(&row, id::SRC_AS_NAME)),
+        (Some(1221), "Telstra Pty Ltd")
+    );
     let counters = enricher.counters();
-    assert_eq!((counters.rows, counters.addresses_looked_up, counters.addresses_ready), (3, 4, 2));
+    assert_eq!(
+        (counters.rows, counters.addresses_looked_up, counters.addresses_ready),
+        (3, 4, 2)
+    );
     assert_eq!((counters.geo_faults, counters.applications), (0, 3));
 }
 
@@ -98,14 +122,20 @@ fn whose_word_about_systems_counts_is_a_setting_and_the_name_is_that_of_the_numb
             systems,
             ..EnrichConfig::default()
         };
-        let Some((mut enricher, _folder)) = with_files(config) else { return };
+        let Some((mut enricher, _folder)) = with_files(config) else {
+            return;
+        };
         let mut told_row = row("1.128.0.1", "198.51.100.1", [1, 2], 100);
         if let Some(told) = told {
             told_row.set_number(id::SRC_AS, told);
             told_row.set_number(id::DST_AS, 64_497);
         }
         let row = enriched(&mut enricher, told_row);
-        assert_eq!((row.number(id::SRC_AS), text(&row, id::SRC_AS_NAME)), (Some(number), name), "{systems:?} {told:?}");
+        assert_eq!(
+            (row.number(id::SRC_AS), text(&row, id::SRC_AS_NAME)),
+            (Some(number), name),
+            "{systems:?} {told:?}"
+        );
         // Nothing else says anything about the other end.
         assert_eq!(row.number(id::DST_AS), told.map(|_| 64_497));
     }
@@ -120,7 +150,11 @@ fn files_that_change_count_from_the_next_datagram_on() {
     let mut enricher = Enricher::new(EnrichConfig::default(), Arc::clone(&files));
     let net = |enricher: &mut Enricher| {
         enricher.take_up_files();
-        text(&enriched(enricher, row("10.1.2.3", "192.0.2.1", [1, 2], 100)), id::SRC_NET).to_owned()
+        text(
+            &enriched(enricher, row("10.1.2.3", "192.0.2.1", [1, 2], 100)),
+            id::SRC_NET,
+        )
+        .to_owned()
     };
     assert_eq!(net(&mut enricher), "old");
     std::fs::write(&path, "10.0.0.0/8,brandnew\n").unwrap();
@@ -135,36 +169,70 @@ fn a_flow_is_named_by_what_it_asked_for_and_teaches_it() {
     let mut tls = row("10.0.0.1", "192.0.2.80", [50_000, 443], 100);
     tls.set_text(id::TLS_SNI, "WWW.Example.com");
     let tls = enriched(&mut enricher, tls);
-    assert_eq!((text(&tls, id::DST_NAME), tls.number(id::DST_NAME_SOURCE)), ("www.example.com", Some(NAME_TLS)));
+    assert_eq!(
+        (text(&tls, id::DST_NAME), tls.number(id::DST_NAME_SOURCE)),
+        ("www.example.com", Some(NAME_TLS))
+    );
     assert_eq!(text(&tls, id::TLS_SNI), "WWW.Example.com");
     let later = enriched(&mut enricher, row("10.0.0.1", "192.0.2.80", [50_001, 443], 110));
-    assert_eq!((text(&later, id::DST_NAME), later.number(id::DST_NAME_SOURCE)), ("www.example.com", Some(NAME_TLS_SEEN)));
+    assert_eq!(
+        (text(&later, id::DST_NAME), later.number(id::DST_NAME_SOURCE)),
+        ("www.example.com", Some(NAME_TLS_SEEN))
+    );
     // The other direction, and somebody else.
     let back = enriched(&mut enricher, row("192.0.2.80", "10.0.0.1", [443, 50_001], 110));
-    assert_eq!((text(&back, id::SRC_NAME), back.number(id::SRC_NAME_SOURCE)), ("www.example.com", Some(NAME_TLS_SEEN)));
+    assert_eq!(
+        (text(&back, id::SRC_NAME), back.number(id::SRC_NAME_SOURCE)),
+        ("www.example.com", Some(NAME_TLS_SEEN))
+    );
     assert_eq!(text(&back, id::DST_NAME), "");
     let other = enriched(&mut enricher, row("10.0.0.2", "192.0.2.80", [50_001, 443], 110));
     assert_eq!(other.number(id::DST_NAME_SOURCE), Some(NAME_TLS_OTHER));
     let mut http = row("10.0.0.1", "192.0.2.80", [50_002, 80], 120);
     http.set_text(id::HTTP_HOST, "shop.example.net:8080");
     let http = enriched(&mut enricher, http);
-    assert_eq!((text(&http, id::DST_NAME), http.number(id::DST_NAME_SOURCE)), ("shop.example.net", Some(NAME_HTTP)));
+    assert_eq!(
+        (text(&http, id::DST_NAME), http.number(id::DST_NAME_SOURCE)),
+        ("shop.example.net", Some(NAME_HTTP))
+    );
     let earlier = enriched(&mut enricher, row("10.0.0.1", "192.0.2.80", [50_001, 443], 90));
     assert_eq!(text(&earlier, id::DST_NAME), "", "nobody had asked then");
     let counters = enricher.counters();
-    assert_eq!((counters.named_by_flow, counters.named_by_client, counters.named_by_others), (2, 2, 1));
-    assert_eq!((counters.names.observed, counters.names.entries, counters.names.names), (1, 2, 1));
+    assert_eq!(
+        (
+            counters.named_by_flow,
+            counters.named_by_client,
+            counters.named_by_others
+        ),
+        (2, 2, 1)
+    );
+    assert_eq!(
+        (counters.names.observed, counters.names.entries, counters.names.names),
+        (1, 2, 1)
+    );
 }
 
 #[test]
 fn addresses_and_rubbish_are_no_names() {
     let mut enricher = plain();
-    for asked in ["192.0.2.80", "192.0.2.80:8080", "[2001:db8::1]:443", "", ".", "two words", "a\tb"] {
+    for asked in [
+        "192.0.2.80",
+        "192.0.2.80:8080",
+        "[2001:db8::1]:443",
+        "",
+        ".",
+        "two words",
+        "a\tb",
+    ] {
         for column in [id::TLS_SNI, id::HTTP_HOST] {
             let mut tls = row("10.0.0.1", "192.0.2.80", [50_000, 443], 100);
             tls.set_text(column, asked);
             let tls = enriched(&mut enricher, tls);
-            assert_eq!((text(&tls, id::DST_NAME), tls.number(id::DST_NAME_SOURCE)), ("", None), "{asked:?}");
+            assert_eq!(
+                (text(&tls, id::DST_NAME), tls.number(id::DST_NAME_SOURCE)),
+                ("", None),
+                "{asked:?}"
+            );
         }
     }
     let mut dot = row("10.0.0.1", "192.0.2.80", [50_000, 443], 100);
@@ -180,8 +248,14 @@ fn what_the_record_says_stays() {
     named.set_text(id::DST_NAME, "said");
     named.set_text(id::APP_NAME, "tls");
     let named = enriched(&mut enricher, named);
-    assert_eq!((text(&named, id::DST_NAME), text(&named, id::APP_NAME)), ("said", "tls"));
-    assert_eq!((named.number(id::DST_NAME_SOURCE), named.number(id::APP_NAME_SOURCE)), (None, None));
+    assert_eq!(
+        (text(&named, id::DST_NAME), text(&named, id::APP_NAME)),
+        ("said", "tls")
+    );
+    assert_eq!(
+        (named.number(id::DST_NAME_SOURCE), named.number(id::APP_NAME_SOURCE)),
+        (None, None)
+    );
     let guessed = enriched(&mut enricher, row("10.0.0.1", "192.0.2.80", [50_000, 5432], 100));
     assert_eq!(
         (text(&guessed, id::APP_NAME), guessed.number(id::APP_NAME_SOURCE)),
