@@ -18,6 +18,7 @@ mod peers_read_us;
 mod reference;
 mod relayed;
 mod rollups;
+mod sflow;
 mod summaries_leave;
 mod summaries_merge;
 mod transports;

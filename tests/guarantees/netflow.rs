@@ -55,7 +55,11 @@ fn back((src, dst, src_port, dst_port, protocol): Key) -> Key {
 fn milliseconds(text: &str) -> i64 {
     let number = |from: usize, to: usize| text[from..to].parse::<i64>().unwrap_or_else(|_| panic!("{text}"));
     let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
     let seconds = days * 86_400 + number(11, 13) * 3600 + number(14, 16) * 60 + number(17, 19);
     seconds * 1000 + if text.len() >= 23 { number(20, 23) } else { 0 }
@@ -100,7 +104,8 @@ fn decoded(file: &Path) -> Flows {
             number("destinationTransportPort"),
             number("protocolIdentifier"),
         );
-        let span = ["flowStartMilliseconds", "flowEndMilliseconds"].map(|name| milliseconds(fields[name].as_str().unwrap()));
+        let span =
+            ["flowStartMilliseconds", "flowEndMilliseconds"].map(|name| milliseconds(fields[name].as_str().unwrap()));
         if number("packetDeltaCount") > 0 {
             flows.add(key, number("packetDeltaCount"), number("octetDeltaCount"), span);
         }
@@ -145,8 +150,16 @@ fn nfcapd_reads_both_versions_without_a_gap_and_at_the_right_times() {
         let sent = of_version(version, export(&capture, &destination, folder.path(), &[]));
         let (summary, records) = peer.flows();
         let name = capture.display();
-        assert_eq!(summary.get("Sequence failures"), Some(&0), "{version}, {name}: {summary:?}");
-        assert_eq!(["Flows", "Packets", "Bytes"].map(|name| summary[name]), sent.totals(), "{version}, {name}");
+        assert_eq!(
+            summary.get("Sequence failures"),
+            Some(&0),
+            "{version}, {name}: {summary:?}"
+        );
+        assert_eq!(
+            ["Flows", "Packets", "Bytes"].map(|name| summary[name]),
+            sent.totals(),
+            "{version}, {name}"
+        );
         assert_eq!(of_nfdump(&records), sent, "{version}, {name}");
     }
 }
@@ -156,8 +169,13 @@ fn of_nfdump(records: &Value) -> Flows {
     for record in records.as_array().unwrap() {
         let number = |name: &str| record[name].as_u64().unwrap_or(0);
         let address = |side: &str| -> IpAddr {
-            let text = record.get(format!("{side}4_addr")).or(record.get(format!("{side}6_addr")));
-            text.and_then(Value::as_str).unwrap_or_else(|| panic!("{record}")).parse().unwrap()
+            let text = record
+                .get(format!("{side}4_addr"))
+                .or(record.get(format!("{side}6_addr")));
+            text.and_then(Value::as_str)
+                .unwrap_or_else(|| panic!("{record}"))
+                .parse()
+                .unwrap()
         };
         let ports = ["src_port", "dst_port"].map(number);
         let key = (address("src"), address("dst"), ports[0], ports[1], number("proto"));
@@ -181,7 +199,10 @@ fn nothing_of_the_capture_is_missing() {
         let v4 = biflows::totals(&truth.into_iter().filter(|(key, _)| !key.0.contains(':')).collect());
         captures.push((capture, [[all.0, all.1], [v4.0, v4.1]]));
     }
-    for capture in [Some(root().join("fixtures/office.pcap")), corpus()].into_iter().flatten() {
+    for capture in [Some(root().join("fixtures/office.pcap")), corpus()]
+        .into_iter()
+        .flatten()
+    {
         let of_capture = by_tshark(&capture);
         captures.push((capture, of_capture));
     }
@@ -189,9 +210,19 @@ fn nothing_of_the_capture_is_missing() {
         for (version, expected) in VERSIONS.into_iter().zip([all, v4]) {
             let (port, store) = (free_port(), tempfile::tempdir().unwrap());
             let peer = Nfcapd::start(store.path(), port);
-            export(&capture, &format!("netflow{version}://127.0.0.1:{port}"), folder.path(), &[]);
+            export(
+                &capture,
+                &format!("netflow{version}://127.0.0.1:{port}"),
+                folder.path(),
+                &[],
+            );
             let summary = peer.summary();
-            assert_eq!(["Packets", "Bytes"].map(|name| summary[name]), expected, "{version}, {}", capture.display());
+            assert_eq!(
+                ["Packets", "Bytes"].map(|name| summary[name]),
+                expected,
+                "{version}, {}",
+                capture.display()
+            );
         }
     }
 }
@@ -199,7 +230,13 @@ fn nothing_of_the_capture_is_missing() {
 /// IP packets and their octets, of both versions of IP together and of IPv4 alone.
 fn by_tshark(capture: &Path) -> [[u64; 2]; 2] {
     let fields = ["-T", "fields", "-e", "ip.len", "-e", "ipv6.plen", "-E", "occurrence=f"];
-    let lines = tshark(&[&["-r", capture.to_str().unwrap(), "-o", "ip.defragment:FALSE"], &fields[..]].concat());
+    let lines = tshark(
+        &[
+            &["-r", capture.to_str().unwrap(), "-o", "ip.defragment:FALSE"],
+            &fields[..],
+        ]
+        .concat(),
+    );
     let (mut all, mut v4) = ([0, 0], [0, 0]);
     for line in lines.lines() {
         let (of_v4, of_v6) = line.split_once('\t').unwrap();
@@ -273,15 +310,29 @@ fn tshark_finds_nothing_malformed_and_the_same_times() {
     }
     let folder = tempfile::tempdir().unwrap();
     for version in VERSIONS {
-        for capture in [Some(root().join("fixtures/office.pcap")), corpus()].into_iter().flatten() {
+        for capture in [Some(root().join("fixtures/office.pcap")), corpus()]
+            .into_iter()
+            .flatten()
+        {
             let (wire, sent) = datagrams(&capture, version, folder.path());
             let wire = wire.to_str().unwrap();
             assert_eq!(
-                tshark(&["-r", wire, "-Y", "!cflow || _ws.malformed || _ws.expert.severity >= warning"]),
+                tshark(&[
+                    "-r",
+                    wire,
+                    "-Y",
+                    "!cflow || _ws.malformed || _ws.expert.severity >= warning"
+                ]),
                 ""
             );
-            let json: Value = serde_json::from_str(&tshark(&["-r", wire, "-T", "json", "--no-duplicate-keys"])).unwrap();
-            assert_eq!(of_tshark(&json), of_version(version, sent), "{version}, {}", capture.display());
+            let json: Value =
+                serde_json::from_str(&tshark(&["-r", wire, "-T", "json", "--no-duplicate-keys"])).unwrap();
+            assert_eq!(
+                of_tshark(&json),
+                of_version(version, sent),
+                "{version}, {}",
+                capture.display()
+            );
         }
     }
 }
@@ -291,18 +342,24 @@ fn of_tshark(packets: &Value) -> Flows {
     for packet in packets.as_array().unwrap() {
         let header = &packet["_source"]["layers"]["cflow"];
         let seconds = |value: &Value| -> i64 {
-            let (whole, part) = value.as_str().unwrap().split_once('.').unwrap_or((value.as_str().unwrap(), "0"));
+            let (whole, part) = value
+                .as_str()
+                .unwrap()
+                .split_once('.')
+                .unwrap_or((value.as_str().unwrap(), "0"));
             whole.parse::<i64>().unwrap() * 1000 + format!("{part:0<3}")[..3].parse::<i64>().unwrap()
         };
         let uptime_ms = seconds(&header["cflow.sysuptime"]);
         assert!((0..=i64::from(i32::MAX)).contains(&uptime_ms), "{uptime_ms}");
         let stamp = header.get("cflow.timestamp_tree").unwrap_or(header);
         let nanoseconds: i64 = stamp["cflow.unix_nsecs"].as_str().unwrap_or("0").parse().unwrap();
-        let export_ms = stamp["cflow.unix_secs"].as_str().unwrap().parse::<i64>().unwrap() * 1000 + nanoseconds / 1_000_000;
+        let export_ms =
+            stamp["cflow.unix_secs"].as_str().unwrap().parse::<i64>().unwrap() * 1000 + nanoseconds / 1_000_000;
         for_each_flow(header, &mut |flow| {
             let get = |names: &[&str]| names.iter().find_map(|name| flow.get(*name)).and_then(Value::as_str);
             let number = |names: &[&str]| get(names).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-            let address = |names: &[&str]| -> IpAddr { get(names).unwrap_or_else(|| panic!("{flow:?}")).parse().unwrap() };
+            let address =
+                |names: &[&str]| -> IpAddr { get(names).unwrap_or_else(|| panic!("{flow:?}")).parse().unwrap() };
             if get(&["cflow.octets"]).is_none() {
                 return;
             }
@@ -311,7 +368,10 @@ fn of_tshark(packets: &Value) -> Flows {
                 1 | 58 => [0, 0],
                 _ => [number(&["cflow.srcport"]), number(&["cflow.dstport"])],
             };
-            let times = flow.get("cflow.timedelta_tree").and_then(Value::as_object).unwrap_or(flow);
+            let times = flow
+                .get("cflow.timedelta_tree")
+                .and_then(Value::as_object)
+                .unwrap_or(flow);
             let span = ["cflow.timestart", "cflow.timeend"].map(|name| export_ms - uptime_ms + seconds(&times[name]));
             let key = (
                 address(&["cflow.srcaddr", "cflow.srcaddrv6"]),
@@ -345,18 +405,36 @@ fn for_each_flow(value: &Value, visit: &mut impl FnMut(&serde_json::Map<String, 
 
 /// What both ways tell of a flow.
 const SHARED: [&str; 18] = [
-    "src.ip", "dst.ip", "src.port", "dst.port", "proto", "ip.version", "tos", "ttl.min", "ttl.max", "packets", "octets",
-    "vlan", "vlan.inner", "src.mac", "dst.mac", "end_reason", "icmp.type", "icmp.code",
+    "src.ip",
+    "dst.ip",
+    "src.port",
+    "dst.port",
+    "proto",
+    "ip.version",
+    "tos",
+    "ttl.min",
+    "ttl.max",
+    "packets",
+    "octets",
+    "vlan",
+    "vlan.inner",
+    "src.mac",
+    "dst.mac",
+    "end_reason",
+    "icmp.type",
+    "icmp.code",
 ];
 
 #[test]
 fn our_collector_stores_what_it_stores_of_ipfix() {
     let folder = tempfile::tempdir().unwrap();
-    let capture = captures(folder.path()).into_iter().nth(1).unwrap_or_else(|| root().join("fixtures/office.pcap"));
+    let capture = captures(folder.path())
+        .into_iter()
+        .nth(1)
+        .unwrap_or_else(|| root().join("fixtures/office.pcap"));
     let collector = Collector::start(&folder.path().join("store"));
-    let [ipfix, nine, five] = ["udp", "netflow9", "netflow5"].map(|scheme| {
-        format!("{scheme}://127.0.0.1:{}", collector.port)
-    });
+    let [ipfix, nine, five] =
+        ["udp", "netflow9", "netflow5"].map(|scheme| format!("{scheme}://127.0.0.1:{}", collector.port));
     let sent = export(&capture, &nine, folder.path(), &["--domain", "9"]);
     export(&capture, &five, folder.path(), &["--domain", "5"]);
     export(&capture, &ipfix, folder.path(), &["--domain", "1"]);
@@ -368,7 +446,10 @@ fn our_collector_stores_what_it_stores_of_ipfix() {
             expected.push(one_way(row, true));
         }
     }
-    let mut stored: Vec<_> = rows(&collector, 9, sent.totals()[0]).iter().map(|row| one_way(row, false)).collect();
+    let mut stored: Vec<_> = rows(&collector, 9, sent.totals()[0])
+        .iter()
+        .map(|row| one_way(row, false))
+        .collect();
     (expected.sort(), stored.sort());
     assert_eq!(stored.len(), expected.len());
     for (stored, expected) in stored.iter().zip(&expected) {
@@ -389,6 +470,31 @@ fn our_collector_stores_what_it_stores_of_ipfix() {
     assert_eq!(stored, expected);
     let status = collector.get("/api/v1/status");
     assert_eq!(status["ledger"]["balanced"], true, "{status}");
+    collector.terminate();
+}
+
+#[test]
+fn our_collector_scales_what_was_sampled_as_it_does_of_ipfix() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = root().join("fixtures/office.pcap");
+    let collector = Collector::start(&folder.path().join("store"));
+    let send = |scheme: &str, domain: u32| {
+        let destination = format!("{scheme}://127.0.0.1:{}", collector.port);
+        // Every tenth packet: the same ones each time.
+        let more = ["--domain", &domain.to_string(), "--sample", "1/10"];
+        export(&capture, &destination, folder.path(), &more)
+    };
+    let sent = send("udp", 11);
+    send("netflow9", 19);
+    send("netflow5", 15);
+    let [all, v4] = [sent.totals(), of_version(5, sent).totals()];
+    for (domain, [records, packets, octets]) in [(19, all), (15, v4)] {
+        let stored = rows(&collector, domain, records);
+        let sum = |name: &str| stored.iter().map(|row| row[name].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(stored.len() as u64, records, "{domain}");
+        assert_eq!([sum("packets"), sum("octets")], [10 * packets, 10 * octets], "{domain}");
+        assert!(stored.iter().all(|row| row["sampling"] == 10), "{domain}");
+    }
     collector.terminate();
 }
 
@@ -443,7 +549,7 @@ impl Nfacctd {
     fn start(folder: &Path, port: u16) -> Self {
         let configuration = format!(
             "nfacctd_ip: 127.0.0.1\nnfacctd_port: {port}\nplugins: print\naggregate: src_host,dst_host,src_port,dst_port,proto\n\
-             print_output: json\nprint_output_file: {out}\nprint_refresh_time: 3600\nprint_cache_entries: 65536\n\
+             print_output: json\nprint_output_file: {out}\nprint_refresh_time: 3600\nprint_cache_entries: 16411\n\
              logfile: {log}\nnfacctd_pipe_size: 8388608\nplugin_pipe_size: 67108864\nplugin_buffer_size: 65536\n",
             out = folder.join("out.json").display(),
             log = folder.join("log").display(),
@@ -471,7 +577,10 @@ impl Nfacctd {
     fn totals(mut self) -> ([u64; 2], String) {
         std::thread::sleep(Duration::from_millis(1_500));
         // SIGINT lets the plugin write what it has.
-        Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().expect("kill");
+        Command::new("kill")
+            .args(["-INT", &self.child.id().to_string()])
+            .status()
+            .expect("kill");
         self.child.wait().expect("nfacctd ends");
         let out = self.folder.join("out.json");
         let begin = Instant::now();
@@ -482,14 +591,23 @@ impl Nfacctd {
             std::thread::sleep(Duration::from_millis(300));
             let lines = std::fs::read_to_string(&out).unwrap_or_default();
             if !lines.is_empty() && lines.len() == before {
-                sum = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).fold([0, 0], |sum, line| {
-                    [sum[0] + line["packets"].as_u64().unwrap(), sum[1] + line["bytes"].as_u64().unwrap()]
-                });
+                sum = lines
+                    .lines()
+                    .map(|line| serde_json::from_str::<Value>(line).unwrap())
+                    .fold([0, 0], |sum, line| {
+                        [
+                            sum[0] + line["packets"].as_u64().unwrap(),
+                            sum[1] + line["bytes"].as_u64().unwrap(),
+                        ]
+                    });
                 break;
             }
             before = lines.len();
         }
-        (sum, std::fs::read_to_string(self.folder.join("log")).unwrap_or_default())
+        (
+            sum,
+            std::fs::read_to_string(self.folder.join("log")).unwrap_or_default(),
+        )
     }
 }
 

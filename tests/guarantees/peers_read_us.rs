@@ -173,3 +173,27 @@ fn ipfixdump_knows_every_type_from_the_export_itself() {
         .filter(|line| line.trim_start().starts_with("(1) ") && line.contains("octetDeltaCount : "));
     assert_eq!(flows.count() as u64, records);
 }
+
+/// Each file of a series is whole by itself: `decode` needs no other one, and together they say what one file says.
+#[test]
+fn decode_reads_every_file_of_a_series() {
+    let folder = tempfile::tempdir().unwrap();
+    let (capture, whole) = (root().join("fixtures/office.pcap"), folder.path().join("whole.ipfix"));
+    let run = |more: &[&str]| {
+        let arguments = [&["run", "--read", capture.to_str().unwrap()][..], more].concat();
+        succeed(&program("flowgauge-exporter"), &arguments);
+    };
+    run(&["--to", &format!("file:{}", whole.display())]);
+    let series = folder.path().join("series");
+    std::fs::create_dir(&series).unwrap();
+    let to = format!("file:{}/%H%M%S.ipfix", series.display());
+    run(&["--rotate", "10s", "--rotate-size", "32K", "--to", &to]);
+    let files: Vec<PathBuf> = std::fs::read_dir(&series).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() > 3, "{files:?}");
+    let sum = files.iter().map(|file| decoded(file)).fold((0, 0, 0), |sum, one| {
+        assert!(one.0 > 0, "no file without flows");
+        (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2)
+    });
+    assert_eq!(sum, decoded(&whole));
+    assert_eq!(sum.0, 155);
+}

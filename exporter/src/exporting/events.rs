@@ -52,6 +52,22 @@ impl Event {
     }
 }
 
+impl Event {
+    /// The words behind its number; none for what is usual.
+    pub const fn words(self) -> Option<&'static str> {
+        match self {
+            Self::FileCompleted => None,
+            Self::FileRemoved => Some("files removed"),
+            Self::FileRecovered => Some("files of an earlier run completed"),
+            Self::FileNumbered => Some("names of files taken"),
+            Self::RequestRepeated => Some("requests repeated"),
+            Self::RequestRefused => Some("requests refused"),
+            Self::RecordRepeated => Some("sent again"),
+            Self::SpoolFault => Some("faults of the spool"),
+        }
+    }
+}
+
 /// How often each happened.
 #[derive(Debug, Default)]
 pub struct Events([AtomicU64; Event::ALL.len()]);
