@@ -1,6 +1,8 @@
 //! The program as people and scripts meet it: exit status, one line for each fault, whole files whatever happens.
 #![allow(clippy::unwrap_used)]
 
+#[path = "program/lines.rs"]
+mod lines;
 #[path = "program/sflow/mod.rs"]
 mod sflow;
 #[path = "program/top.rs"]

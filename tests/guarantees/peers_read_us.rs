@@ -188,7 +188,10 @@ fn decode_reads_every_file_of_a_series() {
     std::fs::create_dir(&series).unwrap();
     let to = format!("file:{}/%H%M%S.ipfix", series.display());
     run(&["--rotate", "10s", "--rotate-size", "32K", "--to", &to]);
-    let files: Vec<PathBuf> = std::fs::read_dir(&series).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<PathBuf> = std::fs::read_dir(&series)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     assert!(files.len() > 3, "{files:?}");
     let sum = files.iter().map(|file| decoded(file)).fold((0, 0, 0), |sum, one| {
         assert!(one.0 > 0, "no file without flows");

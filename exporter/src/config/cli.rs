@@ -62,12 +62,16 @@ Examples:
   tcpdump -w - | flowgauge-exporter run --read - --filter 'not port 22' --to json:-
   flowgauge-exporter run --interface eth0 --workers 4 --buffer 64M --sample adaptive --to tcp://[::1]:4739
   flowgauge-exporter run --interface eth0 eth1 --sample flow:1/16 --applications tls,quic --to udp://h
+  flowgauge-exporter run --interface eth0 --rotate 5m --keep-age 7d --to file:/var/flows/%F/%H%M.ipfix
   flowgauge-exporter run --config /etc/flowgauge/exporter.toml
 
 DEST: udp://HOST[:4739], tcp://HOST[:4739], tls://HOST[:4740] and dtls://HOST[:4740]
       (both ends with a certificate), sctp://HOST[:4739] (Linux with SCTP), netflow9://HOST[:2055] and netflow5://HOST[:2055]
       (collectors that do not read IPFIX), sflow://HOST[:6343] (samples of packets and
-      counters, no flow records; see --sflow-sample), file:PATH (IPFIX File, RFC 5655), json:PATH or json:- (one object a line)
+      counters, no flow records; see --sflow-sample), file:PATH (IPFIX File, RFC 5655), json:PATH or json:- (one object a line),
+      json:tcp://HOST:PORT, json:http://HOST[:80]/PATH and json:https:// (lines, NDJSON by POST),
+      syslog://HOST[:514] and syslog+tcp://HOST[:514] (RFC 5424, JSON as the text)
+PATH may have the time of a file in it, in UTC: file:/var/flows/%Y%m%d-%H%M.ipfix; see --rotate, --keep-files
 Durations: 500ms, 15s, 1m, 2h
 Sampling: 1/100 every 100th packet, random:1/100 one of each 100 at random (random:3/100 three),
       probability:0.01 each packet with this chance, flow:1/100 one flow in 100 with all its

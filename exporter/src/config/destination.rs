@@ -96,7 +96,7 @@ impl Destination {
                 "destination `{text}`: say how to send there: udp://{text} or tcp://{text}"
             )),
             _ => Err(format!(
-                "destination `{text}`: unknown scheme `{scheme}`; udp, tcp, tls, dtls, sctp, netflow9, netflow5, sflow, file and json are there"
+                "destination `{text}`: unknown scheme `{scheme}`; udp, tcp, tls, dtls, sctp, netflow9, netflow5, sflow, syslog, syslog+tcp, file and json are there"
             )),
         }
     }

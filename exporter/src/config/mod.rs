@@ -603,7 +603,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "--to: destination `quic://h`: unknown scheme `quic`; udp, tcp, tls, dtls, sctp, netflow9, netflow5, sflow, file and json are there",
+                "--to: destination `quic://h`: unknown scheme `quic`; udp, tcp, tls, dtls, sctp, netflow9, netflow5, sflow, syslog, syslog+tcp, file and json are there",
                 "--idle-timeout: `15` is not a duration: write a number and a unit, such as 500ms, 15s, 1m, 2h",
                 "--domain: `4294967296` is not a number from 0 to 4294967295",
                 "--times: `nanosecond` is not milliseconds or nanoseconds; did you mean nanoseconds?",

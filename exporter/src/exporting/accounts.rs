@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
-use super::events::{EventCounts, Events};
+use super::events::{Event, EventCounts, Events};
 use crate::metering::Records;
 
 /// Why records did not reach their destination.
@@ -181,7 +181,10 @@ impl DestinationAccounts {
 
     /// Records handed over, and those of them that their queue gave up.
     pub fn handed_and_dropped(&self) -> (u64, u64) {
-        let dropped = self.lost.get(Loss::QueueFull as usize).map_or(0, |lost| lost.load(Relaxed));
+        let dropped = self
+            .lost
+            .get(Loss::QueueFull as usize)
+            .map_or(0, |lost| lost.load(Relaxed));
         (self.queued.load(Relaxed), dropped)
     }
 
@@ -354,6 +357,11 @@ impl fmt::Display for AccountsSnapshot {
         if self.taken_over > 0 {
             write!(f, ", {} of them taken over", self.taken_over)?;
         }
+        for event in Event::ALL {
+            if let (count @ 1.., Some(words)) = (self.events.of(event), event.words()) {
+                write!(f, ", {count} {words}")?;
+            }
+        }
         if self.waiting() > 0 {
             write!(f, ", {} waiting", self.waiting())?;
         }
@@ -380,7 +388,10 @@ mod tests {
         accounts.add_reduced(2);
         let now = accounts.snapshot();
         assert_eq!(now.exported, 50);
-        assert_eq!((now.lost_for(Loss::QueueFull), now.lost_for(Loss::Unconfirmed)), (25, 10));
+        assert_eq!(
+            (now.lost_for(Loss::QueueFull), now.lost_for(Loss::Unconfirmed)),
+            (25, 10)
+        );
         assert_eq!(now.lost_total(), 35);
         assert_eq!((now.lost_packets, now.lost_octets), (250, 9000));
         assert_eq!((now.first_lost_ns, now.last_lost_ns), (7, 9));

@@ -72,14 +72,21 @@ impl IpfixFile {
         }
     }
 
-    /// Ends the file; the next one is of the window of `ns` or of the same one, and begins a session.
-    fn rotate(&mut self, ns: Option<i64>) -> Result<(), Failure> {
+    /// Ends the file; the next one is of the window of `ns` and begins a session.
+    fn rotate(&mut self, ns: i64) -> Result<(), Failure> {
         self.write_statistics()?;
         self.series.complete()?;
-        match ns {
-            Some(ns) => self.series.enter(ns),
-            None => self.series.go_on(),
-        }
+        self.series.enter(ns);
+        self.process.restart();
+        self.is_new = true;
+        Ok(())
+    }
+
+    /// Ends the file before Messages that are ready. Their numbers are taken, so that nothing may come behind them in it;
+    /// the next file begins with the statistics.
+    fn rotate_full(&mut self) -> Result<(), Failure> {
+        self.series.complete()?;
+        self.series.go_on();
         self.process.restart();
         self.is_new = true;
         Ok(())
@@ -102,10 +109,7 @@ impl IpfixFile {
                     let failure = Failure::Broken(format!("{}: a record could not be encoded", self.accounts.name));
                     return Err((failure, left(done)));
                 }
-                Err(Interruption::Full) => {
-                    self.process.restart();
-                    self.rotate(None).map_err(|failure| (failure, left(done)))?;
-                }
+                Err(Interruption::Full) => self.rotate_full().map_err(|failure| (failure, left(done)))?,
                 Err(Interruption::Failed(failure)) => return Err((failure, left(done))),
             }
         }
@@ -117,7 +121,7 @@ impl Transport for IpfixFile {
         if !self.series.goes_by_records() {
             let now = now_ns();
             if self.series.is_over(now) {
-                self.rotate(Some(now)).map_err(|failure| (failure, batch.len()))?;
+                self.rotate(now).map_err(|failure| (failure, batch.len()))?;
             }
             return self.write_records(batch);
         }
@@ -126,7 +130,7 @@ impl Transport for IpfixFile {
         while let Some(begin) = slices.begin_ns() {
             self.series.settle(begin);
             if self.series.is_over(begin) {
-                self.rotate(Some(begin)).map_err(|failure| (failure, left))?;
+                self.rotate(begin).map_err(|failure| (failure, left))?;
             }
             let slice = slices.until(|ns| self.series.is_over(ns));
             let (records, behind) = (slice.as_ref(), left - slice.as_ref().len());
@@ -144,7 +148,7 @@ impl Transport for IpfixFile {
         }
         if !self.series.goes_by_records() && self.series.is_over(now) {
             // A window without records has its file all the same: it says that the exporter was there.
-            self.rotate(Some(now))?;
+            self.rotate(now)?;
         }
         if self.process.handle_timeout(now) || std::mem::take(&mut self.is_new) {
             self.write_statistics()?;
@@ -153,7 +157,9 @@ impl Transport for IpfixFile {
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        self.write_statistics()?;
+        if !self.series.is_provisional() {
+            self.write_statistics()?;
+        }
         self.series.complete()
     }
 }

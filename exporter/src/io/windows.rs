@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::queue::Batch;
 use crate::metering::Records;
+use crate::summaries::record::SummaryRecord;
 
 /// What is left of a batch.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ impl<'b> Slices<'b> {
         let [flows, dns, summaries] = self.taken;
         let flow = self.batch.flows.get(flows).map(|record| record.end_ns);
         let dns = self.batch.dns.get(dns).map(|transaction| transaction.end_ns);
-        let summary = self.batch.summaries.get(summaries).map(|summary| summary.start_ns);
+        let summary = self.batch.summaries.get(summaries).map(last_ns);
         [flow, dns, summary].into_iter().flatten().min()
     }
 
@@ -43,7 +44,7 @@ impl<'b> Slices<'b> {
         let ends = [
             end(&mut batch.flows.iter().map(|record| record.end_ns), flows).min(batch.flows.len()),
             end(&mut batch.dns.iter().map(|transaction| transaction.end_ns), dns).min(batch.dns.len()),
-            end(&mut batch.summaries.iter().map(|summary| summary.start_ns), summaries).min(batch.summaries.len()),
+            end(&mut batch.summaries.iter().map(last_ns), summaries).min(batch.summaries.len()),
         ];
         let [last_flow, last_dns, last_summary] = ends;
         let is_whole = self.taken == [0; 3] && ends == [batch.flows.len(), batch.dns.len(), batch.summaries.len()];
@@ -61,6 +62,11 @@ impl<'b> Slices<'b> {
         slice.summaries.drain(..summaries);
         Cow::Owned(slice)
     }
+}
+
+/// A window of summaries ends where the next begins.
+fn last_ns(summary: &SummaryRecord) -> i64 {
+    summary.end_ns - 1
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Which user the exporter goes on as, once all is open.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::config::pattern::Pattern;
 use crate::config::{Config, Destination, Source};
+use crate::io::destination::now_ns;
 use crate::io::privileges::{DEFAULT_USER, User, find, is_root};
 
 /// Gives root's rights up after live captures were opened, and says what became of them.
@@ -32,11 +34,11 @@ pub(super) fn give_up(config: &Config) -> Result<(), String> {
         tracing::warn!("stays root: there is no user {name}; see --user");
         return Ok(());
     };
-    if let Some(folder) = user.cannot_finish(files(config)) {
+    if let Some(folder) = user.cannot_finish(files(config).iter().map(PathBuf::as_path)) {
         let folder = folder.display();
         if named.is_some() {
             return Err(format!(
-                "--user {name} may not write in {folder}: an IPFIX file gets its name at its end; \
+                "--user {name} may not write in {folder}: a file gets its name at its end; \
                  give that folder to {name}, or take --user root"
             ));
         }
@@ -54,10 +56,24 @@ fn become_user(user: &User) -> Result<(), String> {
     Ok(())
 }
 
-/// Files that get their name at their end.
-fn files(config: &Config) -> impl Iterator<Item = &Path> {
-    config.exporting.to.iter().filter_map(|destination| match destination {
-        Destination::File(path) => Some(path.as_path()),
-        _ => None,
-    })
+/// Files that get their name at their end: those of a series in the folder of today, which is there, and tomorrow beside it.
+fn files(config: &Config) -> Vec<PathBuf> {
+    let exporting = &config.exporting;
+    let rotates = exporting.files.rotate.is_some() || exporting.files.rotate_octets.is_some();
+    let mut files = Vec::new();
+    for destination in &exporting.to {
+        let path: &Path = match destination {
+            Destination::File(path) => path,
+            Destination::Json(Some(path)) if rotates || destination.is_series() => path,
+            _ => continue,
+        };
+        match Pattern::parse(&path.to_string_lossy()) {
+            Ok(pattern) => {
+                files.push(pattern.path_at(now_ns()));
+                files.push(pattern.fixed_folder().join("next"));
+            }
+            Err(_) => files.push(path.to_owned()),
+        }
+    }
+    files
 }

@@ -8,7 +8,7 @@ use std::io::{self, Stdout, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{LineSink, Lines};
+use super::{Kind, LineSink, Lines};
 use crate::exporting::DestinationAccounts;
 use crate::io::destination::{Context, Failure, Progress, now_ns};
 use crate::io::series::{Content, Series, create, line};
@@ -108,9 +108,13 @@ impl LineFiles {
         let mut progress = Progress::new();
         let mut next = range.start;
         while next < range.end {
-            // A file begins with one line at least, whatever its length.
+            // At least one line, whatever its length.
+            let fits = |end: usize| {
+                let room = self.series.room();
+                room.is_none_or(|room| lines.text_of(next..end).len() as u64 <= room)
+            };
             let mut end = range.end;
-            while end > next + 1 && self.series.is_full(lines.text_of(next..end).len()) {
+            while end > next + 1 && !fits(end) {
                 end = next + (end - next) / 2;
             }
             let text = lines.text_of(next..end);

@@ -133,12 +133,16 @@ impl Series {
         !self.is_provisional() && self.period_ns.is_some_and(|period| ns >= end(period))
     }
 
-    /// Whether so many octets more are too many for the file that grows.
+    /// Octets for which the file that grows has room; none where that does not matter.
+    pub fn room(&self) -> Option<u64> {
+        let length = self.growing.as_ref().map_or(0, |growing| growing.length);
+        self.max_octets.map(|most| most.saturating_sub(length))
+    }
+
+    /// Whether so many octets more are too many for the file that grows. A file takes something, whatever its length.
     pub fn is_full(&self, octets: usize) -> bool {
-        let growing = self.growing.as_ref().filter(|growing| growing.records > 0);
-        growing
-            .zip(self.max_octets)
-            .is_some_and(|(growing, most)| growing.length.saturating_add(octets as u64) > most)
+        let has_records = self.growing.as_ref().is_some_and(|growing| growing.records > 0);
+        has_records && self.room().is_some_and(|room| octets as u64 > room)
     }
 
     /// The first record's time is known: the file gets the name of its window.
@@ -190,13 +194,12 @@ impl Series {
             if self.full.permit(Instant::now()).is_some() {
                 tracing::warn!("{text}; trying again in {:.1} s", wait.as_secs_f64());
             }
-            while !self.retry.is_due(now_ns()) {
-                if self.stop.is_over(progress.at()) {
-                    return Err(Failure::GivenUp);
-                }
+            while !self.retry.is_due(now_ns()) && !self.stop.is_over(progress.at()) {
                 self.stop.sleep(self.retry.wait(now_ns()).min(NAP));
             }
             if self.stop.is_over(progress.at()) {
+                // What is whole gets its name all the same.
+                self.complete()?;
                 return Err(Failure::GivenUp);
             }
         }
@@ -256,6 +259,11 @@ impl Series {
             return Ok(());
         };
         let Some(part) = &growing.part else { return Ok(()) };
+        if growing.is_provisional {
+            // There was no record, and so there is no window.
+            let _ = std::fs::remove_file(part);
+            return Ok(());
+        }
         let place = match &self.pattern {
             // Somebody else may have taken the name meanwhile.
             Some(_) if growing.place.exists() => self.free(&growing.place),
