@@ -1,7 +1,7 @@
 //! What a configuration comes to, for people who check one: the effective values of what has defaults and interplay.
 
 use super::metering::Transactions;
-use super::{Config, Source, duration};
+use super::{Config, Destination, Source, duration};
 use crate::limits;
 use crate::metering::application::ProtocolSet;
 use crate::metering::sampling::{Algorithm, Sampling};
@@ -14,7 +14,7 @@ impl Config {
             false => format!("serves HTTP on {} if that is free", api.address),
         });
         let lines = [self.describe_capture(), self.describe_metering()];
-        lines.into_iter().chain(api).collect()
+        lines.into_iter().chain(self.describe_sflow()).chain(api).collect()
     }
 
     fn describe_capture(&self) -> String {
@@ -78,6 +78,22 @@ impl Config {
 }
 
 impl Config {
+    /// Where there is somebody to send to.
+    fn describe_sflow(&self) -> Option<String> {
+        if !self.exporting.to.iter().any(Destination::takes_samples) {
+            return None;
+        }
+        let packets = match self.sflow.interval {
+            Some(interval) => format!("1 of {interval} packets at random, {} octets each", self.sflow.header_octets),
+            None => "no packets".to_owned(),
+        };
+        let counters = match self.sflow.polling {
+            Some(polling) => format!("counters every {}", duration::format(polling)),
+            None => "no counters".to_owned(),
+        };
+        Some(format!("samples for sFlow {packets}, and {counters}"))
+    }
+
     fn describe_summaries(&self) -> String {
         let Some(window) = self.metering.summaries.window else {
             return "off".to_owned();
@@ -166,6 +182,12 @@ mod tests {
             ("summary_images", "off"),
         ]);
         assert_eq!(lines[0], "reads a.pcap");
+        assert_eq!(lines.len(), 2, "no sFlow: {lines:?}");
+        let lines_of_sflow = described(&[("read", "a.pcap"), ("to", "sflow://h"), ("sflow_sample", "1/7")]);
+        assert_eq!(
+            lines_of_sflow[2],
+            "samples for sFlow 1 of 7 packets at random, 128 octets each, and counters every 30s"
+        );
         assert!(
             lines[1].contains("1 of 8 flows, with all their packets; ")
                 && lines[1].contains("TCP performance on; applications http, arp; tunnels closed")

@@ -187,12 +187,14 @@ impl Work {
         let mut datagram = Datagram::new(identity, self.config.mtu);
         let mut samples = Vec::with_capacity(super::limits::TAKEN_SAMPLES);
         self.update_schedule();
-        // When the oldest sample in the datagram came, by the clock that it is sent by.
-        let mut began = None;
         loop {
             let popped = self.queue.pop(&mut samples, self.wait());
             for sample in &samples {
-                if began.is_some_and(|began| self.clock.is_over(sample.time_ns, began, FLUSH)) {
+                // By the clock of files time passes between packets.
+                if datagram
+                    .began()
+                    .is_some_and(|began| self.clock.is_over(sample.time_ns, began, FLUSH))
+                {
                     self.send(&mut datagram);
                 }
                 self.clock.see(sample.time_ns);
@@ -200,16 +202,16 @@ impl Work {
                     Kind::Packet => self.add_packet(&mut datagram, sample),
                     Kind::Counters => self.add_counters_of_capture(&mut datagram, sample),
                 }
-                began = (!datagram.is_empty()).then(|| began.unwrap_or_else(|| self.clock.moment()));
             }
             if popped == Popped::Closed {
                 break;
             }
             self.poll(&mut datagram);
-            began = (!datagram.is_empty()).then(|| began.unwrap_or_else(|| self.clock.moment()));
-            if began.is_some_and(|began| self.clock.has_passed(began, FLUSH)) {
+            if datagram
+                .began()
+                .is_some_and(|began| self.clock.has_passed(began, FLUSH))
+            {
                 self.send(&mut datagram);
-                began = None;
             }
             // Asked twice to stop, or nothing moves: what is queued is given up.
             if self.config.stop.is_over(Instant::now()) {
@@ -422,7 +424,7 @@ impl Work {
         if !datagram.takes(sample.len()) {
             self.send(datagram);
         }
-        datagram.push(format, sample);
+        datagram.push(self.clock.moment(), format, sample);
     }
 
     fn send(&mut self, datagram: &mut Datagram) {

@@ -25,7 +25,7 @@ pub enum Clock {
 
 /// A moment of a clock, ms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(u64);
+pub struct Moment(pub u64);
 
 impl Clock {
     /// Of the system when packets are live.

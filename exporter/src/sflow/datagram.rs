@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::clock::Moment;
 use super::xdr::Xdr;
 
 const VERSION: u32 = 5;
@@ -23,6 +24,8 @@ pub struct Datagram {
     /// Samples, each behind its format and length.
     samples: Vec<u8>,
     count: u32,
+    /// When the first of them came.
+    began: Option<Moment>,
     sequence: u32,
     sent: Vec<u8>,
 }
@@ -35,6 +38,7 @@ impl Datagram {
             most,
             samples: Vec::with_capacity(most),
             count: 0,
+            began: None,
             sequence: 0,
             sent: Vec::with_capacity(most),
         }
@@ -60,8 +64,14 @@ impl Datagram {
         self.header_octets() + self.samples.len() + 8 + octets <= self.most
     }
 
-    /// One more sample.
-    pub fn push(&mut self, format: u32, sample: &[u8]) {
+    /// When the first sample came; none without any.
+    pub fn began(&self) -> Option<Moment> {
+        self.began
+    }
+
+    /// One more sample, which comes now.
+    pub fn push(&mut self, now: Moment, format: u32, sample: &[u8]) {
+        self.began.get_or_insert(now);
         let mut xdr = Xdr(&mut self.samples);
         xdr.word(format);
         xdr.opaque(sample, usize::MAX);
@@ -78,7 +88,7 @@ impl Datagram {
         xdr.words(&[self.identity.sub_agent, self.sequence, uptime_ms, self.count]);
         self.sent.extend_from_slice(&self.samples);
         self.samples.clear();
-        self.count = 0;
+        (self.count, self.began) = (0, None);
         &self.sent
     }
 
@@ -117,12 +127,14 @@ mod tests {
             let mut datagram = Datagram::new(identity, 200);
             assert_eq!(datagram.room(), 200 - header - 8);
             assert!(datagram.takes(datagram.room()) && !datagram.takes(datagram.room() + 4));
-            datagram.push(1, &[9; 40]);
+            let [first, second] = [1, 2].map(Moment);
+            datagram.push(first, 1, &[9; 40]);
             let left = 200 - header - 48 - 8;
             assert!(datagram.takes(left) && !datagram.takes(left + 1));
-            datagram.push(2, &vec![8; left]);
+            datagram.push(second, 2, &vec![8; left]);
+            assert_eq!((datagram.began(), datagram.count()), (Some(first), 2));
             assert_eq!(datagram.finish(5).len(), 200);
-            assert!(datagram.is_empty());
+            assert!(datagram.is_empty() && datagram.began().is_none());
             // Empty ones say that the agent is there; each has the next number.
             let octets = datagram.finish(0x01_02_03_04).to_vec();
             assert_eq!(octets.len(), header);

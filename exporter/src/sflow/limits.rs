@@ -22,8 +22,9 @@ pub const MAX_SOURCES: usize = 1024;
 /// Interfaces that have their counters sampled.
 pub const MAX_POLLED: usize = 1024;
 
-/// A sample leaves after no more than this, with others or alone. The specification allows one second.
-pub const FLUSH: Duration = Duration::from_millis(600);
+/// A sample leaves after no more than this and a tick, with others or alone. With what the kernel's ring keeps back that is
+/// less than the second that agents have.
+pub const FLUSH: Duration = Duration::from_millis(400);
 /// How long the sending thread sleeps at a time while there is little to do.
 pub const TICK: Duration = Duration::from_millis(200);
 /// The least time between two samples of the same counters.

@@ -119,6 +119,40 @@ fn every_packet_of_a_capture_is_a_sample_with_its_number() {
 }
 
 #[test]
+fn a_slow_capture_fills_datagrams_with_what_comes_within_their_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let read = capture(directory.path(), 1000..1300);
+    // A packet every 100 ms, in place of one every millisecond: 24 octets of the file, then 16 and 50 of each packet.
+    let mut octets = std::fs::read(&read).unwrap();
+    for number in 0..300u32 {
+        let at = 24 + number as usize * 66;
+        octets[at..at + 4].copy_from_slice(&(1_767_225_600 + number / 10).to_le_bytes());
+        octets[at + 4..at + 8].copy_from_slice(&(number % 10 * 100_000).to_le_bytes());
+    }
+    std::fs::write(&read, octets).unwrap();
+    let (seen, _) = send(
+        directory.path(),
+        &read,
+        &["--sflow-sample", "1/1", "--sflow-polling", "10s"],
+    );
+    assert_eq!(seen.flows.len(), 300);
+    // None waits for a second, and none leaves alone.
+    assert!((30..=100).contains(&seen.datagrams.len()), "{}", seen.datagrams.len());
+    let uptimes: Vec<u32> = seen.heads.iter().map(|head| head.uptime_ms).collect();
+    assert!(
+        uptimes
+            .windows(2)
+            .all(|pair| pair[1] > pair[0] && pair[1] - pair[0] < 1000),
+        "{uptimes:?}"
+    );
+    assert_eq!(uptimes.last(), Some(&29_900));
+    // Counters at 10 and 20 s, and at the end.
+    let octets: Vec<u64> = seen.counters.iter().map(|counters| counters["ifInOctets"]).collect();
+    assert_eq!(octets.len(), 3);
+    assert_eq!(octets[2], 300 * 50);
+}
+
+#[test]
 fn flow_records_go_to_one_destination_and_samples_to_another() {
     let directory = tempfile::tempdir().unwrap();
     let read = capture(directory.path(), 1000..1300);
