@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Whole programs beside peers, in one run on this machine: CPU seconds (user + system), the smallest of RUNS.
-#   tests/bench.sh [exporter] [summaries] [collector] [burst] RUNS=3 PACKETS=1000000 RECORDS=2000000 RATE=100000
+#   tests/bench.sh [exporter] [summaries] [collector] [burst] [rollups] RUNS=3 PACKETS=1000000 RECORDS=2000000 RATE=100000
 # Captures and load come from the generators beside the checkout; without them, and without a peer, that part is left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -126,6 +126,16 @@ collector() {
   row flowgauge "$offered" "$kept" "$spent" "$(du -sb "$work/fg" | cut -f1)"
 }
 
+# What rollups cost while rows arrive, and the top sources of 30 days, which may take 100 ms.
+rollups() {
+  printf '\nrollups: CPU of rows without and with them, then questions to 30 days of them\n'
+  for part in off on; do
+    printf '%-4s ' "$part"
+    ROLLUPS=$part FLOWS=1000000 cargo bench --quiet -p flowgauge-collector --bench store 2>/dev/null | grep '^cpu  '
+  done
+  ROLLUP_DAYS=30 cargo bench --quiet -p flowgauge-collector --bench store 2>/dev/null
+}
+
 cpu_of_receiving() { # PID: the threads that read sockets, write the journal and make it durable
   cat "/proc/$1"/task/*/stat | sed -nE 's/^[0-9]+ \((udp-|journal)[^)]*\) //p' | awk '{ spent += $12 + $13 } END { print spent / 100 }'
 }
@@ -186,4 +196,4 @@ summaries() {
 }
 
 [ -d "$shared/tools" ] || { echo "left out: figures beside peers need the generators ($shared is not there)"; exit 0; }
-for part in ${*:-exporter summaries collector burst}; do "$part"; done
+for part in ${*:-exporter summaries collector burst rollups}; do "$part"; done

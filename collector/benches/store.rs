@@ -1,13 +1,15 @@
 //! Ingest and queries of two million made-up flows: records a CPU second, octets a flow, query times.
 //!
-//! Records go through the normalising plan as they come off the wire. `FLOWS` sets another number of flows.
+//! Records go through the normalising plan as they come off the wire. `FLOWS` sets another number of flows,
+//! `ROLLUPS=off` leaves rollups out, and `ROLLUP_DAYS` asks rollups of so many days instead.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use flowgauge_collector::normalize::row::ipv4_to_u128;
+use flowgauge_collector::normalize::columns::id;
+use flowgauge_collector::normalize::row::{Row, ipv4_to_u128};
 use flowgauge_collector::normalize::{NormalizingCounters, NormalizingPlan, Received};
-use flowgauge_collector::query::{AggregateRequest, FlowsRequest, aggregate, filter, flows};
+use flowgauge_collector::query::{AggregateRequest, FlowsRequest, TierAsked, aggregate, filter, flows};
 use flowgauge_collector::store::{Store, StoreConfig};
 use flowgauge_ie_registry::{ElementId, FLOWGAUGE_PEN, REVERSE_PEN, Registry};
 use flowgauge_templates::ipfix::{FieldSpecifier, Template};
@@ -142,10 +144,104 @@ fn cpu_seconds() -> f64 {
     seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
+/// Questions to rollups of `ROLLUP_DAYS` days of made-up flows.
+fn rollups(days: i64) {
+    const ROWS_PER_COMMIT: u64 = 2_000;
+    let hour = 3_600 * S;
+    let dir = tempfile::tempdir().expect("a directory for the store");
+    let store = Store::open(dir.path(), StoreConfig::default()).expect("a store");
+    let mut writer = store.writer().expect("its writer");
+    let mut random = Random(7);
+    for commit in 0..days * 24 {
+        let now = T0 + commit * hour;
+        for number in 0..ROWS_PER_COMMIT {
+            let mut row = Row::new();
+            let at = now + number as i64 * hour / ROWS_PER_COMMIT as i64;
+            row.set_signed(id::START, at);
+            row.set_signed(id::DURATION, S);
+            row.set_ip(id::EXPORTER_IP, ipv4_to_u128([198, 51, 100, random.below(4) as u8]));
+            row.set_ip(
+                id::SRC_IP,
+                (10 << 24 | u128::from(random.skewed(1 << 20))) | 0xffff << 32,
+            );
+            row.set_ip(
+                id::DST_IP,
+                (192 << 24 | u128::from(random.skewed(1 << 20))) | 0xffff << 32,
+            );
+            row.set_number(id::DST_PORT, random.skewed(1_000));
+            row.set_number(id::PROTO, 6);
+            row.set_number(id::OCTETS, 64 + random.skewed(10_000_000));
+            row.set_number(id::PACKETS, 1 + random.skewed(1_000));
+            writer.add(at, row).expect("a row");
+        }
+        writer.commit(now + hour - 1).expect("a commit");
+        store.roll(now + hour);
+    }
+    let end = T0 + days * 24 * hour;
+    let status = store.status();
+    println!(
+        "rollups of {days} days: files {:?}, octets {:?} (minutes, hours, days) of {} rows",
+        status.rollup_files, status.rollup_octets, status.rows
+    );
+    let snapshot = store.snapshot();
+    let questions: [(&str, &[&str], &str, TierAsked); 5] = [
+        ("top sources of all days", &["src.ip"], "octets", TierAsked::Rollup),
+        (
+            "top sources of all days but 90 minutes",
+            &["src.ip"],
+            "octets",
+            TierAsked::Rollup,
+        ),
+        (
+            "top pairs of all days",
+            &["src.ip", "dst.ip"],
+            "octets",
+            TierAsked::Rollup,
+        ),
+        (
+            "different sources of all days by exporter",
+            &["exporter.ip"],
+            "unique(src.ip)",
+            TierAsked::Rollup,
+        ),
+        ("the same top sources from flows", &["src.ip"], "octets", TierAsked::Raw),
+    ];
+    for (name, groups, metric, tier) in questions {
+        let is_short = name.contains("90 minutes");
+        let request = AggregateRequest {
+            from_ns: Some(T0 + if is_short { 90 * 60 * S } else { 0 }),
+            to_ns: Some(end),
+            group_by: groups.iter().map(|name| (*name).to_owned()).collect(),
+            metrics: vec![metric.to_owned()],
+            tier,
+            ..AggregateRequest::default()
+        };
+        let mut times: Vec<f64> = (0..5)
+            .map(|_| {
+                let started = Instant::now();
+                black_box(aggregate(&snapshot, &request).expect("an answer"));
+                started.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        let first = times.first().copied().unwrap_or_default();
+        times.sort_by(f64::total_cmp);
+        let stats = aggregate(&snapshot, &request).expect("an answer").stats;
+        println!(
+            "{name:42} first {first:8.2} ms, best {:8.2} ms, {} windows, off by {:.0} at most",
+            times.first().copied().unwrap_or_default(),
+            stats.windows,
+            stats.error_bound,
+        );
+    }
+}
+
 fn main() {
     // `cargo test --benches` only wants to know that it builds.
     if std::env::args().any(|argument| argument == "--test") {
         return;
+    }
+    if let Some(days) = std::env::var("ROLLUP_DAYS").ok().and_then(|text| text.parse().ok()) {
+        return rollups(days);
     }
     let count: u64 = std::env::var("FLOWS")
         .ok()

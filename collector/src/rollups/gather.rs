@@ -475,7 +475,7 @@ impl Gather {
         out_if.add(key.begin().ip(by).number(side.out_if).item(), counters, most);
         proto.add(key.begin().ip(by).number(side.proto).item(), counters, most);
         match side.app {
-            OTHER_NAME => app.other += counters,
+            OTHER_NAME => app.add_other(counters),
             name => app.add(key.begin().ip(by).text(self.names.text(name)).item(), counters, most),
         }
     }
@@ -494,7 +494,7 @@ impl Gather {
         let names = ends.nets.iter().chain(&ends.countries);
         for (table, name) in [src_net, dst_net, src_country, dst_country].into_iter().zip(names) {
             match *name {
-                OTHER_NAME => table.other += counters,
+                OTHER_NAME => table.add_other(counters),
                 name => table.add(key.begin().text(self.names.text(name)).item(), counters, most),
             }
         }

@@ -1,7 +1,7 @@
 //! One section of one window: counters by key, heaviest items, different values or a distribution, that merge and have octets.
 //!
 //! ```text
-//! table    = count (key counters)* counters(other)     key = length octets; counters = 5 varints
+//! table    = count (key counters)* counters(other) counters(most of one of them)     key = length octets; counters = 5 varints
 //! distinct = count (key length image)* length image(other)
 //! list, quantiles = an Apache image
 //! ```
@@ -51,6 +51,17 @@ impl Counters {
         (self.octets.saturating_add(self.rev_octets), self.flows)
     }
 
+    /// The larger of each number.
+    fn max(&self, other: &Counters) -> Counters {
+        Counters {
+            flows: self.flows.max(other.flows),
+            octets: self.octets.max(other.octets),
+            packets: self.packets.max(other.packets),
+            rev_octets: self.rev_octets.max(other.rev_octets),
+            rev_packets: self.rev_packets.max(other.rev_packets),
+        }
+    }
+
     /// Nothing was counted.
     pub fn is_empty(&self) -> bool {
         *self == Counters::default()
@@ -68,6 +79,8 @@ pub struct Table {
     pub rows: ByKey<Counters>,
     /// Of all other keys together.
     pub other: Counters,
+    /// What one of them can have at most.
+    pub other_most: Counters,
 }
 
 impl Table {
@@ -77,11 +90,18 @@ impl Table {
         let is_full = self.rows.len() >= most;
         match self.rows.entry(key) {
             Entry::Occupied(mut held) => *held.get_mut() += counters,
-            Entry::Vacant(_) if is_full => self.other += counters,
+            Entry::Vacant(_) if is_full => self.add_other(counters),
             Entry::Vacant(place) => {
                 place.insert(*counters);
             }
         }
+    }
+
+    /// Adds to a key that is not known.
+    pub fn add_other(&mut self, counters: &Counters) {
+        self.other += counters;
+        // All of them may be of the same key.
+        self.other_most += counters;
     }
 
     /// Takes in what another one has.
@@ -90,6 +110,7 @@ impl Table {
             self.add(key.clone(), counters, limits::ROLLUP_MERGED_KEYS);
         }
         self.other += &other.other;
+        self.other_most += &other.other_most;
     }
 
     /// Leaves the heaviest keys; the rest goes to the others.
@@ -102,9 +123,13 @@ impl Table {
             let by_weight = b.1.weight().cmp(&a.1.weight());
             by_weight.then_with(|| a.0.octets().cmp(b.0.octets()))
         });
+        let mut heaviest = Counters::default();
         for (_, counters) in keys.drain(most..) {
             self.other += &counters;
+            heaviest = heaviest.max(&counters);
         }
+        // A key may be among the others of before, too.
+        self.other_most += &heaviest;
         self.rows.extend(keys);
     }
 }
@@ -208,11 +233,8 @@ impl Section {
                     put_octets(&mut out, key.octets());
                     counters.numbers().into_iter().for_each(|number| put(&mut out, number));
                 }
-                table
-                    .other
-                    .numbers()
-                    .into_iter()
-                    .for_each(|number| put(&mut out, number));
+                let others = table.other.numbers().into_iter().chain(table.other_most.numbers());
+                others.for_each(|number| put(&mut out, number));
             }
             Section::List(list) if list.weight() == 0 => return None,
             Section::List(list) => out = list.image(),
@@ -270,6 +292,7 @@ fn decode_table(octets: &[u8]) -> Result<Table, Refusal> {
         table.rows.insert(key, take_counters(&mut rest)?);
     }
     table.other = take_counters(&mut rest)?;
+    table.other_most = take_counters(&mut rest)?;
     Ok(table)
 }
 
@@ -373,6 +396,7 @@ mod tests {
         assert_eq!(read.rows.len(), limits::ROLLUP_TABLE_KEYS);
         // The lightest ten.
         assert_eq!((read.other.flows, read.other.octets), (10, 45));
+        assert_eq!((read.other_most.flows, read.other_most.octets), (1, 9));
         let octets = |table: &Table| table.rows.values().map(|row| row.octets).sum::<u64>() + table.other.octets;
         assert_eq!(octets(&read), keys * (keys - 1) / 2);
         let held = table_of(section);

@@ -225,7 +225,12 @@ impl Source {
                         *sums.entry(group).or_default() += counters;
                     }
                 }
-                let other = sum(&table.other, columns);
+                // A group may have many of the other keys; a key is one of them.
+                let is_whole_key = self.key.iter().all(|column| groups.contains(column));
+                let other = match is_whole_key {
+                    true => sum(&table.other_most, columns),
+                    false => sum(&table.other, columns),
+                };
                 let measured = |value: u64| Measured::within(value, value, value.saturating_add(other)).times(factor);
                 let groups = sums
                     .iter()
