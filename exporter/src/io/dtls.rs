@@ -44,8 +44,11 @@ const ASK_AGAIN: Duration = Duration::from_millis(250);
 const LAST_WORD: Duration = Duration::from_secs(1);
 /// While nothing is sent, checks are this many times rarer.
 const IDLE_FACTOR: u32 = 10;
-/// Reading files, Messages of which nobody knows: what an untuned receive buffer (208 KiB with what the kernel adds) holds.
-const WINDOW_MESSAGES: u64 = 64;
+/// Reading files, octets on their way of which nobody knows: half of what an untuned receive buffer holds (208 KiB, of which
+/// the kernel's bookkeeping takes much).
+const WINDOW_OCTETS: u64 = 48 * 1400;
+/// How often, at most, what the collector says is heard while Messages are sent one behind the other.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Pauses shorter than this are saved up.
 const LEAST_PAUSE: Duration = Duration::from_millis(10);
 /// A DTLS record has no more in it (RFC 6347 section 4.1).
@@ -70,7 +73,10 @@ pub(super) struct Session {
     /// How often to ask whether the collector is there; zero for never.
     check: Duration,
     from_files: bool,
+    /// Reading files, Messages of which nobody knows.
+    window: u64,
     pace: Option<Pace>,
+    looked: Instant,
 }
 
 impl DtlsConnector {
@@ -143,7 +149,9 @@ impl DtlsConnector {
             doubt: Doubt::new(Instant::now()),
             check: self.check,
             from_files: self.from_files,
+            window: (WINDOW_OCTETS / u64::from(self.mtu)).max(2),
             pace: Pace::new(self.rate),
+            looked: Instant::now(),
         })
     }
 }
@@ -180,6 +188,7 @@ impl Link for Session {
     fn look(&mut self, courier: &Courier) -> Result<(), Interruption> {
         self.hear(false)?;
         let now = Instant::now();
+        self.looked = now;
         self.judge(courier, now)?;
         let interval = match self.doubt.messages() {
             0 => self.check.saturating_mul(IDLE_FACTOR),
@@ -193,6 +202,10 @@ impl Link for Session {
     }
 
     fn send(&mut self, courier: &Courier, message: &mut Outgoing, progress: &mut Progress) -> Result<(), Interruption> {
+        // A batch takes long where a rate is kept.
+        if self.looked.elapsed() >= LOOK_INTERVAL {
+            self.look(courier)?;
+        }
         if self.from_files && !self.check.is_zero() {
             self.wait_for_room(courier, progress)?;
         }
@@ -326,11 +339,11 @@ impl Session {
 
     /// Waits until the collector has read enough of what was sent.
     fn wait_for_room(&mut self, courier: &Courier, progress: &mut Progress) -> Result<(), Interruption> {
-        if self.doubt.unchecked() >= WINDOW_MESSAGES / 2 {
+        if self.doubt.unchecked() >= self.window / 2 {
             self.ask(Instant::now())?;
             self.hear(false)?;
         }
-        while self.doubt.messages() >= WINDOW_MESSAGES && !self.check.is_zero() {
+        while self.doubt.messages() >= self.window && !self.check.is_zero() {
             self.hear(true)?;
             let now = Instant::now();
             self.judge(courier, now)?;
