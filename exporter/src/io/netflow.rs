@@ -43,3 +43,57 @@ fn warn(destination: &Destination, context: &Context) {
         tracing::warn!("{destination}: {fault}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    use super::super::stories::{PATIENCE, batch, context, finish, start};
+    use crate::exporting::Loss;
+
+    /// A third of the batch is IPv6.
+    const RECORDS: u64 = 300;
+
+    #[test]
+    fn each_record_leaves_or_is_counted() {
+        for (scheme, exported, wordless) in [("netflow9", RECORDS, 0), ("netflow5", RECORDS * 2 / 3, RECORDS / 3)] {
+            let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+            receiver.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+            let context = context(PATIENCE);
+            let worker = start(&format!("{scheme}://{}", receiver.local_addr().unwrap()), &context);
+            worker.queue.push_waiting(1, batch(RECORDS as usize));
+            let accounts = finish(worker, &context);
+            assert_eq!(
+                (accounts.exported, accounts.lost_total()),
+                (exported, wordless),
+                "{accounts}"
+            );
+            assert_eq!(accounts.lost_for(Loss::NotExpressible), wordless);
+            let mut buffer = [0; 2048];
+            let (mut datagrams, mut octets) = (0, 0);
+            while let Ok(length) = receiver.recv(&mut buffer) {
+                (datagrams, octets) = (datagrams + 1, octets + length as u64);
+            }
+            assert_eq!((datagrams, octets), (accounts.messages, accounts.octets));
+        }
+    }
+
+    #[test]
+    fn a_closed_port_is_told() {
+        for scheme in ["netflow9", "netflow5"] {
+            let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let context = context(PATIENCE);
+            let worker = start(&format!("{scheme}://{address}"), &context);
+            for _ in 0..3 {
+                worker.queue.push_waiting(1, batch(RECORDS as usize));
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let accounts = finish(worker, &context);
+            assert!(
+                accounts.lost_for(Loss::Refused) > 0 && accounts.send_errors > 0,
+                "{accounts}"
+            );
+        }
+    }
+}

@@ -278,7 +278,8 @@ impl NetFlow9 {
     }
 
     fn set_clock(&mut self, now_ns: i64) {
-        if !self.config.from_files {
+        // From files the clock is that of the flows, once there are some.
+        if !self.config.from_files || self.refreshed_ns.is_none() {
             self.uptime.set_clock(now_ns);
         }
     }

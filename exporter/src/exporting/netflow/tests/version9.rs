@@ -82,6 +82,16 @@ fn statistics_say_what_left() {
     assert_eq!(scope, &[0, 1]);
     let told = [40, 41, 42].map(|id| u64::from_be_bytes(fields[&id][..].try_into().unwrap()));
     assert_eq!(told, [1 << 33, 17, 4242]);
+    // Also where a capture had no flows: then it is now.
+    let mut config = config(1400);
+    config.from_files = true;
+    let mut encoder = NetFlow9::new(config, &[]);
+    encoder.handle_statistics(NOW, &statistics());
+    let datagrams = drain(&mut encoder);
+    assert_eq!(
+        datagrams[0].bytes[8..12],
+        u32::to_be_bytes((NOW / 1_000_000_000) as u32 + 1)
+    );
 }
 
 /// What each way of sampling says, by hand from RFC 3954 section 8 and RFC 5477.
