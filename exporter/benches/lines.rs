@@ -96,6 +96,7 @@ fn context() -> Context {
         stop: Arc::new(Stop::new(config.exporting.drain_timeout, true)),
         config: config.exporting,
         metering: Arc::new(SharedMetering::default()),
+        identity: Arc::default(),
         selectors: Arc::new([]),
         spares: Arc::default(),
         geo: None,

@@ -323,13 +323,17 @@ pub struct RunArgs {
         help_heading = "Metering"
     )]
     networks: Vec<String>,
-    /// MaxMind database of countries or of autonomous systems for summaries (may be repeated: one of each)
+    /// MaxMind database of countries or of autonomous systems, for summaries and the client_country of lines (may be repeated: one of each)
     #[arg(long, value_name = "FILE", env = "FLOWGAUGE_METERING_GEO", help_heading = "Metering")]
     geo: Vec<String>,
 
-    /// Send all flow records to this destination (may be repeated; each gets everything)
+    /// Send all flow records to this destination (may be repeated; each gets everything). Behind a comma, as in
+    /// tcp://a,tcp://b, collectors by TCP, TLS or SCTP that stand in where the first does not answer
     #[arg(long, value_name = "DEST", num_args = 1.., env = "FLOWGAUGE_EXPORTING_TO", help_heading = "Exporting")]
     to: Vec<String>,
+    /// Share all flow records among these destinations (to be repeated): those of a flow go to the same one
+    #[arg(long, value_name = "DEST", num_args = 1.., env = "FLOWGAUGE_EXPORTING_SHARE", help_heading = "Exporting")]
+    share: Vec<String>,
     /// Observation Domain ID of the Messages [default: 1]
     #[arg(
         long,

@@ -25,14 +25,14 @@ pub const SYSLOG_PORT: u16 = 514;
 pub enum Destination {
     /// IPFIX Messages in UDP datagrams.
     Udp(Endpoint),
-    /// IPFIX Messages on a TCP connection.
-    Tcp(Endpoint),
+    /// IPFIX Messages on a TCP connection, to the first of these that answers.
+    Tcp(Vec<Endpoint>),
     /// IPFIX Messages on a TLS connection, both ends with a certificate.
-    Tls(Endpoint),
+    Tls(Vec<Endpoint>),
     /// IPFIX Messages in DTLS over UDP, both ends with a certificate.
     Dtls(Endpoint),
     /// IPFIX Messages on an SCTP association.
-    Sctp(Endpoint),
+    Sctp(Vec<Endpoint>),
     /// NetFlow version 9 in UDP datagrams.
     NetFlow9(Endpoint),
     /// NetFlow version 5 in UDP datagrams.
@@ -76,10 +76,10 @@ impl Destination {
         };
         match scheme {
             "udp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Udp),
-            "tcp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Tcp),
-            "tls" => Endpoint::parse(text, rest, SECURE_IPFIX_PORT).map(Self::Tls),
+            "tcp" => backups(text, IPFIX_PORT).map(Self::Tcp),
+            "tls" => backups(text, SECURE_IPFIX_PORT).map(Self::Tls),
             "dtls" => Endpoint::parse(text, rest, SECURE_IPFIX_PORT).map(Self::Dtls),
-            "sctp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Sctp),
+            "sctp" => backups(text, IPFIX_PORT).map(Self::Sctp),
             "netflow9" => Endpoint::parse(text, rest, NETFLOW_PORT).map(Self::NetFlow9),
             "netflow5" => Endpoint::parse(text, rest, NETFLOW_PORT).map(Self::NetFlow5),
             "sflow" => Endpoint::parse(text, rest, SFLOW_PORT).map(Self::Sflow),
@@ -129,10 +129,10 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Udp(endpoint) => write!(f, "udp://{endpoint}"),
-            Self::Tcp(endpoint) => write!(f, "tcp://{endpoint}"),
-            Self::Tls(endpoint) => write!(f, "tls://{endpoint}"),
+            Self::Tcp(endpoints) => listed(f, "tcp", endpoints),
+            Self::Tls(endpoints) => listed(f, "tls", endpoints),
             Self::Dtls(endpoint) => write!(f, "dtls://{endpoint}"),
-            Self::Sctp(endpoint) => write!(f, "sctp://{endpoint}"),
+            Self::Sctp(endpoints) => listed(f, "sctp", endpoints),
             Self::NetFlow9(endpoint) => write!(f, "netflow9://{endpoint}"),
             Self::NetFlow5(endpoint) => write!(f, "netflow5://{endpoint}"),
             Self::Sflow(endpoint) => write!(f, "sflow://{endpoint}"),
@@ -145,6 +145,27 @@ impl fmt::Display for Destination {
             Self::SyslogTcp(endpoint) => write!(f, "syslog+tcp://{endpoint}"),
         }
     }
+}
+
+fn listed(f: &mut fmt::Formatter<'_>, scheme: &str, endpoints: &[Endpoint]) -> fmt::Result {
+    for (place, endpoint) in endpoints.iter().enumerate() {
+        let comma = if place > 0 { "," } else { "" };
+        write!(f, "{comma}{scheme}://{endpoint}")?;
+    }
+    Ok(())
+}
+
+/// One collector, and behind commas those that stand in for it, in that order and all by the same scheme.
+fn backups(text: &str, default_port: u16) -> Result<Vec<Endpoint>, String> {
+    let scheme = text.split(':').next().unwrap_or_default();
+    text.split(',')
+        .map(|one| match one.strip_prefix(scheme).and_then(|rest| rest.strip_prefix(':')) {
+            Some(rest) => Endpoint::parse(text, rest, default_port),
+            None => Err(format!(
+                "destination `{text}`: a collector that stands in is reached as the first is: write {scheme}://HOST:PORT behind the comma"
+            )),
+        })
+        .collect()
 }
 
 impl fmt::Display for Endpoint {
@@ -256,6 +277,7 @@ mod tests {
             ("dtls://collector.example", "dtls://collector.example:4740"),
             ("tls://[::1]:4741", "tls://[::1]:4741"),
             ("sctp://collector.example", "sctp://collector.example:4739"),
+            ("tcp://a,tcp://[::1]:4", "tcp://a:4739,tcp://[::1]:4"),
             ("sflow://collector.example", "sflow://collector.example:6343"),
             ("netflow9://collector.example", "netflow9://collector.example:2055"),
             ("netflow5://[::1]:9995", "netflow5://[::1]:9995"),
@@ -287,6 +309,7 @@ mod tests {
             ("udp://h:70000", "1 to 65535"),
             ("tcp://::1:4739", "in brackets"),
             ("tcp://[::1", "closing"),
+            ("tcp://a,udp://b", "write tcp://HOST:PORT behind the comma"),
             ("tcp://[::1]4739", "]:PORT"),
             ("tcp://[x]:1", "no IPv6"),
             ("tls:h", "write // before"),

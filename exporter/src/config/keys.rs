@@ -65,6 +65,7 @@ pub static KEYS: &[Key] = &[
     key("metering", "networks", Shape::List),
     key("metering", "geo", Shape::List),
     key("exporting", "to", Shape::List),
+    key("exporting", "share", Shape::List),
     key("exporting", "domain", Shape::Text),
     key("exporting", "times", Shape::Text),
     key("exporting", "mtu", Shape::Text),

@@ -82,6 +82,8 @@ pub enum Source {
 pub struct ExportingConfig {
     /// Each gets everything.
     pub to: Vec<Destination>,
+    /// These share the records among them, those of a flow at one.
+    pub share: Vec<Destination>,
     /// Observation Domain ID.
     pub domain: u32,
     /// Resolution of flow times.
@@ -232,14 +234,15 @@ impl Config {
         let defaults = Defaults::new();
         let source = reader.source();
         let to = reader.list("to", Destination::parse);
-        if to.is_empty() && !settings.contains_key("to") {
+        if to.is_empty() && !settings.contains_key("to") && !settings.contains_key("share") {
             reader.missing.push(
                 "no destination: add --to DEST, such as --to udp://127.0.0.1:4739, --to file:flows.ipfix or --to json:-"
                     .to_owned(),
             );
         }
-        reader.few_enough_and_different(&to);
-        let tls = reader.tls_files(&to);
+        let share = reader.share();
+        reader.few_enough_and_different(&[to.as_slice(), &share].concat());
+        let tls = reader.tls_files(to.iter().chain(&share));
         let files = FilesConfig::read(&mut reader, &to);
         let lines = LinesConfig::read(&mut reader);
         let source = source.unwrap_or(Source::Files(Vec::new()));
@@ -270,6 +273,7 @@ impl Config {
             metering,
             exporting: ExportingConfig {
                 to,
+                share,
                 domain: reader
                     .one("domain", |text| number(text, 0, u32::MAX))
                     .unwrap_or(defaults.domain),
@@ -390,6 +394,18 @@ impl Reader<'_> {
         }
     }
 
+    /// Destinations that share the records.
+    fn share(&mut self) -> Vec<Destination> {
+        let share = self.list("share", |text| match Destination::parse(text)? {
+            to if to.takes_samples() => Err(format!("destination {to} takes samples and cannot share flow records")),
+            to => Ok(to),
+        });
+        if share.len() == 1 {
+            self.refuse("share", "one destination has nobody to share with; give --share several times, or use --to");
+        }
+        share
+    }
+
     /// Where records wait on disk, if they do.
     fn spool(&mut self) -> Option<SpoolConfig> {
         let directory = self.one("spool", |text| match text {
@@ -411,10 +427,10 @@ impl Reader<'_> {
     }
 
     /// All three files, or what is missing when a destination needs them.
-    fn tls_files(&mut self, to: &[Destination]) -> Option<TlsFiles> {
+    fn tls_files<'d>(&mut self, mut to: impl Iterator<Item = &'d Destination>) -> Option<TlsFiles> {
         let mut file = |id| self.one(id, |text| Ok(PathBuf::from(text)));
         let files = (file("tls_certificate"), file("tls_key"), file("tls_ca"));
-        match (files, to.iter().find(|destination| destination.is_secure())) {
+        match (files, to.find(|destination| destination.is_secure())) {
             ((Some(certificate), Some(key), Some(ca)), _) => Some(TlsFiles { certificate, key, ca }),
             (_, Some(destination)) => {
                 self.missing.push(format!(

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod dns;
 pub mod encoder;
 pub mod events;
+pub mod identity;
 pub mod layout;
 pub mod limits;
 pub mod netflow;

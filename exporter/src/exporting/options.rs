@@ -8,7 +8,7 @@ use flowgauge_templates::ipfix::FieldSpecifier;
 use flowgauge_templates::management::type_information::{TYPE_RECORD_FIELDS, TYPE_RECORD_SCOPE, write_type_record};
 use flowgauge_templates::management::{ExportingError, ExportingSession, TemplateId};
 
-use super::{dns, layout, summaries};
+use super::{dns, identity, layout, summaries};
 use crate::metering::sampling::Selector;
 
 /// What the statistics records say; totals since the exporter started.
@@ -108,6 +108,7 @@ impl FlowOptions {
         let enterprise: BTreeSet<_> = layout::all_fields()
             .chain(dns::layout::all_fields())
             .chain(summaries::layout::all_fields())
+            .chain(identity::all_fields())
             .map(|field| field.element)
             .filter(|element| element.pen != 0 && element.pen != REVERSE_PEN)
             .collect();

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use flowgauge_templates::management::{ExportingConfig, ExportingError, ExportingSession};
 
 use super::dns::DnsTemplates;
+use super::identity::{Identity, IdentityOptions};
 use super::layout::{self, Parts, Variant};
 use super::options::{FlowOptions, Statistics, StatisticsOptions};
 use super::selectors::SelectorOptions;
@@ -58,6 +59,8 @@ pub struct ExportingProcess {
     session: ExportingSession,
     options: FlowOptions,
     selector_options: SelectorOptions,
+    identity_options: IdentityOptions,
+    identity: Arc<Identity>,
     /// Of Observation Domain 0, unless that is the domain of the flows too.
     statistics_session: Option<ExportingSession>,
     statistics: StatisticsOptions,
@@ -91,6 +94,7 @@ impl ExportingProcess {
         let mut session = ExportingSession::new(config);
         let options = FlowOptions::new(&mut session)?;
         let selector_options = SelectorOptions::new(&mut session, &selectors)?;
+        let identity_options = IdentityOptions::new(&mut session)?;
         let mut statistics_session =
             (config.domain != 0).then(|| ExportingSession::new(ExportingConfig { domain: 0, ..config }));
         let statistics = StatisticsOptions::new(
@@ -102,6 +106,8 @@ impl ExportingProcess {
             session,
             options,
             selector_options,
+            identity_options,
+            identity: Arc::default(),
             statistics_session,
             statistics,
             statistics_ns: None,
@@ -121,6 +127,11 @@ impl ExportingProcess {
             ready: VecDeque::new(),
             refused: 0,
         })
+    }
+
+    /// Says from now on who exports.
+    pub fn set_identity(&mut self, identity: Arc<Identity>) {
+        self.identity = identity;
     }
 
     /// Encodes `records` into Messages. `skip` says how many of them, in the order in which they were encoded, left
@@ -256,6 +267,10 @@ impl ExportingProcess {
             self.statistics_ns.get_or_insert(now_ns);
             let result = self.options.write_types(&mut self.session, now_ns);
             let result = result.and_then(|()| self.selector_options.write(&mut self.session, now_ns));
+            let result = match self.identity.software.is_empty() {
+                true => result,
+                false => result.and_then(|()| self.identity_options.write(&mut self.session, now_ns, &self.identity)),
+            };
             self.close_options(now_ns, result, Content::Options);
         }
     }

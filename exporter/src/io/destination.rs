@@ -15,6 +15,7 @@ use super::patience::Stop;
 use super::queue::{Batch, BatchQueue, Popped, Spares};
 use super::{dtls, file, lines, netflow, sctp, tcp, udp};
 use crate::config::{Destination, ExportingConfig};
+use crate::exporting::identity::Identity;
 use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, MeteringStatistics, Statistics, Volume, limits};
 use crate::metering::sampling::Selector;
 use crate::summaries::geo::Geo;
@@ -61,6 +62,8 @@ pub struct Context {
     pub stop: Arc<Stop>,
     /// What the Metering Process counts, for the statistics records.
     pub metering: Arc<SharedMetering>,
+    /// Who exports.
+    pub identity: Arc<Identity>,
     /// Every Selector that may come into force.
     pub selectors: Arc<[Selector]>,
     /// Where the memory of batches goes back to.
@@ -99,7 +102,10 @@ impl Context {
             template_refresh_messages: u32::try_from(self.config.template_refresh_messages).unwrap_or(u32::MAX),
             kept,
         };
-        ExportingProcess::new(session, self.config.times, self.selectors.clone()).map_err(|error| error.to_string())
+        let process = ExportingProcess::new(session, self.config.times, self.selectors.clone());
+        let mut process = process.map_err(|error| error.to_string())?;
+        process.set_identity(self.identity.clone());
+        Ok(process)
     }
 
     /// How many records a destination's queue holds. Reading files waits for destinations anyway, so that more than a few
@@ -199,18 +205,18 @@ impl Worker {
         let queue = Arc::new(BatchQueue::new(context.queue_records(), accounts.clone()));
         let transport: Box<dyn Transport + Send> = match destination {
             Destination::Udp(endpoint) => Box::new(udp::Udp::new(endpoint, context, accounts.clone())?),
-            Destination::Tcp(endpoint) => {
-                tcp::TcpConnector::new(endpoint).destination(context, accounts.clone(), queue.clone())?
+            Destination::Tcp(endpoints) => {
+                tcp::TcpConnector::new(endpoints).destination(context, accounts.clone(), queue.clone())?
             }
-            Destination::Tls(endpoint) => {
-                let connector = tcp::TcpConnector::with_tls(endpoint, context, &name)?;
+            Destination::Tls(endpoints) => {
+                let connector = tcp::TcpConnector::with_tls(endpoints, context, &name)?;
                 connector.destination(context, accounts.clone(), queue.clone())?
             }
             Destination::Dtls(endpoint) => {
                 dtls::DtlsConnector::destination(endpoint, context, accounts.clone(), queue.clone())?
             }
-            Destination::Sctp(endpoint) => {
-                sctp::SctpConnector::destination(endpoint, context, accounts.clone(), queue.clone())?
+            Destination::Sctp(endpoints) => {
+                sctp::SctpConnector::destination(endpoints, context, accounts.clone(), queue.clone())?
             }
             Destination::NetFlow9(endpoint) => Box::new(netflow::version9(endpoint, context, accounts.clone())),
             Destination::NetFlow5(endpoint) => Box::new(netflow::version5(endpoint, context, accounts.clone())),

@@ -2,8 +2,10 @@
 
 pub mod datagrams;
 pub mod destination;
+mod dispatch;
 mod dtls;
 pub mod file;
+pub mod identity;
 mod json;
 mod lines;
 pub mod live;
@@ -23,7 +25,6 @@ mod sequences;
 mod series;
 mod session;
 mod spooled;
-mod dispatch;
 pub mod tcp;
 pub mod tls;
 pub mod udp;

@@ -17,7 +17,7 @@ use super::queue::BatchQueue;
 use super::resolve::resolve;
 use super::sctp_socket::{Event, SctpSocket, is_missing};
 use super::sequences::{self, Sequences};
-use super::session::{Connector, Courier, Interruption, Link, transport};
+use super::session::{Connector, Courier, Interruption, Link, first_that_answers, transport};
 use crate::config::Endpoint;
 use crate::exporting::{DestinationAccounts, Loss, Outgoing};
 
@@ -38,7 +38,8 @@ const STREAMS: u16 = sequences::STREAMS;
 /// Where to connect.
 #[derive(Debug)]
 pub(super) struct SctpConnector {
-    endpoint: Endpoint,
+    /// The first that answers is taken.
+    endpoints: Vec<Endpoint>,
 }
 
 /// One transport session.
@@ -57,7 +58,7 @@ impl SctpConnector {
     /// # Errors
     /// One line for people: no SCTP in this kernel, for one.
     pub fn destination(
-        endpoint: &Endpoint,
+        endpoints: &[Endpoint],
         context: &Context,
         accounts: Arc<DestinationAccounts>,
         queue: Arc<BatchQueue>,
@@ -66,7 +67,7 @@ impl SctpConnector {
             return Err(format!("{}: {line}", accounts.name));
         }
         let connector = Self {
-            endpoint: endpoint.clone(),
+            endpoints: endpoints.to_vec(),
         };
         let kind = (TransportKind::Sctp, context.config.mtu);
         transport(connector, kind, context, accounts, queue)
@@ -76,8 +77,10 @@ impl SctpConnector {
 impl Connector for SctpConnector {
     type Link = Association;
 
-    fn connect(&mut self, _name: &str) -> io::Result<Association> {
-        resolve(&self.endpoint).and_then(|addresses| Association::open(&addresses))
+    fn connect(&mut self, name: &str) -> io::Result<Association> {
+        first_that_answers(name, &self.endpoints, |endpoint| {
+            resolve(endpoint).and_then(|addresses| Association::open(&addresses))
+        })
     }
 }
 

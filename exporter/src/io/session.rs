@@ -12,6 +12,7 @@ use super::log_limit::LogLimit;
 use super::queue::{Batch, BatchQueue};
 use super::retry::{Retry, seed};
 use super::spooled::Spooled;
+use crate::config::Endpoint;
 use crate::exporting::{DestinationAccounts, ExportingProcess, Loss, Outgoing};
 
 /// Why sending stopped.
@@ -80,6 +81,28 @@ impl Courier {
     fn lose(&self, records: u64) {
         self.accounts.move_to_lost(now_ns(), Loss::Unconfirmed, records);
     }
+}
+
+/// Connects to the first of several collectors that answers: to the one that is meant, or to one that stands in for it.
+pub(super) fn first_that_answers<L>(
+    name: &str,
+    endpoints: &[Endpoint],
+    mut connect: impl FnMut(&Endpoint) -> io::Result<L>,
+) -> io::Result<L> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for (place, endpoint) in endpoints.iter().enumerate() {
+        match connect(endpoint) {
+            Ok(link) => {
+                if place > 0 {
+                    tracing::warn!("{name}: {endpoint} stands in");
+                }
+                return Ok(link);
+            }
+            Err(error) if endpoints.len() > 1 => last = io::Error::new(error.kind(), format!("{endpoint}: {error}")),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// A destination by such connections: with a spool where one is asked for.

@@ -24,6 +24,7 @@ pub(super) fn context(drain_timeout: Duration) -> Context {
     Context {
         config: ExportingConfig {
             to: Vec::new(),
+            share: Vec::new(),
             domain: 1,
             times: Times::Milliseconds,
             mtu: limits::UDP_MESSAGE_OCTETS,
@@ -42,6 +43,7 @@ pub(super) fn context(drain_timeout: Duration) -> Context {
         },
         stop: Arc::new(Stop::new(drain_timeout, true)),
         metering: Arc::new(SharedMetering::default()),
+        identity: Arc::default(),
         selectors: Arc::new([]),
         spares: Arc::default(),
         geo: None,

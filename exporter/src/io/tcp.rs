@@ -16,7 +16,7 @@ use socket2::SockRef;
 use super::destination::{Context, Progress, Transport};
 use super::queue::BatchQueue;
 use super::resolve::resolve;
-use super::session::{Connector, Courier, Interruption, Link, transport};
+use super::session::{Connector, Courier, Interruption, Link, first_that_answers, transport};
 use super::tls;
 use crate::config::Endpoint;
 use crate::exporting::{DestinationAccounts, Outgoing, limits};
@@ -38,7 +38,8 @@ const TLS_MAJOR: u8 = 3;
 /// Where to connect, and what to show where there is TLS.
 #[derive(Debug)]
 pub(super) struct TcpConnector {
-    endpoint: Endpoint,
+    /// The first that answers is taken.
+    endpoints: Vec<Endpoint>,
     credentials: Option<tls::Credentials>,
 }
 
@@ -56,9 +57,9 @@ pub(super) struct Connection {
 
 impl TcpConnector {
     /// In the clear.
-    pub fn new(endpoint: &Endpoint) -> Self {
+    pub fn new(endpoints: &[Endpoint]) -> Self {
         Self {
-            endpoint: endpoint.clone(),
+            endpoints: endpoints.to_vec(),
             credentials: None,
         }
     }
@@ -67,14 +68,14 @@ impl TcpConnector {
     ///
     /// # Errors
     /// One line for people: a certificate or key that is missing or cannot be used.
-    pub fn with_tls(endpoint: &Endpoint, context: &Context, name: &str) -> Result<Self, String> {
+    pub fn with_tls(endpoints: &[Endpoint], context: &Context, name: &str) -> Result<Self, String> {
         let credentials = match &context.config.tls {
             Some(files) => tls::Credentials::load(files).map_err(|line| format!("{name}: {line}"))?,
             None => return Err(format!("{name}: there is no certificate to show")),
         };
         Ok(Self {
             credentials: Some(credentials),
-            ..Self::new(endpoint)
+            ..Self::new(endpoints)
         })
     }
 
@@ -107,11 +108,11 @@ impl Connector for TcpConnector {
 
     fn connect(&mut self, name: &str) -> io::Result<Connection> {
         self.refresh_credentials(name);
-        let tls = self
-            .credentials
-            .as_ref()
-            .map(|credentials| (credentials, &*self.endpoint.host));
-        resolve(&self.endpoint).and_then(|addresses| Connection::open(&addresses, tls))
+        let credentials = self.credentials.as_ref();
+        first_that_answers(name, &self.endpoints, |endpoint| {
+            let tls = credentials.map(|credentials| (credentials, &*endpoint.host));
+            resolve(endpoint).and_then(|addresses| Connection::open(&addresses, tls))
+        })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Flow Records on their way out, with what only some of them have.
 
+use std::hash::BuildHasher as _;
+
 use super::application::ApplicationRecord;
 use super::dns::{DnsAnswers, DnsTransaction};
 use super::folding::FoldRecord;
 use super::labels::LabelRecord;
-use super::record::FlowRecord;
+use super::record::{FlowKey, FlowRecord};
 use super::tcp::TcpPerformance;
 use super::tunnel::TunnelRecord;
 use crate::summaries::record::SummaryRecord;
@@ -124,11 +126,55 @@ impl Records {
     }
 }
 
+impl Records {
+    /// One of so many parts: all records of a flow are in the same one, whatever batch they come in. Summaries, which are
+    /// of all traffic, are in the first.
+    #[must_use]
+    pub fn part(&self, part: usize, parts: usize) -> Records {
+        let mut records = self.clone();
+        let is_in_part = |key: &FlowKey| PART_HASH.hash_one(key) as usize % parts.max(1) == part;
+        records.flows.retain(|flow| is_in_part(&flow.key));
+        records.dns.retain(|transaction| is_in_part(&transaction.key));
+        if part > 0 {
+            records.summaries.clear();
+        }
+        records
+    }
+}
+
+/// The same in every run, so that a flow stays with its collector.
+const PART_HASH: foldhash::fast::FixedState = foldhash::fast::FixedState::with_seed(0x9e37_79b9_7f4a_7c15);
+
 impl From<Vec<FlowRecord>> for Records {
     fn from(flows: Vec<FlowRecord>) -> Records {
         Records {
             flows,
             ..Records::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exporting::samples;
+
+    #[test]
+    fn parts_are_all_of_it_and_keep_flows_together() {
+        let flows: Vec<_> = (0..1000u16)
+            .map(|port| {
+                let mut flow = samples::udp();
+                flow.key.src_port = port / 2;
+                flow
+            })
+            .collect();
+        let records = Records::from(flows);
+        let parts: Vec<_> = (0..3).map(|part| records.part(part, 3)).collect();
+        assert_eq!(parts.iter().map(Records::len).sum::<usize>(), 1000);
+        for part in &parts {
+            assert!((250..420).contains(&part.len()), "{}", part.len());
+            let ports = |place: usize| part.flows.iter().skip(place).step_by(2).map(|flow| flow.key.src_port);
+            assert!(ports(0).eq(ports(1)), "two records of one flow");
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::api::SharedAccounts;
 use crate::config::{Config, MeteringConfig, Source};
 use crate::exporting::limits::TCP_MESSAGE_OCTETS;
 use crate::exporting::summaries::SummaryPlan;
+use crate::io::identity;
 use crate::io::destination::{Context, SharedMetering, Worker, now_ns};
 use crate::io::patience::Stop;
 use crate::io::queue::{Batch, Spares};
@@ -56,6 +57,7 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
         config: config.exporting.clone(),
         stop: stop.clone(),
         metering: metering.clone(),
+        identity: Arc::new(identity::identity(live_interfaces(config))),
         selectors: config.metering.sampling.selectors().into(),
         spares: Arc::default(),
         geo: geo.clone(),
@@ -88,6 +90,7 @@ pub fn run(config: &Config) -> Result<Accounts, String> {
     let sampling = agent.as_ref().map(|agent| sflow::Sampling::new(config, agent));
     let fan_out = FanOut {
         workers: &workers,
+        sharing: config.exporting.share.len(),
         sampling: sampling.as_ref(),
         spares: &context.spares,
         from_files,
@@ -200,10 +203,20 @@ struct Wiring<'w> {
     exports_transactions: bool,
 }
 
+/// The interfaces captured from; none when files are read.
+fn live_interfaces(config: &Config) -> impl Iterator<Item = &str> {
+    let names: &[String] = match &config.capture.source {
+        Source::Live(names) => names,
+        Source::Files(_) => &[],
+    };
+    names.iter().map(String::as_str)
+}
+
 fn start_destinations(config: &Config, context: &Context) -> Result<Vec<Worker>, String> {
     let mut workers = Vec::new();
     // Those of sFlow have an agent in common.
-    let records = config.exporting.to.iter().filter(|to| !to.takes_samples());
+    let to = config.exporting.to.iter().filter(|to| !to.takes_samples());
+    let records = to.chain(&config.exporting.share);
     for destination in records {
         match Worker::start(destination, context) {
             Ok(worker) => workers.push(worker),
@@ -286,19 +299,29 @@ fn listen_to_signals(stop: &Arc<Stop>) -> Result<(), String> {
 #[derive(Debug)]
 struct FanOut<'w> {
     workers: &'w [Worker],
+    /// How many of them, the last ones, share the records among them.
+    sharing: usize,
     sampling: Option<&'w sflow::Sampling>,
     spares: &'w Spares,
     from_files: bool,
 }
 
 impl FanOut<'_> {
+    fn push(&self, worker: &Worker, batch: Batch) {
+        match self.from_files {
+            true => worker.queue.push_waiting(now_ns(), batch),
+            false => worker.push_dropping(batch),
+        }
+    }
+
     /// Says whether any destination still takes records: without one, metering on is of no use.
     fn send(&self, batch: Batch) -> bool {
-        for worker in self.workers {
-            if self.from_files {
-                worker.queue.push_waiting(now_ns(), batch.clone());
-            } else {
-                worker.push_dropping(batch.clone());
+        let (all, sharing) = self.workers.split_at(self.workers.len() - self.sharing);
+        all.iter().for_each(|worker| self.push(worker, batch.clone()));
+        for (part, worker) in sharing.iter().enumerate() {
+            let records = batch.part(part, self.sharing);
+            if records.len() > 0 {
+                self.push(worker, Batch::new(records));
             }
         }
         // A destination may be done with it already.

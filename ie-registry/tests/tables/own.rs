@@ -72,6 +72,9 @@ fn own_elements_can_be_announced() {
         (140, "summaryQuantileValue", DataType::Float64),
         (141, "sketchImageOctets", DataType::Unsigned32),
         (142, "recordId", DataType::Unsigned64),
+        (143, "exporterSoftware", DataType::String),
+        (144, "exporterClockState", DataType::Unsigned8),
+        (145, "exporterClockErrorMicroseconds", DataType::Unsigned32),
     ] {
         let element = registry.element(ElementId::new(FLOWGAUGE_PEN, id)).unwrap();
         assert_eq!((element.name.as_ref(), element.data_type), (name, data_type));
