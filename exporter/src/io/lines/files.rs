@@ -146,11 +146,12 @@ impl LineSink for LineFiles {
         }
         let mut begin = 0;
         for (at, line) in lines.iter().enumerate() {
-            self.series.settle(line.end_ns);
-            if self.series.is_over(line.end_ns) {
+            // A window of summaries ends where the next begins.
+            let ns = line.end_ns - i64::from(line.kind == Kind::Summary);
+            self.series.settle(ns);
+            if self.series.is_over(ns) {
                 self.write(lines, begin..at)?;
-                self.rotate(line.end_ns)
-                    .map_err(|failure| (failure, lines.len() - at))?;
+                self.rotate(ns).map_err(|failure| (failure, lines.len() - at))?;
                 begin = at;
             }
         }
