@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Whole programs beside peers, in one run on this machine: CPU seconds (user + system), the smallest of RUNS.
-#   tests/bench.sh [exporter] [summaries] [collector] [burst] [rollups] RUNS=3 PACKETS=1000000 RECORDS=2000000 RATE=100000
+#   tests/bench.sh [exporter] [sending] [summaries] [collector] [burst] [rollups] RUNS=3 PACKETS=1000000 RECORDS=2000000 RATE=100000
 # Captures and load come from the generators beside the checkout; without them, and without a peer, that part is left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -53,6 +53,44 @@ while True: s.recv(65535)" & sink=$!; pids+=("$sink")
   done
   kill "$sink"
   memory
+}
+
+sending() {
+  local capture=$work/scan.pcap records one two tcp spooled begin end udp=() pid
+  python3 "$shared/tools/synth" --seed 7 --packets "$packets" --profile scan --out "$capture"
+  for _ in 1 2; do
+    udp+=("$(free_port)")
+    python3 -c "
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('127.0.0.1', ${udp[-1]}))
+while True: s.recv(65535)" & pids+=("$!")
+  done
+  tcp=$(free_port)
+  python3 -c "
+import socket, threading
+s = socket.create_server(('127.0.0.1', $tcp))
+def read(c):
+    while c.recv(1 << 20): pass
+    c.close()
+while True: threading.Thread(target=read, args=(s.accept()[0],)).start()" & pids+=("$!")
+  sleep 1
+  local ours=("$programs/flowgauge-exporter" run --read "$capture" --rate 0 --tcp-performance off --applications none --dns off)
+  records=$("${ours[@]}" --to "udp://127.0.0.1:${udp[0]}" 2>&1 | awk '/records exported/ { for (i = 1; i < NF; i++) if ($(i + 1) == "records") { print $i; exit } }')
+  # What a second destination adds is what one costs, encoding and sending.
+  one=$(least "${ours[@]}" --to "udp://127.0.0.1:${udp[0]}")
+  two=$(least "${ours[@]}" --to "udp://127.0.0.1:${udp[0]}" "udp://127.0.0.1:${udp[1]}")
+  printf '\nSending %s records by UDP: %s CPU s with one destination, %s with two: %s of metering (<= 0.10)\n' "$records" "$one" "$two" \
+    "$(awk "BEGIN { printf \"%.2f\", ($two - $one) / (2 * $one - $two) }")"
+  spooled=$(least "${ours[@]}" --to "tcp://127.0.0.1:$tcp")
+  printf 'By TCP: %s CPU s; ' "$spooled"
+  begin=$(date +%s%N)
+  "${ours[@]}" --to "tcp://127.0.0.1:$tcp" --spool "$work/spool" 2>"$work/err"
+  end=$(date +%s%N)
+  grep -q "$records records exported in .* 0 lost" "$work/err" || cat "$work/err"
+  spooled=$(least "${ours[@]}" --to "tcp://127.0.0.1:$tcp" --spool "$work/spool")
+  printf 'through a spool %s CPU s, %s records a second from the first packet to the last confirmed (>= 200000)\n' "$spooled" \
+    "$(awk "BEGIN { printf \"%.0f\", $records / (($end - $begin) / 1e9) }")"
+  rm -rf "$capture" "$work/spool"
 }
 
 frames() { # FLOWS: a capture of one UDP packet for each of so many flows, a microsecond apart
@@ -196,4 +234,4 @@ summaries() {
 }
 
 [ -d "$shared/tools" ] || { echo "left out: figures beside peers need the generators ($shared is not there)"; exit 0; }
-for part in ${*:-exporter summaries collector burst rollups}; do "$part"; done
+for part in ${*:-exporter sending summaries collector burst rollups}; do "$part"; done
