@@ -362,7 +362,7 @@ mod tests {
         let queue = SampleQueue::new(true);
         let source = queue.source(1).unwrap();
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..3000).for_each(|time| push(&queue, source, 1, time)));
+            scope.spawn(|| (0..6000).for_each(|time| push(&queue, source, 1, time)));
             let (mut samples, mut taken) = (Vec::new(), 0);
             while taken < 2000 {
                 queue.pop(&mut samples, Duration::from_secs(10));
@@ -371,7 +371,7 @@ mod tests {
             queue.give_up();
         });
         let (totals, _) = queue.totals();
-        assert_eq!((totals[0].sampled, totals[0].skipped), (3000, 3000));
+        assert_eq!((totals[0].sampled, totals[0].skipped), (6000, 6000));
         assert!(totals[0].dropped > 0, "those that came when nobody took them");
     }
 }

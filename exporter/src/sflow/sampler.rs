@@ -75,8 +75,10 @@ impl Sampler {
     pub fn handle_frames(&mut self, frames: &Frames<'_>) {
         let mut at = 0;
         while let Some(first) = frames.get(at) {
+            // Of files each frame is counted with its octets, and may be the one that counters are due with.
             let run = match first.link_type {
                 LinkType::LINUX_SLL2 => 1,
+                _ if self.is_file => 1,
                 _ => frames.run(at),
             };
             self.handle_run(&first, run, |ahead| frames.get(at + ahead));
@@ -134,11 +136,9 @@ impl Sampler {
         source.skip = source.skip.saturating_sub(left);
         source.skipped += left;
         if self.is_file {
-            // Of a group that was sampled, what passed is told with the next sample.
-            for frame in (0..run).filter_map(&frame) {
-                source.newest_ns = source.newest_ns.max(frame.time_ns);
-                source.traffic.add(&frame);
-            }
+            // What passed is told with the next sample.
+            source.newest_ns = source.newest_ns.max(first.time_ns);
+            source.traffic.add(first);
             if let Some(polling_ns) = self.polling_ns {
                 source.poll(&self.queue, polling_ns);
             }
@@ -371,10 +371,10 @@ mod tests {
                 )
             })
             .collect();
-        // With the group that passed the interval, and at the end.
+        // With the packet that passed the interval, and at the end.
         assert_eq!(
             counters,
-            [(Kind::Counters, 1209, 30, 3000), (Kind::Counters, 1809, 40, 4000)]
+            [(Kind::Counters, 1200, 21, 2100), (Kind::Counters, 1809, 40, 4000)]
         );
     }
 }

@@ -187,3 +187,41 @@ fn pktvisors_metrics_keep_the_rules_too() {
         assert!(text.contains(&format!("\n{name}{{")), "{name}");
     }
 }
+
+#[test]
+fn an_agent_of_sflow_has_its_counters_on_the_page() {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use crate::sflow::queue::{Kind, Traffic};
+    use crate::sflow::{SampleQueue, SflowAccounts};
+
+    let running = Running::of(&office(), OFFICE, false);
+    assert!(!running.get("/metrics").text().contains("sflow"), "there is no agent");
+    let queue = Arc::new(SampleQueue::new(false));
+    let source = queue.source(3).unwrap();
+    queue.push(source, 99, &Traffic::default(), Kind::Packet, |_| {});
+    let accounts = Arc::new(SflowAccounts::new(queue, ["sflow://h:6343".to_owned()]));
+    accounts.flow_samples.store(1, Relaxed);
+    accounts.counter_samples.store(7, Relaxed);
+    accounts.receivers[0].datagrams.store(4, Relaxed);
+    accounts.receivers[0].errors.store(2, Relaxed);
+    running.accounts.set_sflow(accounts);
+    let text = running.get("/metrics").text();
+    promtool(&text);
+    let page = checked(&text, false);
+    for (series, value) in [
+        ("packets_total{end=\"not_sampled\"}", 99.0),
+        ("packets_total{end=\"sampled\"}", 1.0),
+        ("lost_packets_total{reason=\"queue_full\"}", 0.0),
+        ("samples_total{kind=\"flow\"}", 1.0),
+        ("samples_total{kind=\"counters\"}", 7.0),
+        ("datagrams_total{destination=\"sflow://h:6343\"}", 4.0),
+        ("errors_total{destination=\"sflow://h:6343\"}", 2.0),
+    ] {
+        assert_eq!(
+            page.samples[&format!("flowgauge_exporter_sflow_{series}")],
+            value,
+            "{series}"
+        );
+    }
+}

@@ -98,8 +98,8 @@ fn every_packet_of_a_capture_is_a_sample_with_its_number() {
     for (at, head) in seen.heads.iter().enumerate() {
         assert_eq!((head.agent.as_str(), head.sub_agent), ("127.0.0.1", 9));
         assert_eq!(head.sequence, at as u32 + 1);
-        // Packets are a millisecond apart, and the clock is theirs.
-        assert_eq!(head.uptime_ms, (at as u32 * 11 + 10).min(299));
+        // Packets are a millisecond apart, and the clock is theirs: it leaves when the next one has no room.
+        assert_eq!(head.uptime_ms, (at as u32 * 11 + 11).min(299));
     }
     let Some(lines) = tshark(
         &seen,
