@@ -33,7 +33,15 @@ impl Running {
     }
 
     fn with(own: &Issued, authority: &Authority, clients: &[&str], (connections, idle): (u64, Duration)) -> Running {
-        let listen: ListenAddress = "dtls://127.0.0.1:0".parse().unwrap();
+        Running::at("dtls://127.0.0.1:0", (own, authority, clients), (connections, idle))
+    }
+
+    fn at(
+        listen: &str,
+        (own, authority, clients): (&Issued, &Authority, &[&str]),
+        (connections, idle): (u64, Duration),
+    ) -> Running {
+        let listen: ListenAddress = listen.parse().unwrap();
         let socket = listen.bind().unwrap();
         let counters = Arc::new(DtlsCounters::default());
         prepare(&socket, 4 << 20, &counters.datagrams).unwrap();
@@ -398,6 +406,21 @@ fn an_exporter_that_begins_anew_from_its_port_has_a_new_session() {
         heard,
         [(1, message), (1, message), (1, closed), (2, message), (2, closed)]
     );
+}
+
+#[test]
+fn one_socket_takes_both_families() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, own, client) = known(folder.path());
+    let running = Running::at("dtls://[::]:0", (&own, &ours, &[]), (16, Duration::ZERO));
+    let to = SocketAddr::from(([127, 0, 0, 1], running.address.port()));
+    let mut session = connect(socket(to), Some(&client), &ours).unwrap();
+    session.ssl_write(&message(1)).unwrap();
+    running.wait("a message", |counters| {
+        counters.sessions.messages.load(Ordering::Relaxed) == 1
+    });
+    assert_eq!(running.names.of([127, 0, 0, 1].into()), ["a.example"]);
+    running.stop();
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Sessions with servers of OpenSSL on this machine: what a handshake says when it fails, that records arrive, and that
 //! a collector that is gone is found out.
 
+use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use openssl::ssl::{Ssl, SslContext, SslFiletype, SslMethod, SslOptions, SslVerifyMode};
-use std::io::{Read, Write};
 
 use super::*;
+use crate::config::TlsFiles;
 use crate::exporting::Loss;
 use crate::io::stories::{Collector, PATIENCE, batch, context, finish, start};
 use crate::io::tls_stories::{Authority, Issued, files};
@@ -345,4 +346,57 @@ fn messages_fit_into_the_path_with_what_dtls_adds() {
     assert_eq!(message_octets(1400), 1363);
     assert_eq!(message_octets(512), 512);
     assert_eq!(message_octets(65_507), 16_384);
+}
+
+#[test]
+fn files_that_are_wrong_are_named_and_those_that_change_are_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let Known { ours, own, client } = known(folder.path());
+    let of_client = files(&client, &ours);
+    for (files, part) in [
+        (
+            TlsFiles {
+                key: client.certificate.clone(),
+                ..of_client.clone()
+            },
+            "no private key",
+        ),
+        (
+            TlsFiles {
+                key: own.key.clone(),
+                ..of_client.clone()
+            },
+            "do not fit together",
+        ),
+        (
+            TlsFiles {
+                ca: client.key.clone(),
+                ..of_client.clone()
+            },
+            "there is no certificate in it",
+        ),
+        (
+            TlsFiles {
+                certificate: folder.path().join("none"),
+                ..of_client.clone()
+            },
+            "none: cannot be read",
+        ),
+    ] {
+        let line = Credentials::load(&files).unwrap_err();
+        assert!(line.contains(part) && !line.contains('\n'), "{part}: {line}");
+    }
+
+    let mut credentials = Credentials::load(&of_client).unwrap();
+    assert_eq!(credentials.refresh(), None);
+    // Another length, so that the change shows within one tick of the file system's clock.
+    let replace = |from: &std::path::Path, to: &std::path::Path| {
+        std::fs::write(to, [std::fs::read(from).unwrap(), b"\n".to_vec()].concat()).unwrap();
+    };
+    replace(&own.certificate, &client.certificate);
+    let line = credentials.refresh().unwrap().unwrap_err();
+    assert!(line.contains("do not fit together"), "{line}");
+    assert_eq!(credentials.refresh(), None, "said once");
+    replace(&own.key, &client.key);
+    assert_eq!(credentials.refresh(), Some(Ok(())));
 }
