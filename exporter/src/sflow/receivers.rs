@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::accounts::SflowAccounts;
@@ -21,6 +21,8 @@ struct Receiver {
     socket: Option<UdpSocket>,
     retry: Retry,
     faults: LogLimit,
+    /// Octets of the datagram sent last: the one that an answer is about.
+    last_octets: u64,
 }
 
 /// All of them.
@@ -38,6 +40,7 @@ impl Receivers {
             socket: None,
             retry: Retry::new(seed()),
             faults: LogLimit::default(),
+            last_octets: 0,
         };
         Receivers {
             receivers: endpoints.into_iter().map(receiver).collect(),
@@ -78,12 +81,13 @@ impl Receivers {
                 // One before it came back; this one left.
                 Ok(Some(error)) => {
                     accounts.errors.fetch_add(1, Relaxed);
+                    accounts.octets.fetch_sub(receiver.last_octets, Relaxed);
+                    receiver.handle_sent(datagram, &accounts.octets);
                     receiver.say(&accounts.name, &error);
-                    accounts.octets.fetch_add(datagram.len() as u64, Relaxed);
                 }
                 Ok(None) => {
                     accounts.datagrams.fetch_add(1, Relaxed);
-                    accounts.octets.fetch_add(datagram.len() as u64, Relaxed);
+                    receiver.handle_sent(datagram, &accounts.octets);
                 }
                 Err(error) => {
                     accounts.errors.fetch_add(1, Relaxed);
@@ -100,6 +104,7 @@ impl Receivers {
             if let Some(error) = answer.flatten() {
                 accounts.errors.fetch_add(1, Relaxed);
                 accounts.datagrams.fetch_sub(1, Relaxed);
+                accounts.octets.fetch_sub(receiver.last_octets, Relaxed);
                 receiver.say(&accounts.name, &error);
             }
         }
@@ -136,6 +141,11 @@ impl Receiver {
             Err(error) if udp::is_about_an_earlier_datagram(&error) => socket.send(datagram).map(|_| Some(error)),
             Err(error) => Err(error),
         }
+    }
+
+    fn handle_sent(&mut self, datagram: &[u8], octets: &AtomicU64) {
+        self.last_octets = datagram.len() as u64;
+        octets.fetch_add(self.last_octets, Relaxed);
     }
 
     fn say(&mut self, name: &str, error: &io::Error) {
