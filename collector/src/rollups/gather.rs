@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash};
 
-use flowgauge_sketches::{Item, List, Quantiles};
+use flowgauge_sketches::{Cardinality, Item, List, Quantiles};
 use foldhash::fast::RandomState;
 
 use super::kept::{DISTINCTS, EXPORTER_TABLES, LISTS, QUANTILES, SectionId, TABLES, distinct_at, list_at};
@@ -28,6 +28,8 @@ const NEWEST_NS: i64 = 86_400 * NS_PER_S;
 #[derive(Debug)]
 struct Window {
     start: i64,
+    /// Of flows of which nothing is known of where their ends are.
+    without_ends: Counters,
     tables: [Table; TABLES.len()],
     lists: [List; LISTS.len()],
     distincts: [Distinct; DISTINCTS.len()],
@@ -54,6 +56,12 @@ struct Ends {
     systems: [Option<u64>; 2],
 }
 
+impl Ends {
+    fn are_unknown(&self) -> bool {
+        self.nets == [0; 2] && self.countries == [0; 2] && self.systems == [None; 2]
+    }
+}
+
 /// One end of a flow: window, network, exporter (both by number), address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct End {
@@ -65,8 +73,6 @@ struct End {
 
 /// Sums of keys of which there are many; they are put into lists and sketches when they are too many, and at the end.
 type Sums<K, V> = HashMap<K, V, RandomState>;
-/// What goes into the lists of windows.
-type Weights<K> = HashMap<u32, Vec<(K, u64)>, RandomState>;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Pair {
@@ -196,7 +202,7 @@ pub struct Gather {
     exporters: Lately<ExporterSide, Counters>,
     ends: Lately<Ends, Counters>,
     sources: Sums<End, [u64; 2]>,
-    destinations: Sums<End, u64>,
+    destinations: Sums<End, [u64; 2]>,
     pairs: Sums<Pair, u64>,
     exporter_numbers: HashMap<Option<u128>, u32, RandomState>,
     exporter_addresses: Vec<Option<u128>>,
@@ -393,7 +399,15 @@ impl Gather {
         let counters = facts.counters;
         let both = |held: &mut Counters, more: Counters| *held += &more;
         let left = self.exporters.add(hasher, facts.exporter, counters, both);
-        let ends_left = self.ends.add(hasher, facts.ends, counters, both);
+        let ends_left = match facts.ends.are_unknown() {
+            // Nothing said where the ends are: nothing to look up.
+            true => {
+                let open = self.open.get_mut(window as usize);
+                open.into_iter().for_each(|open| open.without_ends += &counters);
+                None
+            }
+            false => self.ends.add(hasher, facts.ends, counters, both),
+        };
         let sum = |held: &mut u64, more: u64| *held = held.saturating_add(more);
         let port_left = facts
             .port
@@ -432,7 +446,7 @@ impl Gather {
         }
         if let Some(address) = dst {
             let held = self.destinations.entry(end(dst_net, address)).or_default();
-            *held = held.saturating_add(counters.octets);
+            held[0] = held[0].saturating_add(counters.octets);
             if self.destinations.len() > limits::ROLLUP_GATHERED_SUMS {
                 self.leave_destinations();
             }
@@ -505,87 +519,96 @@ impl Gather {
 
     fn leave_sources(&mut self) {
         let mut sums = std::mem::take(&mut self.sources);
-        let mut lists: [Weights<u128>; 2] = Default::default();
-        for (end, weights) in sums.drain() {
-            self.add_distinct([distinct_at::SRC_IP, distinct_at::SRC_IP_OF_NET], &end);
-            for (list, weight) in lists.iter_mut().zip(weights).filter(|(_, weight)| *weight > 0) {
-                list.entry(end.window).or_default().push((end.address, weight));
-            }
-        }
+        let places = [distinct_at::SRC_IP, distinct_at::SRC_IP_OF_NET];
+        self.leave_addresses(&mut sums, places, &[list_at::SRC_IP, list_at::SRC_IP_REV]);
         self.sources = sums;
-        for (list, at) in lists.into_iter().zip([list_at::SRC_IP, list_at::SRC_IP_REV]) {
-            self.merge_addresses(list, at);
-        }
     }
 
     fn leave_destinations(&mut self) {
         let mut sums = std::mem::take(&mut self.destinations);
-        let mut list: Weights<u128> = Weights::default();
-        for (end, weight) in sums.drain() {
-            self.add_distinct([distinct_at::DST_IP, distinct_at::DST_IP_OF_NET], &end);
-            if weight > 0 {
-                list.entry(end.window).or_default().push((end.address, weight));
+        let places = [distinct_at::DST_IP, distinct_at::DST_IP_OF_NET];
+        self.leave_addresses(&mut sums, places, &[list_at::DST_IP]);
+        self.destinations = sums;
+    }
+
+    /// Addresses go into distinct counts group by group, and into lists window by window.
+    fn leave_addresses(&mut self, sums: &mut Sums<End, [u64; 2]>, places: [usize; 2], lists: &[usize]) {
+        let mut groups: HashMap<(u32, u32, u32), Vec<(u128, [u64; 2])>, RandomState> = HashMap::default();
+        for (end, weights) in sums.drain() {
+            let group = (end.window, end.exporter, end.net);
+            groups.entry(group).or_default().push((end.address, weights));
+        }
+        let mut windows: HashMap<u32, (Vec<(u128, [u64; 2])>, bool), RandomState> = HashMap::default();
+        for (group, addresses) in groups {
+            self.add_distinct(places, group, &addresses);
+            let (held, is_mixed) = windows.entry(group.0).or_default();
+            if held.is_empty() {
+                *held = addresses;
+            } else {
+                held.extend(addresses);
+                *is_mixed = true;
             }
         }
-        self.destinations = sums;
-        self.merge_addresses(list, list_at::DST_IP);
+        for (window, (mut addresses, is_mixed)) in windows {
+            if is_mixed {
+                add_up(&mut addresses);
+            }
+            for (column, at) in lists.iter().enumerate() {
+                let weights = addresses.iter().filter_map(|(address, weights)| {
+                    let weight = weights.get(column).copied().filter(|weight| *weight > 0)?;
+                    Some((*address, weight))
+                });
+                let mut key = KeyWriter::default();
+                let item = |address: &u128| key.begin().ip(Some(*address)).item();
+                self.merge(window, *at, weights.collect(), item);
+            }
+        }
     }
 
     fn leave_pairs(&mut self) {
-        let mut list: Weights<[u128; 2]> = Weights::default();
+        let mut windows: HashMap<u32, Vec<([u128; 2], u64)>, RandomState> = HashMap::default();
         for (pair, weight) in self.pairs.drain().filter(|(_, weight)| *weight > 0) {
-            list.entry(pair.window).or_default().push((pair.addresses, weight));
+            windows.entry(pair.window).or_default().push((pair.addresses, weight));
         }
-        self.merge(list, list_at::PAIR, |[src, dst]| {
-            KeyWriter::default().begin().ip(Some(*src)).ip(Some(*dst)).item()
-        });
-    }
-
-    fn merge_addresses(&mut self, mut list: Weights<u128>, at: usize) {
-        // What several exporters, or networks, have seen of an address goes together.
-        for weights in list.values_mut() {
-            weights.sort_unstable_by_key(|(address, _)| *address);
-            weights.dedup_by(|later, earlier| {
-                let is_same = later.0 == earlier.0;
-                if is_same {
-                    earlier.1 = earlier.1.saturating_add(later.1);
-                }
-                is_same
-            });
-        }
-        self.merge(list, at, |address| {
-            KeyWriter::default().begin().ip(Some(*address)).item()
-        });
-    }
-
-    fn merge<K>(&mut self, list: Weights<K>, at: usize, item: impl Fn(&K) -> Item) {
-        for (window, mut weights) in list {
-            let held = self
-                .open
-                .get_mut(window as usize)
-                .and_then(|open| open.lists.get_mut(at));
-            if let Some(held) = held {
-                // Refused only beyond weights that nobody has.
-                let _ = held.merge(&List::heaviest(&mut weights, &item));
-            }
+        for (window, weights) in windows {
+            let mut key = KeyWriter::default();
+            let item = |[src, dst]: &[u128; 2]| key.begin().ip(Some(*src)).ip(Some(*dst)).item();
+            self.merge(window, list_at::PAIR, weights, item);
         }
     }
 
-    /// An address among those of its exporter and of its network.
-    fn add_distinct(&mut self, [by_exporter, by_net]: [usize; 2], end: &End) {
-        let Some(open) = self.open.get_mut(end.window as usize) else {
+    fn merge<K>(&mut self, window: u32, at: usize, mut weights: Vec<(K, u64)>, item: impl FnMut(&K) -> Item) {
+        let open = self.open.get_mut(window as usize);
+        if let Some(held) = open.and_then(|open| open.lists.get_mut(at)) {
+            // Refused only beyond weights that nobody has.
+            let _ = held.merge(&List::heaviest(&mut weights, item));
+        }
+    }
+
+    /// Addresses among those of their exporter and of their network.
+    fn add_distinct(
+        &mut self,
+        [by_exporter, by_net]: [usize; 2],
+        (window, exporter, net): (u32, u32, u32),
+        addresses: &[(u128, [u64; 2])],
+    ) {
+        let Some(open) = self.open.get_mut(window as usize) else {
             return;
         };
-        let octets = end.address.to_be_bytes();
+        // Hashed once for both.
+        let mut fresh = Cardinality::default();
+        for (address, _) in addresses {
+            fresh.update(&address.to_be_bytes());
+        }
         let most = limits::ROLLUP_DISTINCT_KEYS;
         if let Some(held) = open.distincts.get_mut(by_exporter) {
-            let exporter = self.exporter_addresses.get(end.exporter as usize).copied().flatten();
-            held.update(self.key.begin().ip(exporter).item(), &octets, most);
+            let exporter = self.exporter_addresses.get(exporter as usize).copied().flatten();
+            held.add(self.key.begin().ip(exporter).item(), &fresh, most);
         }
         if let Some(held) = open.distincts.get_mut(by_net) {
-            match end.net {
-                OTHER_NAME => held.other.update(&octets),
-                name => held.update(self.key.begin().text(self.names.text(name)).item(), &octets, most),
+            match net {
+                OTHER_NAME => held.other.merge(&fresh),
+                name => held.add(self.key.begin().text(self.names.text(name)).item(), &fresh, most),
             }
         }
     }
@@ -606,6 +629,19 @@ impl Gather {
         }
         for (key, counters) in all(&mut self.ends) {
             self.leave_ends(&key, &counters);
+        }
+        for window in 0..self.open.len() as u32 {
+            let open = self.open.get_mut(window as usize);
+            let counters = open
+                .map(|open| std::mem::take(&mut open.without_ends))
+                .unwrap_or_default();
+            if !counters.is_empty() {
+                let ends = Ends {
+                    window,
+                    ..Ends::default()
+                };
+                self.leave_ends(&ends, &counters);
+            }
         }
         self.leave_sources();
         self.leave_destinations();
@@ -628,10 +664,24 @@ impl Gather {
     }
 }
 
+/// What several exporters, or networks, have seen of an address goes together.
+fn add_up(addresses: &mut Vec<(u128, [u64; 2])>) {
+    addresses.sort_unstable_by_key(|(address, _)| *address);
+    addresses.dedup_by(|later, earlier| {
+        let is_same = later.0 == earlier.0;
+        if is_same {
+            let sums = earlier.1.iter_mut().zip(later.1);
+            sums.for_each(|(sum, more)| *sum = sum.saturating_add(more));
+        }
+        is_same
+    });
+}
+
 impl Window {
     fn new(start: i64) -> Window {
         Window {
             start,
+            without_ends: Counters::default(),
             tables: Default::default(),
             lists: Default::default(),
             distincts: Default::default(),

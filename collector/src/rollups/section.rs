@@ -155,17 +155,22 @@ impl Distinct {
         }
     }
 
+    /// Takes values of a key in, while there is room for it.
+    pub fn add(&mut self, key: Item, values: &Cardinality, most: usize) {
+        let is_full = self.rows.len() >= most;
+        match self.rows.entry(key) {
+            Entry::Occupied(mut held) => held.get_mut().merge(values),
+            Entry::Vacant(_) if is_full => self.other.merge(values),
+            Entry::Vacant(place) => {
+                place.insert(values.clone());
+            }
+        }
+    }
+
     /// Takes in what another one has.
     pub fn merge(&mut self, other: &Distinct) {
         for (key, cardinality) in &other.rows {
-            let is_full = self.rows.len() >= limits::ROLLUP_MERGED_KEYS;
-            match self.rows.entry(key.clone()) {
-                Entry::Occupied(mut held) => held.get_mut().merge(cardinality),
-                Entry::Vacant(_) if is_full => self.other.merge(cardinality),
-                Entry::Vacant(place) => {
-                    place.insert(cardinality.clone());
-                }
-            }
+            self.add(key.clone(), cardinality, limits::ROLLUP_MERGED_KEYS);
         }
         if !other.other.is_empty() {
             self.other.merge(&other.other);

@@ -44,7 +44,7 @@ fn empty(places: usize) -> FrequentItemsSketch<Item> {
 impl List {
     /// A list of weights that are known one by one, each key once: as if the lightest had been taken out at once, which is
     /// nearer to them than what is left of adding one after the other.
-    pub fn heaviest<K>(weights: &mut [(K, u64)], item: impl Fn(&K) -> Item) -> List {
+    pub fn heaviest<K>(weights: &mut [(K, u64)], mut item: impl FnMut(&K) -> Item) -> List {
         const MOST: usize = LIST_PLACES / 4 * 3 - 1;
         let total = weights.iter().map(|(_, weight)| *weight).fold(0, u64::saturating_add);
         let mut list = List::default();
