@@ -278,8 +278,9 @@ pub const ROLLUP_NAMES: usize = 16_384;
 pub const ROLLUP_WINDOWS: usize = 4_096;
 /// Rows after which a segment ends whose rows are in very many windows.
 pub const ROLLUP_ROWS_OF_MANY_WINDOWS: u64 = 65_536;
-/// Addresses, and pairs of them, whose sums are kept before they go into lists and sketches.
-pub const ROLLUP_GATHERED_SUMS: usize = 65_536;
+/// Addresses, and pairs of them, whose sums are kept before they go into lists and sketches: tables of more do not stay in
+/// a processor's cache, where each row looks into three of them.
+pub const ROLLUP_GATHERED_SUMS: usize = 7_100;
 /// Files of rollups merged in one go within a tier.
 pub const ROLLUP_FILES_PER_MERGE: usize = 8;
 /// Days in one file once they are old.
