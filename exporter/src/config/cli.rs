@@ -328,7 +328,7 @@ pub struct RunArgs {
     geo: Vec<String>,
 
     /// Send all flow records to this destination (may be repeated; each gets everything). Behind a comma, as in
-    /// tcp://a,tcp://b, collectors by TCP, TLS or SCTP that stand in where the first does not answer
+    /// tcp://a,tcp://b, collectors by TCP, TLS, DTLS or SCTP that stand in where the first does not answer
     #[arg(long, value_name = "DEST", num_args = 1.., env = "FLOWGAUGE_EXPORTING_TO", help_heading = "Exporting")]
     to: Vec<String>,
     /// Share all flow records among these destinations (to be repeated): those of a flow go to the same one

@@ -30,7 +30,7 @@ pub enum Destination {
     /// IPFIX Messages on a TLS connection, both ends with a certificate.
     Tls(Vec<Endpoint>),
     /// IPFIX Messages in DTLS over UDP, both ends with a certificate.
-    Dtls(Endpoint),
+    Dtls(Vec<Endpoint>),
     /// IPFIX Messages on an SCTP association.
     Sctp(Vec<Endpoint>),
     /// NetFlow version 9 in UDP datagrams.
@@ -78,7 +78,7 @@ impl Destination {
             "udp" => Endpoint::parse(text, rest, IPFIX_PORT).map(Self::Udp),
             "tcp" => backups(text, IPFIX_PORT).map(Self::Tcp),
             "tls" => backups(text, SECURE_IPFIX_PORT).map(Self::Tls),
-            "dtls" => Endpoint::parse(text, rest, SECURE_IPFIX_PORT).map(Self::Dtls),
+            "dtls" => backups(text, SECURE_IPFIX_PORT).map(Self::Dtls),
             "sctp" => backups(text, IPFIX_PORT).map(Self::Sctp),
             "netflow9" => Endpoint::parse(text, rest, NETFLOW_PORT).map(Self::NetFlow9),
             "netflow5" => Endpoint::parse(text, rest, NETFLOW_PORT).map(Self::NetFlow5),
@@ -131,7 +131,7 @@ impl fmt::Display for Destination {
             Self::Udp(endpoint) => write!(f, "udp://{endpoint}"),
             Self::Tcp(endpoints) => listed(f, "tcp", endpoints),
             Self::Tls(endpoints) => listed(f, "tls", endpoints),
-            Self::Dtls(endpoint) => write!(f, "dtls://{endpoint}"),
+            Self::Dtls(endpoints) => listed(f, "dtls", endpoints),
             Self::Sctp(endpoints) => listed(f, "sctp", endpoints),
             Self::NetFlow9(endpoint) => write!(f, "netflow9://{endpoint}"),
             Self::NetFlow5(endpoint) => write!(f, "netflow5://{endpoint}"),

@@ -212,8 +212,8 @@ impl Worker {
                 let connector = tcp::TcpConnector::with_tls(endpoints, context, &name)?;
                 connector.destination(context, accounts.clone(), queue.clone())?
             }
-            Destination::Dtls(endpoint) => {
-                dtls::DtlsConnector::destination(endpoint, context, accounts.clone(), queue.clone())?
+            Destination::Dtls(endpoints) => {
+                dtls::DtlsConnector::destination(endpoints, context, accounts.clone(), queue.clone())?
             }
             Destination::Sctp(endpoints) => {
                 sctp::SctpConnector::destination(endpoints, context, accounts.clone(), queue.clone())?

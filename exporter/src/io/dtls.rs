@@ -25,7 +25,7 @@ use super::destination::{Context, Progress, Transport, now_ns};
 use super::pace::Pace;
 use super::queue::BatchQueue;
 use super::resolve::resolve;
-use super::session::{Connector, Courier, Interruption, Link, transport};
+use super::session::{Connector, Courier, Interruption, Link, first_that_answers, transport};
 use super::udp;
 use crate::config::Endpoint;
 use crate::exporting::{DestinationAccounts, Outgoing, limits};
@@ -57,7 +57,8 @@ const MAX_RECORD_OCTETS: u16 = 1 << 14;
 /// Where to connect, and how.
 #[derive(Debug)]
 pub(super) struct DtlsConnector {
-    endpoint: Endpoint,
+    /// The first that answers is taken.
+    endpoints: Vec<Endpoint>,
     credentials: Credentials,
     mtu: u16,
     check: Duration,
@@ -85,7 +86,7 @@ impl DtlsConnector {
     /// # Errors
     /// One line for people: a certificate or key that is missing or cannot be used.
     pub fn destination(
-        endpoint: &Endpoint,
+        endpoints: &[Endpoint],
         context: &Context,
         accounts: Arc<DestinationAccounts>,
         queue: Arc<BatchQueue>,
@@ -97,7 +98,7 @@ impl DtlsConnector {
             None => return Err(format!("{name}: there is no certificate to show")),
         };
         let connector = Self {
-            endpoint: endpoint.clone(),
+            endpoints: endpoints.to_vec(),
             credentials,
             mtu: config.mtu,
             check: config.dtls_check,
@@ -122,10 +123,21 @@ impl DtlsConnector {
         }
     }
 
-    fn open(&self, address: SocketAddr) -> io::Result<Session> {
+    /// With the first address of a collector that answers.
+    fn open_any(&self, endpoint: &Endpoint) -> io::Result<Session> {
+        let mut last = None;
+        for address in resolve(endpoint)? {
+            match self.open(&endpoint.host, address) {
+                Ok(session) => return Ok(session),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+    }
+
+    fn open(&self, host: &str, address: SocketAddr) -> io::Result<Session> {
         let socket = udp::connect(&[address])?;
         socket.set_read_timeout(Some(STEP))?;
-        let host = &*self.endpoint.host;
         let ssl = self.credentials.session(host, self.mtu)?;
         let mut stream = SslStream::new(ssl, Wire::new(socket)).map_err(io::Error::other)?;
         let begun = Instant::now();
@@ -171,14 +183,7 @@ impl Connector for DtlsConnector {
 
     fn connect(&mut self, name: &str) -> io::Result<Session> {
         self.refresh_credentials(name);
-        let mut last = None;
-        for address in resolve(&self.endpoint)? {
-            match self.open(address) {
-                Ok(session) => return Ok(session),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()))
+        first_that_answers(name, &self.endpoints, |endpoint| self.open_any(endpoint))
     }
 }
 

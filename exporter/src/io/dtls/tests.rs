@@ -139,10 +139,10 @@ fn a_handshake_that_fails_says_why() {
         let (socket, to) = bound();
         let port = to.rsplit(':').next().unwrap().parse().unwrap();
         let connector = DtlsConnector {
-            endpoint: Endpoint {
+            endpoints: vec![Endpoint {
                 host: "127.0.0.1".to_owned(),
                 port,
-            },
+            }],
             credentials: Credentials::load(&files(client, &ours)).unwrap(),
             mtu: 1400,
             check: Duration::ZERO,
@@ -152,7 +152,10 @@ fn a_handshake_that_fails_says_why() {
         std::thread::scope(|scope| {
             scope.spawn(|| accept(socket, &context, Manner::Deaf));
             let address = SocketAddr::from(([127, 0, 0, 1], port));
-            connector.open(address).map(drop).map_err(|error| error.to_string())
+            connector
+                .open("127.0.0.1", address)
+                .map(drop)
+                .map_err(|error| error.to_string())
         })
     };
     assert_eq!(connect(&client, server(&own, &ours)), Ok(()));
@@ -186,10 +189,10 @@ fn what_does_not_speak_dtls_is_given_up() {
     let Known { ours, client, .. } = known(folder.path());
     let credentials = || Credentials::load(&files(&client, &ours)).unwrap();
     let connector = |port| DtlsConnector {
-        endpoint: Endpoint {
+        endpoints: vec![Endpoint {
             host: "127.0.0.1".to_owned(),
             port,
-        },
+        }],
         credentials: credentials(),
         mtu: 1400,
         check: Duration::ZERO,
