@@ -225,52 +225,71 @@ fn who_speaks_dtls_to_udp_or_udp_to_dtls_is_told_so() {
     assert!(said.contains("is not DTLS"), "{said}");
 }
 
-#[test]
-fn a_collector_that_is_killed_is_found_out_and_what_went_with_it_declared() {
-    let folder = tempfile::tempdir().unwrap();
-    let ours = Authority::new(folder.path(), "ours");
+/// A collector that is killed while an exporter sends, and one in its place: it, and what the exporter said.
+fn killed(folder: &Path, more: &[&str]) -> (Collector, String) {
+    let ours = Authority::new(folder, "ours");
     let (own, client, ca) = (
         ours.issue("127.0.0.1", YEAR),
         ours.issue("probe.example", YEAR),
         ours.path(),
     );
     let port = free_port();
-    let mut first = collector(folder.path(), port, &own, &ca, &[]);
-    let to = format!("dtls://127.0.0.1:{port}");
+    let mut first = collector(folder, port, &own, &ca, &[]);
+    let (capture, to) = (capture(), format!("dtls://127.0.0.1:{port}"));
     // Slow enough to be there when the collector dies.
-    let flags = Authority::flags(&client, &ca);
+    let mut arguments = vec![
+        "run",
+        "--read",
+        &capture,
+        "--to",
+        &to,
+        "--rate",
+        "60",
+        "--drain-timeout",
+        "15s",
+    ];
+    arguments.extend(Authority::flags(&client, &ca));
+    arguments.extend(more);
     let exporter = Command::new(program("flowgauge-exporter"))
-        .args([
-            "run",
-            "--read",
-            &capture(),
-            "--to",
-            &to,
-            "--rate",
-            "60",
-            "--drain-timeout",
-            "15s",
-        ])
-        .args(flags)
+        .args(arguments)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     wait("records", || listener(&first)["messages"].as_u64() > Some(3));
     first.kill();
     // One that is there at once, and knows nothing of the session.
-    let second = collector(folder.path(), port, &own, &ca, &[]);
-    let output = exporter.wait_with_output().unwrap();
-    let said = text(&output.stderr);
+    let second = collector(folder, port, &own, &ca, &[]);
+    let said = text(&exporter.wait_with_output().unwrap().stderr);
+    assert!(said.contains("session lost:"), "{said}");
+    (second, said)
+}
+
+#[test]
+fn a_collector_that_is_killed_is_found_out_and_what_went_with_it_declared() {
+    let folder = tempfile::tempdir().unwrap();
+    let (collector, said) = killed(folder.path(), &[]);
     let [sent, exported, lost] = accounts(&said);
     assert_eq!(sent, exported + lost, "{said}");
-    assert!(said.contains("session lost:"), "{said}");
     // What is counted as exported was read, by the one or the other; of what is declared lost some may have been.
-    let stored = second.wait_for(exported);
+    let stored = collector.wait_for(exported);
     assert!(
         (exported..=sent).contains(&stored),
         "{exported} <= {stored} <= {sent}: {said}"
     );
-    assert_eq!(second.get("/api/v1/status")["ledger"]["balanced"], true);
+    assert_eq!(collector.get("/api/v1/status")["ledger"]["balanced"], true);
+}
+
+#[test]
+fn with_a_spool_a_collector_that_is_killed_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().join("spool").display().to_string();
+    let (collector, said) = killed(folder.path(), &["--spool", &spool]);
+    let [sent, exported, lost] = accounts(&said);
+    assert_eq!((exported, lost), (sent, 0), "{said}");
+    // What was sent again and had arrived is known by its number, and counts once.
+    assert_eq!(collector.wait_for(sent), sent);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(collector.flows(), sent, "{said}");
 }
 
 fn wait(what: &str, is_so: impl Fn() -> bool) {
