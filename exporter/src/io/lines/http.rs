@@ -233,7 +233,15 @@ impl HttpPush {
         }
         match request.send(self.body.as_slice()) {
             Ok(answer) => verdict(answer),
-            Err(error) => Verdict::Later(format!("cannot send: {error}"), None),
+            Err(error) => {
+                let text = error.to_string();
+                let advice = if text.contains("certificate") {
+                    "; see --http-ca"
+                } else {
+                    ""
+                };
+                Verdict::Later(format!("cannot send: {text}{advice}"), None)
+            }
         }
     }
 }
