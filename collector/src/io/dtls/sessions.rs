@@ -106,7 +106,7 @@ pub(super) struct Sessions {
     budget: Budget,
     /// Messages of one session, not queued yet.
     run: Option<Batch>,
-    /// Ends of sessions that the queue had no room for; no more than there were sessions.
+    /// Ends of sessions that the queue had no room for; no more than there may be sessions.
     owed: Vec<Batch>,
     looked: Instant,
     record: Vec<u8>,
@@ -246,7 +246,8 @@ impl Sessions {
 
     /// Whether one more session may be; the one that is silent longest gives way, if it is silent for long.
     fn has_room(&mut self, now: Instant, peer: Peer) -> bool {
-        let open = (self.sessions.len() + self.handshakes.len()) as u64;
+        // A session whose end is not told yet still takes its place.
+        let open = (self.sessions.len() + self.handshakes.len() + self.owed.len()) as u64;
         if open < self.place.limits.connections || self.sessions.contains_key(&peer) {
             return true;
         }
