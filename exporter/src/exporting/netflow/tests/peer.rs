@@ -7,6 +7,9 @@ use netflow_parser::{FieldValue, NetflowPacket, NetflowParser};
 
 use super::{Expected, Flows, add};
 
+/// Octets by field number.
+type Fields = BTreeMap<u16, Vec<u8>>;
+
 /// What one or more datagrams said.
 #[derive(Debug, Default)]
 pub struct Heard {
@@ -19,7 +22,7 @@ pub struct Heard {
     pub templates: usize,
     pub options_templates: usize,
     /// Options records: scope and fields.
-    pub options: Vec<(Vec<u8>, BTreeMap<u16, Vec<u8>>)>,
+    pub options: Vec<(Vec<u8>, Fields)>,
     /// Every field number that was there, with its octets.
     pub fields: BTreeMap<u16, usize>,
     /// sysUptime of each.
@@ -100,7 +103,7 @@ impl Peer {
                 v9::FlowSetBody::OptionsTemplate(templates) => heard.options_templates += templates.templates.len(),
                 v9::FlowSetBody::Data(data) => {
                     for record in &data.fields {
-                        let fields: BTreeMap<u16, Vec<u8>> = record
+                        let fields: Fields = record
                             .iter()
                             .map(|(field, value)| (u16::from(*field), octets(value)))
                             .collect();
@@ -169,7 +172,7 @@ impl Peer {
     }
 }
 
-fn flow_of_9(boot_ms: i64, uptime_ms: u32, fields: &BTreeMap<u16, Vec<u8>>) -> (Expected, u64, u64) {
+fn flow_of_9(boot_ms: i64, uptime_ms: u32, fields: &Fields) -> (Expected, u64, u64) {
     let get = |id: u16| fields.get(&id).map(|octets| number(octets));
     let must = |id: u16| get(id).unwrap_or_else(|| panic!("no field {id} in {fields:?}"));
     let address = |v4: u16, v6: u16| match (fields.get(&v4), fields.get(&v6)) {
