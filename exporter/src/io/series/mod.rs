@@ -85,7 +85,7 @@ impl Series {
         if !named.has_time() && plain.is_dir() {
             return Err(line(&accounts.name, &io::ErrorKind::IsADirectory.into()));
         }
-        let is_series = rotates && !(is_special(&plain) && !named.has_time());
+        let is_series = rotates && (named.has_time() || !is_special(&plain));
         let by_name = Duration::from_secs(named.changes_after_s().unwrap_or_default());
         let period = config.rotate.or(named.has_time().then_some(by_name));
         let mut series = Self {
