@@ -23,8 +23,8 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
-pub use arguments::{Cli, Command};
 use arguments::RollupsCommand;
+pub use arguments::{Cli, Command};
 
 use crate::failure::Failure;
 use output::Output;

@@ -21,10 +21,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::rollups::{RollupsConfig, Tier};
 pub use error::StoreError;
 pub use rebuilding::Rebuilt;
 pub use snapshot::Snapshot;
-use crate::rollups::{RollupsConfig, Tier};
 use state::Shared;
 pub use writer::StoreWriter;
 

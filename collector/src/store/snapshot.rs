@@ -47,7 +47,9 @@ impl Snapshot {
 
     /// Number of the first row that is still here; the next one's when there is none.
     pub fn first_row(&self) -> u64 {
-        self.segments.first().map_or(self.next_row, |segment| segment.meta().first_row())
+        self.segments
+            .first()
+            .map_or(self.next_row, |segment| segment.meta().first_row())
     }
 
     /// Partitions that hold rows.

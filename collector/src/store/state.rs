@@ -176,7 +176,13 @@ impl Shared {
         let folder = self.dir.join(ROLLUPS);
         let mut rollups = Vec::with_capacity(state.manifest.rollups.files.len());
         for meta in &state.manifest.rollups.files {
-            let fresh = || Arc::new(RollupFile::new(meta.clone(), &folder, Arc::clone(&self.rollups_damaged)));
+            let fresh = || {
+                Arc::new(RollupFile::new(
+                    meta.clone(),
+                    &folder,
+                    Arc::clone(&self.rollups_damaged),
+                ))
+            };
             let file = known_rollups.remove(&meta.id).unwrap_or_else(fresh);
             state.rollups.insert(meta.id, Arc::clone(&file));
             rollups.push(file);

@@ -68,7 +68,10 @@ impl StoreWriter {
                 Box::new(move || write_jobs(&for_jobs, &received, &wakes)),
             )?,
             spawn("store-merge", Box::new(move || merge::run(&for_merges, &woken)))?,
-            spawn("store-rollups", Box::new(move || rolling::run(&for_rollups, &rollups_woken)))?,
+            spawn(
+                "store-rollups",
+                Box::new(move || rolling::run(&for_rollups, &rollups_woken)),
+            )?,
         ];
         let partition = shared
             .lock()
