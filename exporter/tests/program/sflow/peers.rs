@@ -118,7 +118,8 @@ fn sfacctd_reads_every_sample() {
     }
     let directory = tempfile::tempdir().unwrap();
     let read = capture(directory.path(), 1000..1300);
-    let (port, out) = (free_port(), directory.path().join("out.csv"));
+    let port = free_port();
+    let [out, log] = ["out.csv", "log"].map(|name| directory.path().join(name));
     let config = directory.path().join("sfacctd.conf");
     let lines = [
         "daemonize: false".to_owned(),
@@ -130,11 +131,22 @@ fn sfacctd_reads_every_sample() {
         "print_refresh_time: 1".to_owned(),
         "print_output_file_append: true".to_owned(),
         format!("print_output_file: {}", out.display()),
+        format!("logfile: {}", log.display()),
     ];
     std::fs::write(&config, lines.join("\n") + "\n").unwrap();
     let mut command = Command::new("sfacctd");
     command.arg("-f").arg(&config);
     let peer = Peer::start(command, port);
+    // Its plugin drops what comes before it is there, which it is when it has looked at its empty cache.
+    let (begin, said) = (Instant::now(), || std::fs::read_to_string(&log).unwrap_or_default());
+    while !said().contains("Purging cache - END") {
+        assert!(
+            begin.elapsed() < Duration::from_secs(15),
+            "its plugin does not start: {}",
+            said()
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
     send(directory.path(), &read, port);
     let begin = Instant::now();
     let rows = loop {
@@ -144,16 +156,17 @@ fn sfacctd_reads_every_sample() {
             .filter(|line| line.starts_with("192.0.2.1,"))
             .map(|line| line.split(',').map(str::to_owned).collect())
             .collect();
-        if rows.len() >= 300 || begin.elapsed() > Duration::from_secs(8) {
+        if rows.len() >= 300 || begin.elapsed() > Duration::from_secs(10) {
             break rows;
         }
         std::thread::sleep(Duration::from_millis(100));
     };
+    let said = said();
     peer.end();
     // SRC_IP, DST_IP, SRC_PORT, DST_PORT, PROTOCOL, PACKETS, BYTES.
     let mut ports: Vec<u16> = rows.iter().map(|row| row[2].parse().unwrap()).collect();
     ports.sort_unstable();
-    assert_eq!(ports, (1000..1300).collect::<Vec<_>>());
+    assert_eq!(ports, (1000..1300).collect::<Vec<_>>(), "{said}");
     for row in &rows {
         assert_eq!((&*row[1], &*row[4], &*row[5]), ("192.0.2.2", "udp", "1"), "{row:?}");
     }
