@@ -502,7 +502,8 @@ mod tests {
             .filter(|field| field.element.pen == flowgauge_ie_registry::FLOWGAUGE_PEN)
             .map(|field| field.element)
             .collect();
-        23 + 14 + 2 + 6 + 2 * 7 + 2 * 39 + of_applications.len()
+        // The last three are of who exports.
+        23 + 14 + 2 + 6 + 2 * 7 + 2 * 39 + of_applications.len() + 3
     }
 
     #[test]
@@ -560,6 +561,33 @@ mod tests {
         assert_eq!(heard.flows, 60 - left as usize);
         assert_eq!(heard.out_of_sequence, 0);
         assert!(heard.options >= type_records() && heard.templates >= 3);
+    }
+
+    #[test]
+    fn kept_messages_have_templates_or_numbered_records() {
+        let mut config = ExportingConfig::of(TransportKind::Tcp, 1);
+        (config.max_message_octets, config.kept) = (1400, true);
+        let mut process = ExportingProcess::new(config, Times::Milliseconds, Arc::new([])).unwrap();
+        let begin = 9 << 40 | 5;
+        process.set_next_record(begin);
+        for _ in 0..2 {
+            process.handle_records(NOW, &mixed(300).into(), 0);
+        }
+        let (mut next, mut contents) = (begin, Vec::new());
+        while let Some(message) = process.poll_message() {
+            let set = u16::from_be_bytes([message.bytes[16], message.bytes[17]]);
+            assert_eq!(message.content == Content::Templates, matches!(set, 2 | 3));
+            if message.content == Content::Flows {
+                assert_eq!(message.first_record, next);
+                next += u64::from(message.flow_records);
+                // The number is what a record ends with.
+                let last = message.bytes.last_chunk::<8>().unwrap();
+                assert_eq!(u64::from_be_bytes(*last), next - 1);
+            }
+            contents.push(message.content);
+        }
+        assert_eq!((next, process.next_record()), (begin + 600, begin + 600));
+        assert!(contents.contains(&Content::Options) && contents.contains(&Content::Templates));
     }
 
     #[test]
