@@ -207,7 +207,7 @@ fn read_toml(text: &str) -> Result<Networks, Fault> {
             let DeValue::Table(words) = entry.get_ref() else {
                 return Err((begin, "write [[network]] above each network".to_owned()));
             };
-            toml_network(&mut reading, begin, words, &line)?;
+            toml_network(&mut reading, begin, words, line)?;
         }
     }
     Ok(Networks::new(reading.prefixes))
