@@ -331,6 +331,58 @@ print(Handler.requests, Handler.found)
     }
 }
 
+#[test]
+fn an_https_server_is_trusted_by_its_authority_alone() {
+    if !is_installed("python3") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.path().join("s.pem"), certified.cert.pem()).unwrap();
+    std::fs::write(folder.path().join("s.key"), certified.signing_key.serialize_pem()).unwrap();
+    let script = r#"
+import http.server, os, ssl
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version, found = "HTTP/1.1", 0
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        Handler.found += len([check(line) for line in body.decode().splitlines()])
+        self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
+    def log_message(self, *a): pass
+s = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(os.environ["FOLDER"] + "/s.pem", os.environ["FOLDER"] + "/s.key")
+s.socket = context.wrap_socket(s.socket, server_side=True)
+s.timeout = 15
+print(s.server_port, flush=True)
+while Handler.found < 155: s.handle_request()
+print(Handler.found)
+"#;
+    // Who refuses a certificate ends the handshake, which the server says and survives.
+    let folder_of_server = format!("import os\nos.environ[\"FOLDER\"] = {:?}\n{script}", folder.path());
+    let server = server(&folder_of_server);
+    let to = format!("json:https://localhost:{}/", server.2);
+    let read = office();
+    let output = run(
+        folder.path(),
+        &["--read", &read, "--drain-timeout", "100ms", "--to", &to],
+    );
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    // Where the system has no list of authorities, that is what it says.
+    assert!(
+        said.contains("; see --http-ca") || said.contains("name one with --http-ca"),
+        "{said}"
+    );
+    assert!(
+        said.contains("0 records exported") || !said.contains("records exported"),
+        "{said}"
+    );
+    let output = run(folder.path(), &["--read", &read, "--http-ca", "s.pem", "--to", &to]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(last_word(server), FLOWS.to_string());
+}
+
 /// Runs a command where `disk` is a disk of so many octets; none without the right to mount one.
 fn on_a_small_disk(folder: &Path, octets: u32, command: &str) -> Option<Output> {
     std::fs::create_dir(folder.join("disk")).unwrap();
