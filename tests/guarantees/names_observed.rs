@@ -201,7 +201,7 @@ fn compare(row: &Value, truth: &Truth, must: bool, compared: &mut Compared) {
             None => {
                 assert_eq!(name, "", "{row}");
                 let counts =
-                    |told: &&Told| told.is_exported && told.at_ns <= start_ns && start_ns <= told.at_ns + GRACE_NS;
+                    |told: &Told| told.is_exported && told.at_ns <= start_ns && start_ns <= told.at_ns + GRACE_NS;
                 assert!(!must || !told.iter().any(counts), "{row}: {told:?}");
                 compared.unnamed += 1;
             }
