@@ -186,7 +186,22 @@ fn filter_failure(arguments: &QueryArguments, error: &FilterError) -> Failure {
     ))
 }
 
+/// How often a question is asked again because a running collector merged rollups away under it.
+const TRIES: u32 = 5;
+
 fn offline(arguments: &QueryArguments, directory: &Path) -> Result<Answer, Failure> {
+    let mut tries = 1;
+    loop {
+        let (answer, is_whole) = offline_once(arguments, directory)?;
+        if is_whole || tries == TRIES {
+            return Ok(answer);
+        }
+        tries += 1;
+    }
+}
+
+/// The answer, and whether everything could be read for it.
+fn offline_once(arguments: &QueryArguments, directory: &Path) -> Result<(Answer, bool), Failure> {
     let now = now_ns();
     let moment = |flag: &str, text: &Option<String>| {
         let read =
@@ -238,10 +253,11 @@ fn offline(arguments: &QueryArguments, directory: &Path) -> Result<Answer, Failu
             },
         )
     };
-    Ok(Answer {
+    let answer = Answer {
         body: answer_json(&table.map_err(failure)?),
         ledger: None,
-    })
+    };
+    Ok((answer, store.counters().rollups_damaged == 0))
 }
 
 fn failure(error: QueryError) -> Failure {

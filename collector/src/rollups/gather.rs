@@ -73,6 +73,8 @@ struct End {
 
 /// Sums of keys of which there are many; they are put into lists and sketches when they are too many, and at the end.
 type Sums<K, V> = HashMap<K, V, RandomState>;
+/// Addresses with what they sent and got.
+type Addresses = Vec<(u128, [u64; 2])>;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Pair {
@@ -533,12 +535,12 @@ impl Gather {
 
     /// Addresses go into distinct counts group by group, and into lists window by window.
     fn leave_addresses(&mut self, sums: &mut Sums<End, [u64; 2]>, places: [usize; 2], lists: &[usize]) {
-        let mut groups: HashMap<(u32, u32, u32), Vec<(u128, [u64; 2])>, RandomState> = HashMap::default();
+        let mut groups: HashMap<(u32, u32, u32), Addresses, RandomState> = HashMap::default();
         for (end, weights) in sums.drain() {
             let group = (end.window, end.exporter, end.net);
             groups.entry(group).or_default().push((end.address, weights));
         }
-        let mut windows: HashMap<u32, (Vec<(u128, [u64; 2])>, bool), RandomState> = HashMap::default();
+        let mut windows: HashMap<u32, (Addresses, bool), RandomState> = HashMap::default();
         for (group, addresses) in groups {
             self.add_distinct(places, group, &addresses);
             let (held, is_mixed) = windows.entry(group.0).or_default();
@@ -665,7 +667,7 @@ impl Gather {
 }
 
 /// What several exporters, or networks, have seen of an address goes together.
-fn add_up(addresses: &mut Vec<(u128, [u64; 2])>) {
+fn add_up(addresses: &mut Addresses) {
     addresses.sort_unstable_by_key(|(address, _)| *address);
     addresses.dedup_by(|later, earlier| {
         let is_same = later.0 == earlier.0;
