@@ -106,12 +106,24 @@ impl Ends {
         let mut arguments: Vec<&str> = vec!["--listen", &listen, "--commit", "200ms"];
         arguments.extend(self.flags[0].iter().map(String::as_str));
         let within = self.network.as_ref().map(|network| network.name.as_str());
-        Collector::start_within(within, (&self.address, self.http), &self.folder.join("store"), self.port, &arguments)
+        Collector::start_within(
+            within,
+            (&self.address, self.http),
+            &self.folder.join("store"),
+            self.port,
+            &arguments,
+        )
     }
 
     fn exporter(&self) -> Child {
         Command::new(program("flowgauge-exporter"))
-            .args(["run", "--interface", "lo", "--filter", &format!("udp and dst host {LOADED}")])
+            .args([
+                "run",
+                "--interface",
+                "lo",
+                "--filter",
+                &format!("udp and dst host {LOADED}"),
+            ])
             .args(["--idle-timeout", "1s", "--api", "off", "--user", "root"])
             .args(["--to", &format!("{}://{}:{}", self.scheme, self.address, self.port)])
             .arg("--spool")
@@ -129,11 +141,20 @@ fn declared(said: &str) -> BTreeMap<&'static str, u64> {
     let line = line.unwrap_or_else(|| panic!("no accounts: {said}"));
     let before = |word: &str| {
         let at = line.find(word)?;
-        line[..at].split_whitespace().next_back()?.trim_start_matches('(').parse().ok()
+        line[..at]
+            .split_whitespace()
+            .next_back()?
+            .trim_start_matches('(')
+            .parse()
+            .ok()
     };
     let behind = |word: &str| {
         let at = line.find(word)? + word.len();
-        let digits: String = line[at..].trim_start().chars().take_while(char::is_ascii_digit).collect();
+        let digits: String = line[at..]
+            .trim_start()
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect();
         digits.parse().ok()
     };
     [
@@ -149,7 +170,10 @@ fn declared(said: &str) -> BTreeMap<&'static str, u64> {
 
 fn metered(said: &str) -> u64 {
     let line = said.lines().rev().find(|line| line.contains(" packets seen, "));
-    let words: Vec<_> = line.unwrap_or_else(|| panic!("no accounts: {said}")).split_whitespace().collect();
+    let words: Vec<_> = line
+        .unwrap_or_else(|| panic!("no accounts: {said}"))
+        .split_whitespace()
+        .collect();
     let at = words.iter().position(|word| word.starts_with("records")).unwrap();
     words[at - 1].parse().unwrap()
 }
@@ -211,7 +235,10 @@ fn tell(ends: &Ends) {
         println!("{stored} stored, {missing} missing, {} declared", account["crash"]);
         // How many flows had no record yet is known as of half a second before, and then some.
         let declared = account["crash"];
-        assert!(stored <= made && missing <= declared + slack && declared <= missing + slack, "{said_first}\n{said}");
+        assert!(
+            stored <= made && missing <= declared + slack && declared <= missing + slack,
+            "{said_first}\n{said}"
+        );
         let status = collector.get("/api/v1/status");
         assert_eq!(status["ledger"]["balanced"], true, "{status}");
     });
@@ -230,7 +257,9 @@ fn wait_until_still(collector: &Collector) {
 }
 
 fn ends(scheme: &'static str, folder: &Path, network: Option<Network>) -> Ends {
-    let address = network.as_ref().map_or_else(|| "127.0.0.1".to_owned(), |network| network.peer.clone());
+    let address = network
+        .as_ref()
+        .map_or_else(|| "127.0.0.1".to_owned(), |network| network.peer.clone());
     Ends {
         scheme,
         address,

@@ -40,7 +40,10 @@ fn our_collector_stores_every_sample_of_a_capture() {
     collector.wait_for(packets);
     let rows = collector.get("/api/v1/aggregate?metrics=flows,packets,octets&filter=kind%20%3D%20flow")["rows"].clone();
     let number = |name: &str| rows[0][name].as_f64().unwrap() as u64;
-    assert_eq!((number("flows"), number("packets"), number("octets")), (packets, packets, octets));
+    assert_eq!(
+        (number("flows"), number("packets"), number("octets")),
+        (packets, packets, octets)
+    );
     let ledger = collector.get("/api/v1/status")["ledger"].clone();
     assert_eq!(ledger["errors"]["total"].as_u64().unwrap_or(0), 0, "{ledger}");
 }

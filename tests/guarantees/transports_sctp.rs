@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use sctp_rs::{NotificationOrData, SendData, SendInfo, Socket, SocketToAssociation};
 
-use crate::support::collector::Collector;
 use crate::support::borrowed_kernel::has_sctp;
+use crate::support::collector::Collector;
 use crate::support::{free_port, program, root, succeed, text};
 
 fn capture() -> String {
@@ -153,14 +153,20 @@ fn sctp_rs_hears_and_is_heard() {
         return;
     }
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let (messages, said) = runtime.block_on(async {
         let socket = Socket::new_v4(SocketToAssociation::OneToOne).unwrap();
         socket.bind(([127, 0, 0, 1], port).into()).unwrap();
         let listener = socket.listen(1).unwrap();
         let exporter = std::thread::spawn(move || {
             let to = format!("sctp://127.0.0.1:{port}");
-            let output = succeed(&program("flowgauge-exporter"), &["run", "--read", &capture(), "--to", &to]);
+            let output = succeed(
+                &program("flowgauge-exporter"),
+                &["run", "--read", &capture(), "--to", &to],
+            );
             text(&output.stderr)
         });
         let messages = receive(&listener).await;
@@ -168,8 +174,12 @@ fn sctp_rs_hears_and_is_heard() {
     });
     let [sent, exported, lost] = accounts(&said);
     assert_eq!((exported, lost), (sent, 0), "{said}");
-    let lengths = |(_, octets): &(u16, Vec<u8>)| octets.len() == usize::from(u16::from_be_bytes([octets[2], octets[3]]));
-    assert!(messages.len() > 5 && messages.iter().all(lengths), "a message is one of IPFIX");
+    let lengths =
+        |(_, octets): &(u16, Vec<u8>)| octets.len() == usize::from(u16::from_be_bytes([octets[2], octets[3]]));
+    assert!(
+        messages.len() > 5 && messages.iter().all(lengths),
+        "a message is one of IPFIX"
+    );
     assert!(messages.iter().any(|(stream, _)| *stream == 0) && messages.iter().any(|(stream, _)| *stream == 1));
 
     let collector = collector(folder.path(), free_port());
@@ -191,8 +201,16 @@ fn sctp_rs_hears_and_is_heard() {
     });
     assert_eq!(collector.flows(), sent);
     let exporters = collector.get("/api/v1/exporters")["exporters"].clone();
-    let heard = exporters.as_array().unwrap().iter().map(|exporter| exporter["datagrams"].as_u64().unwrap());
+    let heard = exporters
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|exporter| exporter["datagrams"].as_u64().unwrap());
     assert_eq!(heard.sum::<u64>(), told as u64, "{exporters}");
-    let gaps = exporters.as_array().unwrap().iter().map(|exporter| exporter["sequence"]["gaps"].as_u64().unwrap());
+    let gaps = exporters
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|exporter| exporter["sequence"]["gaps"].as_u64().unwrap());
     assert_eq!(gaps.sum::<u64>(), 0, "{exporters}");
 }

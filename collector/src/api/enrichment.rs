@@ -59,7 +59,11 @@ pub(super) fn enrichment(out: &mut Exposition, shared: &Shared) {
         out.sample(name, &[("found", found)], count);
     }
     let name = "flowgauge_collector_enrichment_files_total";
-    out.family(name, "counter", "Files of enrichment that had changed, by what became of them.");
+    out.family(
+        name,
+        "counter",
+        "Files of enrichment that had changed, by what became of them.",
+    );
     out.sample(name, &[("outcome", "taken")], files.taken);
     out.sample(name, &[("outcome", "refused")], files.refused);
     let name = "flowgauge_collector_networks";

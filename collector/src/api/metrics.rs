@@ -110,17 +110,18 @@ fn listeners(out: &mut Exposition, shared: &Shared) {
             "Datagrams dropped, the queue being full.",
             |counters| counters.datagrams().map(|udp| udp.queue_drops.load(Ordering::Relaxed)),
         ),
-        (
-            "read_errors_total",
-            "counter",
-            "Reads that failed.",
-            |counters| counters.datagrams().map(|udp| udp.read_errors.load(Ordering::Relaxed)),
-        ),
+        ("read_errors_total", "counter", "Reads that failed.", |counters| {
+            counters.datagrams().map(|udp| udp.read_errors.load(Ordering::Relaxed))
+        }),
         (
             "receive_buffer_octets",
             "gauge",
             "Receive buffer the kernel granted.",
-            |counters| counters.datagrams().map(|udp| udp.receive_buffer_octets.load(Ordering::Relaxed)),
+            |counters| {
+                counters
+                    .datagrams()
+                    .map(|udp| udp.receive_buffer_octets.load(Ordering::Relaxed))
+            },
         ),
         (
             "connections",
@@ -173,7 +174,11 @@ fn dtls_listeners(out: &mut Exposition, shared: &Shared) {
         out.sample(name, &[("listener", &listener)], dtls.hellos.load(Ordering::Relaxed));
     }
     let name = "flowgauge_collector_listener_dtls_dropped_total";
-    out.family(name, "counter", "Datagrams and records that nothing was made of, by reason.");
+    out.family(
+        name,
+        "counter",
+        "Datagrams and records that nothing was made of, by reason.",
+    );
     for (listener, dtls) in listeners() {
         for reason in Dropped::ALL {
             let labels = [("listener", listener.as_str()), ("reason", reason.as_str())];

@@ -133,7 +133,10 @@ impl CollectingProcess {
 
     /// What enriching did.
     pub fn enrich_counters(&self) -> EnrichCounters {
-        self.enricher.as_ref().map(|enricher| enricher.counters()).unwrap_or_default()
+        self.enricher
+            .as_ref()
+            .map(|enricher| enricher.counters())
+            .unwrap_or_default()
     }
 
     /// Takes one datagram, or one Message of a stream, and appends a row for each flow record in it.

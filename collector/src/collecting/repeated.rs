@@ -185,11 +185,17 @@ mod tests {
     fn stretches_and_numberers_are_bounded() {
         let mut seen = RecordsSeen::default();
         (0..10 * RECORD_STRETCHES as u64).for_each(|n| assert!(seen.insert(EXPORTER, 2 * n)));
-        assert_eq!(seen.numberers.values().map(|stretches| stretches.seen.len()).max(), Some(RECORD_STRETCHES));
+        assert_eq!(
+            seen.numberers.values().map(|stretches| stretches.seen.len()).max(),
+            Some(RECORD_STRETCHES)
+        );
         assert!(!seen.insert(EXPORTER, 2 * (10 * RECORD_STRETCHES as u64 - 1)));
         for numberer in 0..2 * RECORD_NUMBERERS as u64 {
             seen.insert(EXPORTER, numberer << COUNTING_BITS);
         }
-        assert_eq!((seen.numberers.len(), seen.forgotten), (RECORD_NUMBERERS, RECORD_NUMBERERS as u64));
+        assert_eq!(
+            (seen.numberers.len(), seen.forgotten),
+            (RECORD_NUMBERERS, RECORD_NUMBERERS as u64)
+        );
     }
 }

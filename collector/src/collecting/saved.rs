@@ -11,8 +11,8 @@ use std::path::Path;
 use flowgauge_templates::management::{SavedTemplates, Version};
 
 use super::options::SavedOptions;
-use super::repeated::SavedRecords;
 use super::process::CollectingProcess;
+use super::repeated::SavedRecords;
 use super::session::SessionKey;
 use crate::failure::Failure;
 use crate::io::listener::ListenAddress;

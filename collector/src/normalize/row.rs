@@ -203,7 +203,11 @@ impl Row {
         // From the back, so that nothing is moved twice.
         let (mut left, mut to) = (sorted, cells.len());
         for added in tail.iter().rev() {
-            while let Some(cell) = left.checked_sub(1).and_then(|at| cells.get(at)).filter(|cell| cell.0 > added.0) {
+            while let Some(cell) = left
+                .checked_sub(1)
+                .and_then(|at| cells.get(at))
+                .filter(|cell| cell.0 > added.0)
+            {
                 let cell = *cell;
                 left -= 1;
                 to -= 1;

@@ -84,7 +84,10 @@ impl Config {
             return None;
         }
         let packets = match self.sflow.interval {
-            Some(interval) => format!("1 of {interval} packets at random, {} octets each", self.sflow.header_octets),
+            Some(interval) => format!(
+                "1 of {interval} packets at random, {} octets each",
+                self.sflow.header_octets
+            ),
             None => "no packets".to_owned(),
         };
         let counters = match self.sflow.polling {

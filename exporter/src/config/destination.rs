@@ -246,12 +246,18 @@ fn url(whole: &str, rest: &str) -> Result<String, String> {
     let wrong = |whole: &str, why: &str| Err(format!("destination `{whole}`: {why}"));
     let (scheme, behind) = rest.split_once(':').unwrap_or((rest, ""));
     let Some(behind) = behind.strip_prefix("//") else {
-        return wrong(whole, "write // before the host, as in json:http://127.0.0.1:8080/flows");
+        return wrong(
+            whole,
+            "write // before the host, as in json:http://127.0.0.1:8080/flows",
+        );
     };
     let (authority, path) = behind.split_at(behind.find(['/', '?']).unwrap_or(behind.len()));
     if let Some((_, host)) = authority.rsplit_once('@') {
         let shown = format!("json:{scheme}://..@{host}");
-        return wrong(&shown, "a password in a URL gets into logs; take it out and set --http-authorization @FILE");
+        return wrong(
+            &shown,
+            "a password in a URL gets into logs; take it out and set --http-authorization @FILE",
+        );
     }
     if path.contains(['#', ' ']) || path.bytes().any(|octet| !octet.is_ascii_graphic()) {
         return wrong(whole, "the path has a letter that no URL can have; write it as %XX");

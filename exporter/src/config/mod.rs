@@ -31,8 +31,8 @@ pub use metering::{Applications, MeteringConfig, SummarySettings};
 pub use sflow::SflowConfig;
 
 use crate::exporting::limits;
-use crate::spool::SpoolConfig;
 use crate::io::live::ANY;
+use crate::spool::SpoolConfig;
 
 /// Everything `run` needs to know.
 #[derive(Clone, Debug, PartialEq)]
@@ -300,9 +300,7 @@ impl Config {
                     .unwrap_or(defaults.drain_timeout),
                 summaries: SummaryExportConfig::read(&mut reader),
                 sctp_lifetime: reader.one("sctp_lifetime", positive_duration),
-                dtls_check: reader
-                    .one("dtls_check", duration::parse)
-                    .unwrap_or(limits::DTLS_CHECK),
+                dtls_check: reader.one("dtls_check", duration::parse).unwrap_or(limits::DTLS_CHECK),
                 spool: reader.spool(),
                 tls,
                 files,
@@ -401,7 +399,10 @@ impl Reader<'_> {
             to => Ok(to),
         });
         if share.len() == 1 {
-            self.refuse("share", "one destination has nobody to share with; give --share several times, or use --to");
+            self.refuse(
+                "share",
+                "one destination has nobody to share with; give --share several times, or use --to",
+            );
         }
         share
     }

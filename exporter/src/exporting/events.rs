@@ -114,6 +114,11 @@ mod tests {
             (0..=at).for_each(|_| events.add(event));
         }
         let counts = events.snapshot();
-        assert!(Event::ALL.into_iter().zip(1..).all(|(event, times)| counts.of(event) == times));
+        assert!(
+            Event::ALL
+                .into_iter()
+                .zip(1..)
+                .all(|(event, times)| counts.of(event) == times)
+        );
     }
 }

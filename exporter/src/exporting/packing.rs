@@ -332,7 +332,11 @@ impl ExportingProcess {
                     bytes: message.bytes,
                     flow_records: if content == Content::Flows { message.records } else { 0 },
                     records: message.records,
-                    content: if is_kept && message.records == 0 { Content::Templates } else { content },
+                    content: if is_kept && message.records == 0 {
+                        Content::Templates
+                    } else {
+                        content
+                    },
                     first_record: message.first_record,
                 });
             }

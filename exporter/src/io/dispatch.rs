@@ -96,7 +96,7 @@ impl<C: Connector> Dispatch<C> {
             match stepped {
                 Ok(Step::On) => {}
                 Ok(Step::Idle) if self.spool.is_closed() => self.close(&mut progress),
-                Ok(Step::Idle) => _ = self.reader.wait(TICK),
+                Ok(Step::Idle) => self.reader.wait(TICK),
                 Ok(Step::Anew) => self.close(&mut progress),
                 Err(Interruption::Broken(error)) => self.disconnect(&error),
                 Err(Interruption::GivenUp) => self.abandon(),
@@ -170,7 +170,9 @@ impl<C: Connector> Dispatch<C> {
                     accounts.events.add(Event::SpoolFault);
                     if self.faults.permit(Instant::now()).is_some() {
                         let (name, records) = (&accounts.name, volume.flows);
-                        tracing::warn!("{name}: {records} records are damaged in the spool, and lost; look after the disk");
+                        tracing::warn!(
+                            "{name}: {records} records are damaged in the spool, and lost; look after the disk"
+                        );
                     }
                 }
                 Ok(Polled::Nothing) => {
@@ -270,8 +272,8 @@ impl<L: Link> Session<L> {
         progress: &mut Progress,
     ) -> Result<(), Interruption> {
         let is_told = label.content == Content::Templates && !self.told.insert(template_of(&message.bytes));
-        let is_stale = label.content == Content::Statistics
-            && now_ns().saturating_sub(label.written_ns) > STATISTICS_AGE_NS;
+        let is_stale =
+            label.content == Content::Statistics && now_ns().saturating_sub(label.written_ns) > STATISTICS_AGE_NS;
         if is_told || is_stale {
             return Ok(());
         }
@@ -309,7 +311,11 @@ impl<L: Link> Session<L> {
 /// The Observation Domain of a Message and the first template in it; such Messages have just one.
 fn template_of(message: &[u8]) -> [u8; 6] {
     let mut key = [0; 6];
-    let octets = message.get(12..16).unwrap_or_default().iter().chain(message.get(20..22).unwrap_or_default());
+    let octets = message
+        .get(12..16)
+        .unwrap_or_default()
+        .iter()
+        .chain(message.get(20..22).unwrap_or_default());
     for (place, octet) in key.iter_mut().zip(octets) {
         *place = *octet;
     }

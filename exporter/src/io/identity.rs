@@ -50,9 +50,15 @@ mod tests {
         assert_eq!(identity.interfaces.len(), 1);
         let lo = &identity.interfaces[0];
         // By the tool that everybody asks.
-        let said = std::process::Command::new("ip").args(["-o", "link", "show", "lo"]).output().unwrap();
+        let said = std::process::Command::new("ip")
+            .args(["-o", "link", "show", "lo"])
+            .output()
+            .unwrap();
         let number = String::from_utf8(said.stdout).unwrap();
-        assert_eq!((lo.name.as_str(), lo.number.to_string().as_str()), ("lo", number.split(':').next().unwrap()));
+        assert_eq!(
+            (lo.name.as_str(), lo.number.to_string().as_str()),
+            ("lo", number.split(':').next().unwrap())
+        );
         assert!(!identity.host.is_empty() && identity.software.starts_with("flowgauge-exporter "));
         assert!(identity.clock.is_some_and(|ask| ask().error_us > 0));
     }

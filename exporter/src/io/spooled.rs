@@ -64,7 +64,8 @@ impl Spooled {
         if lost.flows > 0 {
             tracing::warn!(
                 "{name}: the exporter before ended by force; lost are {} records that were in memory, and about {} flows that had none yet",
-                opened.lost_in_memory, opened.lost_open
+                opened.lost_in_memory,
+                opened.lost_open
             );
         }
         if let Some(handed) = writer.take_handed() {
@@ -145,7 +146,9 @@ impl Spooled {
             self.accounts.add_lost(now_ns(), loss, volume);
             if volume.flows > 0 && self.losses.permit(Instant::now()).is_some() {
                 let (name, reason, records) = (&self.accounts.name, loss.as_str(), volume.flows);
-                tracing::warn!("{name}: the oldest {records} records of the spool are given up ({reason}); see --spool-size and --spool-age");
+                tracing::warn!(
+                    "{name}: the oldest {records} records of the spool are given up ({reason}); see --spool-size and --spool-age"
+                );
             }
         }
     }

@@ -213,7 +213,14 @@ fn asked_twice_a_dead_destination_gives_up_at_once() {
     context.stop.request();
     context.stop.request();
     let accounts = finish(worker, &context);
-    assert_eq!((accounts.exported, accounts.lost_for(Loss::DrainTimeout), accounts.lost_total()), (0, 70, 70));
+    assert_eq!(
+        (
+            accounts.exported,
+            accounts.lost_for(Loss::DrainTimeout),
+            accounts.lost_total()
+        ),
+        (0, 70, 70)
+    );
     assert!(accounts.failed);
 }
 
@@ -341,7 +348,11 @@ fn a_full_disk_ends_the_destination_with_everything_counted() {
         worker.queue.push_waiting(1, batch(100));
         let accounts = finish(worker, &context);
         assert_eq!(
-            (accounts.exported, accounts.lost_for(Loss::Failed), accounts.lost_total()),
+            (
+                accounts.exported,
+                accounts.lost_for(Loss::Failed),
+                accounts.lost_total()
+            ),
             (0, 200, 200),
             "{destination}"
         );

@@ -199,7 +199,9 @@ impl<E: Encoder> Udp<E> {
         let of_it = loss == Loss::NotExpressible && volume.flows > 0;
         if of_it && self.wordless.permit(Instant::now()).is_some() {
             let (name, so_far) = (&self.accounts.name, self.accounts.snapshot().lost_for(loss));
-            tracing::warn!("{name}: {so_far} records so far that its protocol cannot express; udp:// and tcp:// take all");
+            tracing::warn!(
+                "{name}: {so_far} records so far that its protocol cannot express; udp:// and tcp:// take all"
+            );
         }
     }
 

@@ -300,7 +300,7 @@ impl<'r> MeteringLoop<'r> {
             ignored_packets: ignored_packets(counters),
             observed_flows: counters.flows_created,
         };
-        let open_flows = counters.flows_active as u64;
+        let open_flows = counters.flows_active;
         self.shared.update(&self.published, &now);
         self.shared.update_open(self.open_flows, open_flows);
         (self.published, self.open_flows) = (now, open_flows);

@@ -27,8 +27,8 @@ use crate::api::SharedAccounts;
 use crate::config::{Config, MeteringConfig, Source};
 use crate::exporting::limits::TCP_MESSAGE_OCTETS;
 use crate::exporting::summaries::SummaryPlan;
-use crate::io::identity;
 use crate::io::destination::{Context, SharedMetering, Worker, now_ns};
+use crate::io::identity;
 use crate::io::patience::Stop;
 use crate::io::queue::{Batch, Spares};
 use crate::io::retry::seed;
@@ -320,7 +320,7 @@ impl FanOut<'_> {
         all.iter().for_each(|worker| self.push(worker, batch.clone()));
         for (part, worker) in sharing.iter().enumerate() {
             let records = batch.part(part, self.sharing);
-            if records.len() > 0 {
+            if !records.is_empty() {
                 self.push(worker, Batch::new(records));
             }
         }

@@ -149,8 +149,15 @@ pub(super) fn find(octets: &[u8], sync: u32, is_last: bool) -> Found<'_> {
                 let mark = sync.to_le_bytes();
                 let behind = rest.get(1..).unwrap_or_default();
                 // The last octets may be the beginning of a mark.
-                let next = behind.windows(mark.len()).position(|octets| octets == mark).map(|place| place + 1);
-                let without = if is_last { rest.len() } else { rest.len().saturating_sub(3).max(1) };
+                let next = behind
+                    .windows(mark.len())
+                    .position(|octets| octets == mark)
+                    .map(|place| place + 1);
+                let without = if is_last {
+                    rest.len()
+                } else {
+                    rest.len().saturating_sub(3).max(1)
+                };
                 damaged += next.unwrap_or(without);
             }
         }
@@ -216,7 +223,10 @@ mod tests {
             }
             assert_eq!(damaged, one, "octet {place}");
             let lost = (place / one) as u8 + 1;
-            assert!(entries.len() == 2 && !entries.contains(&lost), "octet {place}: {entries:?}");
+            assert!(
+                entries.len() == 2 && !entries.contains(&lost),
+                "octet {place}: {entries:?}"
+            );
         }
     }
 

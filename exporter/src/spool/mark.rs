@@ -38,7 +38,10 @@ impl Mark {
     fn write(&self, numbers: [u64; NUMBERS]) -> io::Result<()> {
         let mut octets = [0; OCTETS];
         let (covered, crc) = octets.split_at_mut(OCTETS - 4);
-        for (place, octet) in covered.iter_mut().zip(numbers.map(u64::to_le_bytes).into_iter().flatten()) {
+        for (place, octet) in covered
+            .iter_mut()
+            .zip(numbers.map(u64::to_le_bytes).into_iter().flatten())
+        {
             *place = octet;
         }
         crc.copy_from_slice(&crc32fast::hash(covered).to_le_bytes());

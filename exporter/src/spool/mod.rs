@@ -58,7 +58,13 @@ impl SpoolConfig {
     pub fn directory_of(&self, destination: &str) -> PathBuf {
         let name: String = destination
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') {
+                    c
+                } else {
+                    '_'
+                }
+            })
             .collect();
         self.directory.join(name)
     }
@@ -152,7 +158,9 @@ impl Spool {
 impl State {
     /// Behind what is written.
     fn end(&self) -> u64 {
-        self.segments.back().map_or(self.confirmed, |segment| segment.end.max(self.confirmed))
+        self.segments
+            .back()
+            .map_or(self.confirmed, |segment| segment.end.max(self.confirmed))
     }
 
     /// Takes from what waits in the segment in which an entry ends at `position`.

@@ -158,17 +158,26 @@ impl Reader {
         let state = self.spool.lock();
         let next = match &mut self.open {
             Some(open) => {
-                let now = state.segments.iter().find(|segment| segment.start == open.segment.start);
+                let now = state
+                    .segments
+                    .iter()
+                    .find(|segment| segment.start == open.segment.start);
                 match now {
                     Some(now) if now.header == open.segment.header => {
                         open.segment.end = now.end;
                         if open.at < now.end {
                             return Ok(None);
                         }
-                        state.segments.iter().find(|segment| segment.start >= now.end && segment.end > now.end)
+                        state
+                            .segments
+                            .iter()
+                            .find(|segment| segment.start >= now.end && segment.end > now.end)
                     }
                     // It was given up while it was read.
-                    _ => state.segments.iter().find(|segment| segment.end > open.segment.start.max(self.from)),
+                    _ => state
+                        .segments
+                        .iter()
+                        .find(|segment| segment.end > open.segment.start.max(self.from)),
                 }
             }
             None => state.segments.iter().find(|segment| segment.end > self.from),

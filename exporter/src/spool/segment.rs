@@ -80,7 +80,10 @@ impl Segment {
         if let Err(error) = fs::remove_file(&self.path)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!("{}: {error}; this segment of a spool cannot be removed", self.path.display());
+            tracing::warn!(
+                "{}: {error}; this segment of a spool cannot be removed",
+                self.path.display()
+            );
         }
     }
 }

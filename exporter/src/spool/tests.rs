@@ -46,9 +46,11 @@ impl Open {
         for _ in 0..messages {
             if self.writer.wants_segment() {
                 self.writer.begin_segment(now_ns, self.next).unwrap();
-                self.writer.add(label(Content::Templates, 0, self.next, now_ns), b"template");
+                self.writer
+                    .add(label(Content::Templates, 0, self.next, now_ns), b"template");
             }
-            self.writer.add(label(Content::Flows, FLOWS, self.next, now_ns), &body(self.next));
+            self.writer
+                .add(label(Content::Flows, FLOWS, self.next, now_ns), &body(self.next));
             self.next += FLOWS;
             self.writer.write(now_ns).unwrap();
         }
@@ -98,7 +100,11 @@ fn body(first_record: u64) -> Vec<u8> {
 
 fn segments(directory: &Path) -> Vec<PathBuf> {
     let directory = directory.join("tcp___h_1");
-    segment::list(&directory).unwrap().into_iter().map(|(_, path)| path).collect()
+    segment::list(&directory)
+        .unwrap()
+        .into_iter()
+        .map(|(_, path)| path)
+        .collect()
 }
 
 #[test]
@@ -166,7 +172,10 @@ fn what_is_given_up_while_it_is_read_is_not_read() {
     let mut spool = Open::new(&config);
     spool.write(10, NOW);
     let mut message = Vec::new();
-    assert!(matches!(spool.reader.poll(&mut message).unwrap(), Polled::Message { .. }));
+    assert!(matches!(
+        spool.reader.poll(&mut message).unwrap(),
+        Polled::Message { .. }
+    ));
     let mut given_up = 0;
     for _ in 0..1000 {
         spool.write(1, NOW);
@@ -226,8 +235,14 @@ fn an_octet_flipped_or_cut_anywhere_costs_at_most_one_message_and_is_counted() {
         assert_eq!(spool.opened.waiting.flows, 200, "the gap tells how many");
         let (records, _, damaged) = spool.read(false);
         let lost = begin + FLOWS * ((place - first) / entry) as u64;
-        let expected: BTreeSet<u64> = (begin..begin + 200).filter(|id| !(lost..lost + FLOWS).contains(id)).collect();
-        assert_eq!((records.into_iter().collect::<BTreeSet<_>>(), damaged), (expected, FLOWS), "octet {place}");
+        let expected: BTreeSet<u64> = (begin..begin + 200)
+            .filter(|id| !(lost..lost + FLOWS).contains(id))
+            .collect();
+        assert_eq!(
+            (records.into_iter().collect::<BTreeSet<_>>(), damaged),
+            (expected, FLOWS),
+            "octet {place}"
+        );
         drop(spool);
         restore(directory.path(), &path, &sound);
     }

@@ -63,7 +63,9 @@ impl Writer {
         let directory = config.directory_of(destination);
         let failed = |what: &str, error: io::Error| {
             let where_to = directory.display();
-            format!("{destination}: {what} the spool in {where_to}: {error}; choose a directory that this user may write to, see --spool")
+            format!(
+                "{destination}: {what} the spool in {where_to}: {error}; choose a directory that this user may write to, see --spool"
+            )
         };
         fs::create_dir_all(&directory).map_err(|error| failed("cannot make", error))?;
         let lock = lock(&directory).map_err(|error| match error.kind() {
@@ -86,7 +88,10 @@ impl Writer {
             match segment::survey(path.clone(), start, confirmed)? {
                 Some(survey) => found.add(survey, confirmed),
                 None => {
-                    tracing::warn!("{}: not a segment of a spool, or damaged; it is set aside", path.display());
+                    tracing::warn!(
+                        "{}: not a segment of a spool, or damaged; it is set aside",
+                        path.display()
+                    );
                     let _ = fs::rename(&path, path.with_extension("damaged"));
                     found.opened.unreadable += 1;
                 }
@@ -234,7 +239,10 @@ impl Writer {
     fn sync(&mut self) {
         self.unsynced_since = None;
         if let Some(Err(error)) = self.file.as_ref().map(File::sync_data) {
-            tracing::warn!("{}: {error}; a failure of power may cost records", self.directory.display());
+            tracing::warn!(
+                "{}: {error}; a failure of power may cost records",
+                self.directory.display()
+            );
         }
     }
 

@@ -60,7 +60,8 @@ fn our_collector_stores_what_it_stores_of_ipfix() {
         .iter()
         .map(|row| one_way(row, false))
         .collect();
-    (expected.sort(), stored.sort());
+    expected.sort();
+    stored.sort();
     assert_eq!(stored.len(), expected.len());
     for (stored, expected) in stored.iter().zip(&expected) {
         assert_eq!(stored, expected);
@@ -76,7 +77,8 @@ fn our_collector_stores_what_it_stores_of_ipfix() {
         .filter(|row| !["1", "58"].contains(&row[4].as_str()))
         .map(|row| less(&row))
         .collect();
-    (expected.sort(), stored.sort());
+    expected.sort();
+    stored.sort();
     assert_eq!(stored, expected);
     let status = collector.get("/api/v1/status");
     assert_eq!(status["ledger"]["balanced"], true, "{status}");
