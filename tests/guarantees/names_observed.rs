@@ -264,31 +264,30 @@ fn names_of_flows_are_those_that_tshark_reads() {
     };
     let mut compared = Compared::default();
     // With what the exporter reads in packets, and by DNS alone.
-    for tls in [true, false] {
-        for capture in CAPTURES.map(|capture| corpus.join(capture)) {
-            let Some(truth) = truth(&capture) else {
-                return skipped("names of flows", "no tshark");
-            };
-            let folder = tempfile::tempdir().unwrap();
-            let mut collector = Collector::start(folder.path());
-            let records = export(&capture, collector.port, tls);
-            assert_eq!(stored(&collector, records), records);
-            let known = flows(&collector).len();
-            // A capture is read in no time: records of flows come before those of answers. The second time all is known.
-            assert_eq!(export(&capture, collector.port, tls), records);
-            assert_eq!(stored(&collector, 2 * records), 2 * records);
-            let rows = flows(&collector);
-            assert_eq!(rows.len(), 2 * known);
-            for (place, row) in rows.iter().enumerate() {
-                compare(row, &truth, place >= known, &mut compared);
-            }
-            let names = &collector.get("/api/v1/status")["enrichment"]["names"];
-            assert!(names["observed"].as_u64() > Some(10), "{names}");
-            collector.kill();
+    for (capture, tls) in [(0, true), (2, true), (1, false), (2, false)] {
+        let capture = corpus.join(CAPTURES[capture]);
+        let Some(truth) = truth(&capture) else {
+            return skipped("names of flows", "no tshark");
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let mut collector = Collector::start(folder.path());
+        let records = export(&capture, collector.port, tls);
+        assert_eq!(stored(&collector, records), records);
+        let known = flows(&collector).len();
+        // A capture is read in no time: records of flows come before those of answers. The second time all is known.
+        assert_eq!(export(&capture, collector.port, tls), records);
+        assert_eq!(stored(&collector, 2 * records), 2 * records);
+        let rows = flows(&collector);
+        assert_eq!(rows.len(), 2 * known);
+        for (place, row) in rows.iter().enumerate() {
+            compare(row, &truth, place >= known, &mut compared);
         }
+        let names = &collector.get("/api/v1/status")["enrichment"]["names"];
+        assert!(names["observed"].as_u64() > Some(10), "{names}");
+        collector.kill();
     }
     println!("{compared:?}");
-    assert!(compared.by_flow > 100 && compared.by_client > 50, "{compared:?}");
+    assert!(compared.by_flow > 50 && compared.by_client > 50, "{compared:?}");
 }
 
 /// Everything is journaled when the collector is killed, and indexed by the next one.
