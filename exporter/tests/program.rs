@@ -112,7 +112,7 @@ fn wrong_arguments_end_with_2_and_say_what_to_do() {
     std::fs::write(directory.path().join("e.toml"), "[metering]\nidel_timeout = \"15s\"\n").unwrap();
     for (arguments, line) in [
         (&[][..], "no packets to meter: add --interface IF"),
-        (&["--read", "a", "--to", "dtls://h"], "no dtls transport yet"),
+        (&["--read", "a", "--to", "dtls://h"], "needs --tls-certificate"),
         (
             &["--read", "a", "--to", "json:-", "--idle-timeout", "15"],
             "--idle-timeout: `15` is not a duration",

@@ -425,7 +425,7 @@ pub struct RunArgs {
         help_heading = "Exporting"
     )]
     dtls_check: Option<String>,
-    /// Keep records on disk until a collector by TCP, TLS or SCTP has them: outages and restarts then lose none.
+    /// Keep records on disk until a collector by TCP, TLS, DTLS or SCTP has them: outages and restarts then lose none.
     /// Each destination has a folder of its own in DIR [default: in memory only, see --queue]
     #[arg(
         long,

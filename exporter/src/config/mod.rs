@@ -106,7 +106,7 @@ pub struct ExportingConfig {
     pub sctp_lifetime: Option<Duration>,
     /// Over DTLS, the collector is asked this often whether it is there; zero for never.
     pub dtls_check: Duration,
-    /// Where records wait on disk for collectors by TCP, TLS and SCTP; `None` for in memory only.
+    /// Where records wait on disk for collectors by TCP, TLS, DTLS and SCTP; `None` for in memory only.
     pub spool: Option<SpoolConfig>,
     /// How to show who we are and to know who a collector is; there when a destination needs it.
     pub tls: Option<TlsFiles>,

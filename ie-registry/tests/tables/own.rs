@@ -40,7 +40,7 @@ fn iana_and_own_names_are_unique_without_regard_to_case() {
 fn own_elements_can_be_announced() {
     let registry = Registry::builtin();
     let own: Vec<_> = registry.iter().filter(|e| e.id.pen == FLOWGAUGE_PEN).collect();
-    assert_eq!(own.iter().filter(|e| e.id.id & REVERSE_BIT == 0).count(), 122);
+    assert_eq!(own.iter().filter(|e| e.id.id & REVERSE_BIT == 0).count(), 126);
     for element in own {
         assert!(
             element.semantics.suits(element.data_type),
