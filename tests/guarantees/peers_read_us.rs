@@ -1,6 +1,7 @@
 //! Programs that others wrote read what we export, without complaint and with the same numbers.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -155,7 +156,41 @@ fn ipfixdump_knows_every_type_from_the_export_itself() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("export.ipfix");
     export(&capture(folder.path()), &[&format!("file:{}", file.display())]);
-    let (records, ..) = decoded(&file);
+    dump(&file, &["octetDeltaCount", "tcpHandshakeRttServerMicroseconds"]);
+}
+
+/// What comes by a connection, through a spool, where records are numbered.
+#[test]
+fn ipfixdump_reads_what_comes_by_tcp_through_a_spool() {
+    if !is_installed("ipfixDump") {
+        return skipped("ipfixDump", "it is not installed (Debian: libfixbuf-tools)");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let capture = capture(folder.path());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = format!("tcp://{}", listener.local_addr().unwrap());
+    let received = std::thread::spawn(move || {
+        let mut octets = Vec::new();
+        listener.accept().unwrap().0.read_to_end(&mut octets).unwrap();
+        octets
+    });
+    let spool = folder.path().join("spool");
+    let mut arguments = vec!["run", "--read", capture.to_str().unwrap(), "--to", &to];
+    arguments.extend(["--spool", spool.to_str().unwrap()]);
+    arguments.extend(TIMEOUTS);
+    let said = text(&succeed(&program("flowgauge-exporter"), &arguments).stderr);
+    let file = folder.path().join("received.ipfix");
+    std::fs::write(&file, received.join().unwrap()).unwrap();
+    let flows = dump(&file, &["octetDeltaCount", "recordId"]);
+    assert!(
+        said.contains(&format!(": {flows} records exported in ")),
+        "{flows}: {said}"
+    );
+}
+
+/// Has ipfixDump read a file, which must know every element and have each of these; says how many flows it found.
+fn dump(file: &Path, elements: &[&str]) -> u64 {
+    let (records, ..) = decoded(file);
     let dump = Command::new("ipfixDump")
         .args(["--in", file.to_str().unwrap(), "--rfc5610"])
         .output()
@@ -163,15 +198,15 @@ fn ipfixdump_knows_every_type_from_the_export_itself() {
     assert!(dump.status.success(), "{}", text(&dump.stderr));
     assert_eq!(text(&dump.stderr), "", "no warning");
     let lines = text(&dump.stdout);
-    assert!(
-        lines.contains("tcpHandshakeRttServerMicroseconds"),
-        "our own elements have their names"
-    );
+    for element in elements {
+        assert!(lines.contains(element), "{element} has its name");
+    }
     assert!(!lines.contains("_alienInformationElement"), "every element is known");
     let flows = lines
         .lines()
         .filter(|line| line.trim_start().starts_with("(1) ") && line.contains("octetDeltaCount : "));
     assert_eq!(flows.count() as u64, records);
+    records
 }
 
 /// Each file of a series is whole by itself: `decode` needs no other one, and together they say what one file says.

@@ -61,8 +61,8 @@ enum Step {
     On,
     /// When there is more to send.
     Idle,
-    /// In another session: template identifiers mean something else from here on.
-    Anew,
+    /// In another session: template identifiers mean something else from this position on.
+    Anew(u64),
 }
 
 impl<C: Connector> Dispatch<C> {
@@ -95,9 +95,18 @@ impl<C: Connector> Dispatch<C> {
             let stepped = self.step(&mut message, &mut progress);
             match stepped {
                 Ok(Step::On) => {}
-                Ok(Step::Idle) if self.spool.is_closed() => self.close(&mut progress),
+                Ok(Step::Idle) if self.spool.is_closed() => {
+                    if self.close(&mut progress) {
+                        break;
+                    }
+                }
                 Ok(Step::Idle) => self.reader.wait(TICK),
-                Ok(Step::Anew) => self.close(&mut progress),
+                Ok(Step::Anew(position)) => {
+                    // What was there before that, and not sent, is of no use to anybody.
+                    if self.close(&mut progress) {
+                        self.spool.confirm(position, Volume::default());
+                    }
+                }
                 Err(Interruption::Broken(error)) => self.disconnect(&error),
                 Err(Interruption::GivenUp) => self.abandon(),
             }
@@ -159,7 +168,7 @@ impl<C: Connector> Dispatch<C> {
             match self.reader.poll(&mut message.bytes) {
                 Ok(Polled::Message { label, behind, run }) => {
                     if *session.run.get_or_insert(run) != run {
-                        step = Step::Anew;
+                        step = Step::Anew(behind.saturating_sub(label.octets(&message.bytes)));
                         break;
                     }
                     session.send(&self.courier, (label, behind), message, progress)?;
@@ -185,6 +194,7 @@ impl<C: Connector> Dispatch<C> {
                         let name = &self.courier.accounts.name;
                         tracing::warn!("{name}: the spool cannot be read: {error}; trying again");
                     }
+                    self.courier.context.stop.sleep(TICK);
                     step = Step::Idle;
                     break;
                 }
@@ -203,22 +213,27 @@ impl<C: Connector> Dispatch<C> {
         }
     }
 
-    /// Ends the session in good order: then the collector has everything that was sent.
-    fn close(&mut self, progress: &mut Progress) {
-        let Some(mut session) = self.session.take() else { return };
+    /// Ends the session in good order: then the collector has everything that was sent. Says whether it ended so.
+    fn close(&mut self, progress: &mut Progress) -> bool {
+        let Some(mut session) = self.session.take() else {
+            return false;
+        };
         match session.link.close(&self.courier, progress) {
             Ok(()) => {
                 while let Some((behind, volume)) = session.on_way.take() {
                     confirm(&self.spool, &self.courier, behind, volume);
                 }
+                true
             }
             Err(Interruption::Broken(error)) => {
                 self.session = Some(session);
                 self.disconnect(&error);
+                false
             }
             Err(Interruption::GivenUp) => {
                 self.session = Some(session);
                 self.abandon();
+                false
             }
         }
     }

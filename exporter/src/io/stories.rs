@@ -359,3 +359,76 @@ fn a_full_disk_ends_the_destination_with_everything_counted() {
         assert!(accounts.failed);
     }
 }
+
+/// Hears every connection until it is told to stop: how many there were, flows and gaps of all.
+fn hear_connections(listener: &TcpListener, stop: &std::sync::atomic::AtomicBool) -> (usize, u64, u64) {
+    listener.set_nonblocking(true).unwrap();
+    let (mut connections, mut flows, mut gaps) = (0, 0, 0);
+    loop {
+        match listener.accept() {
+            Ok((mut stream, _)) => {
+                stream.set_nonblocking(false).unwrap();
+                let (mut octets, mut collector) = (Vec::new(), Collector::new(TransportKind::Tcp));
+                stream.read_to_end(&mut octets).unwrap();
+                assert_eq!(collector.hear_all(&octets), 0, "whole Messages");
+                (connections, flows, gaps) = (connections + 1, flows + collector.flows, gaps + collector.gaps);
+            }
+            Err(_) if stop.load(std::sync::atomic::Ordering::Acquire) => return (connections, flows, gaps),
+            Err(_) => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}
+
+#[test]
+fn what_a_spool_holds_goes_with_the_next_run_in_a_session_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let destination = format!("tcp://{}", listener.local_addr().unwrap());
+    let spooled = || {
+        let mut context = context(PATIENCE);
+        context.config.spool = Some(crate::spool::SpoolConfig {
+            directory: folder.path().to_owned(),
+            size: 1 << 30,
+            age: Duration::from_secs(3600),
+        });
+        context
+    };
+    // The collector is away: its port is held by nobody.
+    drop(listener);
+    let first = spooled();
+    let worker = start(&destination, &first);
+    worker.queue.push_waiting(1, batch(100));
+    worker.queue.close();
+    first.stop.drain();
+    let accounts = worker.join().snapshot();
+    assert_eq!(
+        (accounts.waiting(), accounts.lost_total(), accounts.exported),
+        (100, 0, 0),
+        "{accounts}"
+    );
+    assert!(!accounts.failed, "what is kept is no failure");
+
+    let listener = TcpListener::bind(destination.trim_start_matches("tcp://")).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let heard = scope.spawn(|| hear_connections(&listener, &stop));
+        let second = spooled();
+        let worker = start(&destination, &second);
+        worker.queue.push_waiting(1, batch(50));
+        worker.queue.close();
+        second.stop.drain();
+        let accounts = worker.join().snapshot();
+        assert_eq!(
+            (accounts.taken_over, accounts.exported, accounts.waiting()),
+            (100, 150, 0),
+            "{accounts}"
+        );
+        assert_eq!(accounts.lost_total(), 0, "{accounts}");
+        stop.store(true, std::sync::atomic::Ordering::Release);
+        assert_eq!(
+            heard.join().unwrap(),
+            (2, 150, 0),
+            "templates of two runs go in two sessions"
+        );
+    });
+}

@@ -1,5 +1,6 @@
 //! Which user the exporter goes on as, once all is open.
 
+use std::os::unix::fs::{MetadataExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use crate::config::pattern::Pattern;
@@ -34,11 +35,12 @@ pub(super) fn give_up(config: &Config) -> Result<(), String> {
         tracing::warn!("stays root: there is no user {name}; see --user");
         return Ok(());
     };
+    hand_over_spools(config, &user)?;
     if let Some(folder) = user.cannot_finish(files(config).iter().map(PathBuf::as_path)) {
         let folder = folder.display();
         if named.is_some() {
             return Err(format!(
-                "--user {name} may not write in {folder}: a file gets its name at its end; \
+                "--user {name} may not write in {folder}, where files are made or get their names later; \
                  give that folder to {name}, or take --user root"
             ));
         }
@@ -46,6 +48,37 @@ pub(super) fn give_up(config: &Config) -> Result<(), String> {
         return Ok(());
     }
     become_user(&user)
+}
+
+/// Segments of a spool come and go as long as the exporter runs. What is in there is the exporter's own.
+fn hand_over_spools(config: &Config, user: &User) -> Result<(), String> {
+    for folder in spools(config) {
+        let inside = std::fs::read_dir(&folder).map(|entries| entries.flatten().map(|entry| entry.path()));
+        // A file with a second name may be somebody else's too.
+        let own = |path: &PathBuf| {
+            path.symlink_metadata()
+                .is_ok_and(|file| file.is_file() && file.nlink() == 1)
+        };
+        let paths = inside.into_iter().flatten().filter(own).chain([folder.clone()]);
+        for path in paths {
+            lchown(&path, Some(user.uid), Some(user.gid)).map_err(|error| {
+                let (path, name) = (path.display(), &user.name);
+                format!("{path}: cannot give the spool to {name}: {error}; name another user with --user, or root")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Folders of spools that are in use: those of destinations with a connection, which have made theirs.
+fn spools(config: &Config) -> Vec<PathBuf> {
+    let exporting = &config.exporting;
+    let Some(spool) = &exporting.spool else {
+        return Vec::new();
+    };
+    let destinations = exporting.to.iter().chain(&exporting.share);
+    let folders = destinations.map(|destination| spool.directory_of(&destination.to_string()));
+    folders.filter(|folder| folder.is_dir()).collect()
 }
 
 fn become_user(user: &User) -> Result<(), String> {
@@ -56,11 +89,11 @@ fn become_user(user: &User) -> Result<(), String> {
     Ok(())
 }
 
-/// Files that get their name at their end: those of a series in the folder of today, which is there, and tomorrow beside it.
+/// Files that are made or get their name later: those of spools, those of a series in the folder of today, which is there, and tomorrow beside it.
 fn files(config: &Config) -> Vec<PathBuf> {
     let exporting = &config.exporting;
     let rotates = exporting.files.rotate.is_some() || exporting.files.rotate_octets.is_some();
-    let mut files = Vec::new();
+    let mut files: Vec<_> = spools(config).iter().map(|folder| folder.join("next")).collect();
     for destination in &exporting.to {
         let path: &Path = match destination {
             Destination::File(path) => path,

@@ -22,6 +22,13 @@ pub struct Label {
     pub written_ns: i64,
 }
 
+impl Label {
+    /// Octets that its Message takes in the spool.
+    pub fn octets(&self, message: &[u8]) -> u64 {
+        (HEADER_OCTETS + message.len()) as u64
+    }
+}
+
 /// A Message with its label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry<'a> {

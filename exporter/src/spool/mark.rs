@@ -1,12 +1,13 @@
 //! Small files that are written over and over: how far the collector has everything, and how much was handed over. One
 //! write of a few octets, which a violent end of the program either finds done or not begun.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::entry::take;
+use super::segment;
 
 const NUMBERS: usize = 5;
 const OCTETS: usize = NUMBERS * 8 + 4;
@@ -17,9 +18,7 @@ struct Mark(File);
 
 impl Mark {
     fn open(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        options.open(path).map(Self)
+        segment::options().read(true).open(path).map(Self)
     }
 
     /// The numbers; none where there are none yet, or damaged ones.

@@ -42,6 +42,8 @@ pub struct Reader {
     open: Option<Open>,
     /// Flow Records before this are not told again.
     from: u64,
+    /// Damage before this has been told.
+    damage_told: u64,
     buffer: Vec<u8>,
 }
 
@@ -65,6 +67,7 @@ impl Reader {
             confirmed,
             open: None,
             from,
+            damage_told: from,
             buffer: Vec::new(),
         }
     }
@@ -94,7 +97,8 @@ impl Reader {
     /// When a file cannot be read.
     pub fn poll(&mut self, message: &mut Vec<u8>) -> io::Result<Polled> {
         loop {
-            if let Some(gap) = self.open_segment()? {
+            if let Some(gap) = self.open_segment()?.filter(|gap| gap.0 > self.damage_told) {
+                self.damage_told = gap.0;
                 let lost = self.spool.give_up_damaged(gap.0, gap.1);
                 return Ok(Polled::Damaged(lost));
             }
@@ -127,7 +131,8 @@ impl Reader {
             };
             if missing > 0 {
                 open.next_record = label.first_record;
-                if behind > self.from {
+                if behind > self.from.max(self.damage_told) {
+                    self.damage_told = behind;
                     let volume = Volume {
                         flows: missing,
                         ..Volume::default()

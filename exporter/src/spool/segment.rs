@@ -1,7 +1,8 @@
 //! Segments: their names, their headers, and what an old one holds.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::entry::{self, take};
@@ -86,6 +87,17 @@ impl Segment {
             );
         }
     }
+}
+
+/// How files of a spool are opened to be written: never through a link that another program has laid there.
+pub(super) fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(libc::O_NOFOLLOW);
+    options
 }
 
 /// Where the segment lies that begins at a position.

@@ -205,6 +205,50 @@ fn a_violent_end_tells_what_was_in_memory() {
 }
 
 #[test]
+fn damage_is_told_once_and_what_nobody_waits_for_is_not_told_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(directory.path(), 64 << 20);
+    let mut spool = Open::new(&config);
+    spool.write(20, NOW);
+    let path = segments(directory.path()).remove(0);
+    let mut octets = std::fs::read(&path).unwrap();
+    let place = octets.len() / 2;
+    octets[place] ^= 1;
+    std::fs::write(&path, &octets).unwrap();
+    assert_eq!(spool.read(false).2, FLOWS);
+    spool.reader.rewind();
+    let (records, _, damaged) = spool.read(true);
+    assert_eq!((records.len() as u64, damaged), (190, 0));
+    assert_eq!(spool.spool.waiting().flows, 0);
+    // Statistics at the end of a run are nobody's loss.
+    spool
+        .writer
+        .add(label(Content::Statistics, 0, spool.next, NOW), b"statistics");
+    spool.writer.write(NOW).unwrap();
+    drop(spool);
+    let mut next = Open::new(&config);
+    assert_eq!(next.opened.waiting.flows, 0);
+    assert_eq!(next.read(false), (Vec::new(), 0, 0));
+}
+
+#[test]
+fn files_of_others_behind_links_are_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(&directory.path().join("spools"), 64 << 20);
+    let other = directory.path().join("other");
+    std::fs::write(&other, "precious").unwrap();
+    std::fs::create_dir_all(config.directory_of("tcp://h:1")).unwrap();
+    for name in ["lock", "confirmed", "handed"] {
+        let link = config.directory_of("tcp://h:1").join(name);
+        std::os::unix::fs::symlink(&other, &link).unwrap();
+        let refused = open(&config, "tcp://h:1").unwrap_err();
+        assert!(refused.contains("the spool in"), "{refused}");
+        std::fs::remove_file(link).unwrap();
+    }
+    assert_eq!(std::fs::read(other).unwrap(), b"precious");
+}
+
+#[test]
 fn one_exporter_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
     let config = config(directory.path(), 64 << 20);

@@ -1,7 +1,8 @@
 //! Writes the spool: batches of Messages to the newest segment, and gives up the oldest one where there is no room.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -97,6 +98,11 @@ impl Writer {
                 }
             }
         }
+        // Where no record waits, nothing of these runs has to be told.
+        let confirmed = match found.opened.waiting.flows {
+            0 => found.segments.last().map_or(confirmed, |last| confirmed.max(last.end)),
+            _ => confirmed,
+        };
         found.opened.lost_in_memory = before.map_or(0, |before| found.missing_of(&before));
         found.opened.lost_open = before.map_or(0, |before| before.open);
         let run = found.run.max(before.map_or(0, |before| before.run)).wrapping_add(1);
@@ -166,7 +172,7 @@ impl Writer {
         // A segment that begins where the last has ended, which may be empty.
         let start = self.spool.lock().end();
         let path = segment::path(&self.directory, start);
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        let mut file = segment::options().truncate(true).open(&path)?;
         if let Err(error) = file.write_all(&header.encode()) {
             let _ = fs::remove_file(&path);
             return Err(error);
@@ -205,15 +211,12 @@ impl Writer {
     /// # Errors
     /// The system's.
     pub fn write(&mut self, now_ns: i64) -> io::Result<()> {
-        let Some(file) = self.file.as_mut().filter(|_| !self.buffer.is_empty()) else {
+        let Some(file) = self.file.as_ref().filter(|_| !self.buffer.is_empty()) else {
             return Ok(());
         };
-        if let Err(error) = file.write_all(&self.buffer) {
-            let length = self.spool.lock().segments.back().map_or(0, Segment::octets);
-            file.set_len(length)?;
-            io::Seek::seek(file, io::SeekFrom::Start(length))?;
-            return Err(error);
-        }
+        // At its place, so that a try after half a write does not stand behind that half.
+        let place = self.spool.lock().segments.back().map_or(0, Segment::octets);
+        file.write_all_at(&self.buffer, place)?;
         let mut state = self.spool.lock();
         if let Some(newest) = state.segments.back_mut() {
             newest.end += self.buffer.len() as u64;
@@ -284,7 +287,7 @@ impl Drop for Writer {
 
 /// Whoever has the lock has the spool; the system takes it back from a program that has ended in whatever way.
 fn lock(directory: &Path) -> io::Result<File> {
-    let file = File::create(directory.join("lock"))?;
+    let file = segment::options().open(directory.join("lock"))?;
     file.try_lock()?;
     Ok(file)
 }
