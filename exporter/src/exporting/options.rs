@@ -109,6 +109,7 @@ impl FlowOptions {
             .chain(dns::layout::all_fields())
             .chain(summaries::layout::all_fields())
             .chain(identity::all_fields())
+            .chain(session.config().kept.then_some(field(ids::RECORD_ID, 8)))
             .map(|field| field.element)
             .filter(|element| element.pen != 0 && element.pen != REVERSE_PEN)
             .collect();
