@@ -12,9 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::destination::{Progress, now_ns};
 use super::log_limit::LogLimit;
-use super::retry::{Retry, seed};
 use super::sequences::Sequences;
-use super::session::{Connector, Courier, Interruption, Link};
+use super::session::{Connector, Courier, Dialer, Interruption, Link};
 use crate::exporting::limits::{MESSAGES_BETWEEN_LOOKS, UNARRIVED_MESSAGES};
 use crate::exporting::{Content, Event, Loss, Outgoing, Volume};
 use crate::spool::{Label, Polled, Reader, Spool};
@@ -33,13 +32,11 @@ const STATISTICS_AGE_NS: i64 = 120_000_000_000;
 /// Sends the spool of one destination.
 #[derive(Debug)]
 pub(super) struct Dispatch<C: Connector> {
-    connector: C,
+    dialer: Dialer<C>,
     courier: Courier,
     reader: Reader,
     spool: Arc<Spool>,
     session: Option<Session<C::Link>>,
-    retry: Retry,
-    away: LogLimit,
     faults: LogLimit,
 }
 
@@ -68,13 +65,11 @@ enum Step {
 impl<C: Connector> Dispatch<C> {
     pub fn new(connector: C, courier: Courier, reader: Reader, spool: Arc<Spool>) -> Self {
         Self {
-            connector,
+            dialer: Dialer::new(connector),
             courier,
             reader,
             spool,
             session: None,
-            retry: Retry::new(seed()),
-            away: LogLimit::default(),
             faults: LogLimit::default(),
         }
     }
@@ -85,7 +80,7 @@ impl<C: Connector> Dispatch<C> {
         let mut message = Outgoing::default();
         while !self.is_done(&progress) {
             if self.session.is_none() && !self.try_connect() {
-                let wait = self.retry.wait(now_ns()).clamp(PAUSE, TICK);
+                let wait = self.dialer.wait().clamp(PAUSE, TICK);
                 self.courier.context.stop.sleep(wait);
                 continue;
             }
@@ -122,39 +117,19 @@ impl<C: Connector> Dispatch<C> {
             return false;
         }
         let is_empty = self.session.is_none() && self.spool.waiting().flows == 0;
-        let is_away = self.session.is_none() && self.retry.failures() >= LAST_TRIES;
+        let is_away = self.session.is_none() && self.dialer.failures() >= LAST_TRIES;
         is_empty || is_away || self.courier.is_over(progress)
     }
 
     fn try_connect(&mut self) -> bool {
-        if !self.retry.is_due(now_ns()) {
+        let spool = &self.spool;
+        let waiting = || format!("{} records wait in the spool", spool.waiting().flows);
+        let Some(link) = self.dialer.try_connect(&self.courier, waiting) else {
             return false;
-        }
-        let name = &self.courier.accounts.name;
-        match self.connector.connect(name) {
-            Ok(link) => {
-                match self.retry.failures() {
-                    0 => tracing::info!("{name}: connected"),
-                    failures => tracing::info!("{name}: connected after {failures} failed tries"),
-                }
-                self.retry.handle_success(now_ns());
-                self.courier.accounts.add_connection();
-                self.reader.rewind();
-                self.session = Some(Session::new(link));
-                true
-            }
-            Err(error) => {
-                self.courier.accounts.add_send_error();
-                let wait = self.retry.handle_failure(now_ns());
-                if self.away.permit(Instant::now()).is_some() {
-                    let (waiting, wait) = (self.spool.waiting().flows, wait.as_secs_f64());
-                    tracing::warn!(
-                        "{name}: cannot connect: {error}; {waiting} records wait in the spool, trying again in {wait:.1} s"
-                    );
-                }
-                false
-            }
-        }
+        };
+        self.reader.rewind();
+        self.session = Some(Session::new(link));
+        true
     }
 
     /// Sends some Messages, and confirms what has arrived.
@@ -245,7 +220,7 @@ impl<C: Connector> Dispatch<C> {
         let error = reason.as_ref().unwrap_or(error);
         let again = session.on_way.flows();
         self.courier.accounts.events.add_times(Event::RecordRepeated, again);
-        let wait = self.retry.handle_failure(now_ns());
+        let wait = self.dialer.handle_lost();
         tracing::warn!(
             "{}: {} lost: {error}; {again} records may not have arrived and are sent again, trying in {:.1} s",
             self.courier.accounts.name,
@@ -257,7 +232,7 @@ impl<C: Connector> Dispatch<C> {
     fn abandon(&mut self) {
         if let Some(session) = self.session.take() {
             session.link.abandon();
-            self.retry.handle_failure(now_ns());
+            self.dialer.handle_lost();
         }
     }
 }

@@ -126,16 +126,75 @@ where
     })
 }
 
+/// Connects, and tries again with pauses that grow.
+#[derive(Debug)]
+pub(super) struct Dialer<C> {
+    connector: C,
+    retry: Retry,
+    away: LogLimit,
+}
+
+impl<C: Connector> Dialer<C> {
+    pub fn new(connector: C) -> Self {
+        Self {
+            connector,
+            retry: Retry::new(seed()),
+            away: LogLimit::default(),
+        }
+    }
+
+    /// How long until the next try is due.
+    pub fn wait(&self) -> Duration {
+        self.retry.wait(now_ns())
+    }
+
+    /// Tries that failed in a row.
+    pub fn failures(&self) -> u64 {
+        self.retry.failures()
+    }
+
+    /// Tries once, if that is due; `waiting` says what waits meanwhile, for the log.
+    pub fn try_connect(&mut self, courier: &Courier, waiting: impl FnOnce() -> String) -> Option<C::Link> {
+        if !self.retry.is_due(now_ns()) {
+            return None;
+        }
+        let name = &courier.accounts.name;
+        match self.connector.connect(name) {
+            Ok(link) => {
+                match self.retry.failures() {
+                    0 => tracing::info!("{name}: connected"),
+                    failures => tracing::info!("{name}: connected after {failures} failed tries"),
+                }
+                self.retry.handle_success(now_ns());
+                courier.accounts.add_connection();
+                Some(link)
+            }
+            Err(error) => {
+                courier.accounts.add_send_error();
+                let wait = self.retry.handle_failure(now_ns());
+                if self.away.permit(Instant::now()).is_some() {
+                    let (waiting, wait) = (waiting(), wait.as_secs_f64());
+                    tracing::warn!("{name}: cannot connect: {error}; {waiting}, trying again in {wait:.1} s");
+                }
+                None
+            }
+        }
+    }
+
+    /// What it had connected is over: says when the next try is due.
+    pub fn handle_lost(&mut self) -> Duration {
+        self.retry.handle_failure(now_ns())
+    }
+}
+
 /// A destination that is connected whenever it can be.
 #[derive(Debug)]
 pub(super) struct Connected<C: Connector> {
-    connector: C,
+    dialer: Dialer<C>,
     process: ExportingProcess,
     courier: Courier,
     queue: Arc<BatchQueue>,
     link: Option<C::Link>,
-    retry: Retry,
-    away: LogLimit,
 }
 
 impl<C: Connector> Connected<C> {
@@ -151,7 +210,7 @@ impl<C: Connector> Connected<C> {
         queue: Arc<BatchQueue>,
     ) -> Result<Self, String> {
         Ok(Self {
-            connector,
+            dialer: Dialer::new(connector),
             process: context.exporting_process(transport, max_message_octets)?,
             courier: Courier {
                 context: context.clone(),
@@ -159,21 +218,17 @@ impl<C: Connector> Connected<C> {
             },
             queue,
             link: None,
-            retry: Retry::new(seed()),
-            away: LogLimit::default(),
         })
     }
 
     /// Waits until there is a connection.
     fn connect(&mut self, progress: &Progress) -> Result<(), Failure> {
         while self.link.is_none() {
-            let wait = self.retry.wait(now_ns());
+            let wait = self.dialer.wait();
             if !wait.is_zero() {
                 self.courier.context.stop.sleep(wait.min(Duration::from_secs(1)));
             }
-            if self.retry.is_due(now_ns()) {
-                self.try_connect();
-            }
+            self.try_connect();
             if self.link.is_none() && self.courier.is_over(progress) {
                 return Err(Failure::GivenUp);
             }
@@ -182,28 +237,9 @@ impl<C: Connector> Connected<C> {
     }
 
     fn try_connect(&mut self) {
-        let name = &self.courier.accounts.name;
-        match self.connector.connect(name) {
-            Ok(link) => {
-                match self.retry.failures() {
-                    0 => tracing::info!("{name}: connected"),
-                    failures => tracing::info!("{name}: connected after {failures} failed tries"),
-                }
-                self.retry.handle_success(now_ns());
-                self.courier.accounts.add_connection();
-                self.link = Some(link);
-            }
-            Err(error) => {
-                self.courier.accounts.add_send_error();
-                let wait = self.retry.handle_failure(now_ns());
-                if self.away.permit(Instant::now()).is_some() {
-                    let (waiting, wait) = (self.queue.records(), wait.as_secs_f64());
-                    tracing::warn!(
-                        "{name}: cannot connect: {error}; {waiting} records wait, trying again in {wait:.1} s"
-                    );
-                }
-            }
-        }
+        let queue = &self.queue;
+        let waiting = || format!("{} records wait", queue.records());
+        self.link = self.dialer.try_connect(&self.courier, waiting);
     }
 
     /// Forgets the connection and counts what was on its way.
@@ -216,7 +252,7 @@ impl<C: Connector> Connected<C> {
         let lost = link.lost();
         self.courier.lose(lost);
         self.process.restart();
-        let wait = self.retry.handle_failure(now_ns());
+        let wait = self.dialer.handle_lost();
         tracing::warn!(
             "{}: {} lost: {error}; {lost} records were on their way, trying again in {:.1} s",
             self.courier.accounts.name,
@@ -294,9 +330,7 @@ impl<C: Connector> Transport for Connected<C> {
 
     fn handle_timeout(&mut self) -> Result<(), Failure> {
         if self.link.is_none() {
-            if self.retry.is_due(now_ns()) {
-                self.try_connect();
-            }
+            self.try_connect();
             return Ok(());
         }
         if self.process.handle_timeout(now_ns()) {

@@ -39,6 +39,8 @@ pub enum Polled {
 pub struct Reader {
     spool: Arc<Spool>,
     confirmed: Option<ConfirmedFile>,
+    /// What stands in there.
+    saved: Option<u64>,
     open: Option<Open>,
     /// Flow Records before this are not told again.
     from: u64,
@@ -65,6 +67,7 @@ impl Reader {
         Self {
             spool,
             confirmed,
+            saved: None,
             open: None,
             from,
             damage_told: from,
@@ -79,8 +82,12 @@ impl Reader {
     }
 
     /// Notes how far the collector has everything, so that the next run goes on there.
-    pub fn save_confirmed(&self) {
+    pub fn save_confirmed(&mut self) {
         let position = self.spool.lock().confirmed;
+        if self.saved == Some(position) {
+            return;
+        }
+        self.saved = Some(position);
         // Where this cannot be written, the next run only sends more again than it had to.
         let _ = self.confirmed.as_ref().map(|file| file.write(position));
     }
