@@ -1,14 +1,13 @@
 // What the Discover page knows and asks: the address bar's state, the span it means, and the answers.
 import { Answer } from './answer.svelte';
-import { ApiError, api, clockAhead, isAbort } from './api';
+import { api, clockAhead } from './api';
+import { faultOf, resolveSpan, storedSpan, type FilterFault, type SpanNote } from './asking';
 import { SERIES_METRICS } from './series';
 import { INITIAL, parseState, stateText, type PageState } from './state';
 import { FIELDS } from './table';
-import { unitAt } from './text';
-import { bucketWidth, parseTime, rfc3339, widthText, type Span } from './time';
+import { bucketWidth, rfc3339, widthText, type Span } from './time';
 import type { Row, Rows, Status } from './types';
 
-const HOUR = 36e5;
 const PAGE = 100;
 const FACET_ROWS = 8;
 
@@ -18,24 +17,11 @@ export interface Facet {
   answer: Answer<Rows>;
 }
 
-/** Why a filter is wrong, and where, in UTF-16 units. */
-export interface FilterFault {
-  text: string;
-  from: number;
-  to: number;
-  words: string;
-  expected: string[];
-  nearest: string | null;
-}
-
 export interface Histogram {
   rows: Rows;
   span: Span;
   width: number;
 }
-
-/** Why the span shown is not the one asked for. */
-export type SpanNote = 'moved' | 'moved-newest' | null;
 
 export class Discover {
   state = $state.raw<PageState>({ ...INITIAL });
@@ -148,50 +134,17 @@ export class Discover {
 
   /** The whole time that the store has flows of; null when it has none. */
   get stored(): Span | null {
-    const store = this.status.value?.store;
-    const from = Date.parse(store?.oldest ?? '');
-    const to = Date.parse(store?.newest ?? '');
-    return Number.isNaN(from) || Number.isNaN(to) ? null : { from, to: to + 1 };
+    return storedSpan(this.status.value);
   }
 
   /** Works out which span the state means; false when it cannot be read. */
   #resolve(): boolean {
-    const now = Date.now() + clockAhead;
-    const { from, to } = this.state;
-    this.note = null;
-    this.spanError = null;
-    if (from === null) {
-      this.span = this.#natural(now);
-      return true;
-    }
-    if (from === 'all') {
-      this.span = rounded(this.stored ?? { from: now - HOUR, to: now });
-      return true;
-    }
-    const start = parseTime(from, now);
-    const end = parseTime(to ?? 'now', now);
-    if (start === null || end === null || end <= start) {
-      this.spanError =
-        start !== null && end !== null
-          ? 'The time span ends before it begins. Choose another one.'
-          : `“${start === null ? from : to}” is not a time. Use now-1h, 2026-01-31 10:00 or 2026-01-31T10:00:00Z.`;
-      return false;
-    }
-    this.span = { from: start, to: end };
+    const found = resolveSpan(this.state.from, this.state.to, this.stored, Date.now() + clockAhead);
+    this.spanError = 'error' in found ? found.error : null;
+    this.note = 'error' in found ? null : found.note;
+    if ('error' in found) return false;
+    this.span = found.span;
     return true;
-  }
-
-  /** Nobody chose a span: the last hour if anything is there, otherwise where the data is. */
-  #natural(now: number): Span {
-    const hour = { from: now - HOUR, to: now };
-    const stored = this.stored;
-    if (stored === null || (stored.to > hour.from && stored.from < hour.to)) return hour;
-    if (stored.to - stored.from <= 24 * HOUR) {
-      this.note = 'moved';
-      return rounded(stored);
-    }
-    this.note = 'moved-newest';
-    return rounded({ from: stored.to - 24 * HOUR, to: stored.to });
   }
 
   #times(): { from: string; to: string } {
@@ -260,34 +213,4 @@ export class Discover {
       ),
     );
   }
-
-  /** Is this text a filter? Asked over a span without any flow, so that only the parser works. */
-  async check(text: string, signal: AbortSignal): Promise<FilterFault | null> {
-    try {
-      const never = { from: '1970-01-01T00:00:00Z', to: '1970-01-01T00:00:00.001Z' };
-      await api.flows({ filter: text, ...never, limit: 1 }, signal);
-      return null;
-    } catch (error) {
-      if (!isAbort(error) && error instanceof ApiError && error.inFilter) return faultOf(error, text);
-      return null;
-    }
-  }
-}
-
-function faultOf(error: ApiError, text: string): FilterFault {
-  const { offset = 0, length = 0, expected = [], nearest = null } = error.problem ?? {};
-  return {
-    text,
-    from: unitAt(text, offset),
-    to: unitAt(text, offset + length),
-    words: error.message,
-    expected,
-    nearest: nearest === '' ? null : nearest,
-  };
-}
-
-/** Widened to whole buckets, so that the histogram's ends are not cut. */
-function rounded(span: Span): Span {
-  const width = bucketWidth(span, 100, 1);
-  return { from: Math.floor(span.from / width) * width, to: Math.ceil(span.to / width) * width };
 }
