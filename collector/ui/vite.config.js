@@ -14,6 +14,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
   },
-  server: { proxy: { '/api': api } },
+  server: { proxy: { '/api': api, '/metrics': api } },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },
 });

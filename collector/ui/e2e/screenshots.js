@@ -66,17 +66,22 @@ for (const scheme of ['light', 'dark']) {
       `discover-${size}-${scheme}`,
       viewport,
       scheme,
-      '/',
+      '/discover',
       size === 'desktop' ? reading : undefined,
     );
-  await picture(`detail-desktop-${scheme}`, SIZES.desktop, scheme, '/', openFirst);
+  await picture(`detail-desktop-${scheme}`, SIZES.desktop, scheme, '/discover', openFirst);
 }
-await picture('detail-phone-light', SIZES.phone, 'light', '/', openFirst);
-await picture('fault-desktop-light', SIZES.desktop, 'light', '/', wrongFilter);
-await picture('fault-phone-dark', SIZES.phone, 'dark', '/', wrongFilter);
-await picture('completion-desktop-dark', SIZES.desktop, 'dark', '/', completion);
-await picture('times-desktop-light', SIZES.desktop, 'light', '/', times);
-await picture('times-phone-light', SIZES.phone, 'light', '/', times);
-await picture('none-desktop-light', SIZES.desktop, 'light', '/?filter=dst.port+%3D+1+and+dst.port+%3D+2');
-await picture('discover-4k-light', { width: 3840, height: 2160 }, 'light', '/');
+await picture('detail-phone-light', SIZES.phone, 'light', '/discover', openFirst);
+await picture('fault-desktop-light', SIZES.desktop, 'light', '/discover', wrongFilter);
+await picture('fault-phone-dark', SIZES.phone, 'dark', '/discover', wrongFilter);
+await picture('completion-desktop-dark', SIZES.desktop, 'dark', '/discover', completion);
+await picture('times-desktop-light', SIZES.desktop, 'light', '/discover', times);
+await picture('times-phone-light', SIZES.phone, 'light', '/discover', times);
+await picture(
+  'none-desktop-light',
+  SIZES.desktop,
+  'light',
+  '/discover?filter=dst.port+%3D+1+and+dst.port+%3D+2',
+);
+await picture('discover-4k-light', { width: 3840, height: 2160 }, 'light', '/discover');
 await browser.close();

@@ -26,7 +26,7 @@ async function settled(page) {
   await page.waitForLoadState('networkidle');
 }
 
-async function open(page, base, path = '/?from=all') {
+async function open(page, base, path = '/discover?from=all') {
   await page.goto(base + path, MODIFIER);
   await settled(page);
 }
@@ -75,7 +75,59 @@ async function agrees(page, base, filter) {
   return seen;
 }
 
+/** Where each page is, and the title it has. */
+const PLACES = {
+  Home: '/',
+  Discover: '/discover',
+  Visualise: '/visualise',
+  DNS: '/dns',
+  TCP: '/tcp',
+  Fleet: '/fleet',
+  Help: '/help',
+};
+
 export const STORIES = {
+  async 'every page is reached by the navigation, by keys and by its address'({ page, base }) {
+    await page.goto(`${base}/`);
+    for (const [name, path] of Object.entries(PLACES)) {
+      await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name, exact: true }).click();
+      await page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
+      assert.equal(new URL(page.url()).pathname, path);
+      assert.equal(await page.title(), `${name} · Flowgauge`);
+      assert.equal(await page.locator('[aria-current=page]').innerText(), name);
+    }
+    await page.keyboard.press('g');
+    await page.keyboard.press('f');
+    await page.getByRole('heading', { level: 1, name: 'Fleet' }).waitFor();
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keyboard' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.goBack();
+    await page.getByRole('heading', { level: 1, name: 'Help' }).waitFor();
+    await page.goto(`${base}/tcp`);
+    await page.getByRole('heading', { level: 1, name: 'TCP' }).waitFor();
+    await page.goto(`${base}/nowhere`);
+    await page.getByText('Nothing is at this address').waitFor();
+  },
+
+  async 'an old address of Discover still leads there, and the span goes along'({ page, base, filter }) {
+    await page.goto(`${base}/?filter=${encodeURIComponent(filter)}&from=now-6h&to=now`);
+    await page.getByRole('heading', { level: 1, name: 'Discover' }).waitFor();
+    assert.equal(new URL(page.url()).pathname, '/discover');
+    assert.equal(await filterBox(page).inputValue(), filter);
+    await settled(page);
+    const pages = page.getByRole('navigation', { name: 'Pages' });
+    await pages.getByRole('link', { name: 'DNS' }).click();
+    await page.getByRole('heading', { level: 1, name: 'DNS' }).waitFor();
+    assert.equal((await addressBar(page)).get('from'), 'now-6h');
+    await pages.getByRole('link', { name: 'Home' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Home' }).waitFor();
+    assert.equal(new URL(page.url()).search, '');
+    await pages.getByRole('link', { name: 'TCP' }).click();
+    await page.getByRole('heading', { level: 1, name: 'TCP' }).waitFor();
+    assert.equal((await addressBar(page)).get('from'), 'now-6h');
+  },
+
   async 'a typed filter changes histogram and rows to what the API answers'({ page, base, filter }) {
     await open(page, base);
     const before = await agrees(page, base, '');
@@ -389,7 +441,7 @@ export const STORIES = {
         body: '{"title":"The collector failed","detail":"the store cannot be read","status":500}',
       }),
     );
-    await page.goto(`${base}/?from=all`);
+    await page.goto(`${base}/discover?from=all`);
     await page.getByRole('alert').waitFor();
     assert.match(await page.getByRole('alert').innerText(), /The store cannot be read\.[\s\S]*log/);
     await page.unroute(/\/api\/v1\/(flows|aggregate)/);
@@ -420,7 +472,7 @@ export const STORIES = {
 
   async 'without flows in the last hour the page goes where the data is'({ page, base }) {
     const { store } = await ask(base, 'status');
-    await page.goto(`${base}/`);
+    await page.goto(`${base}/discover`);
     await settled(page);
     const seen = await shown(page);
     assert.ok(seen.flows > 0, 'something is shown without a word from anybody');
@@ -441,7 +493,7 @@ export const STORIES = {
       if (body.rows) Object.assign(body, { rows: [], next: null });
       await route.fulfill({ response: answer, json: body });
     });
-    await page.goto(`${base}/`);
+    await page.goto(`${base}/discover`);
     await page.getByText('No flows yet').first().waitFor();
     assert.match(
       await page.locator('code').first().innerText(),

@@ -1,6 +1,20 @@
 // The one place that talks to the collector: paths, cancelling, and errors in words.
 import { parseJson } from './json';
-import type { Column, Completion, Problem, Row, Rows, Status } from './types';
+import type {
+  AlertChange,
+  Alerts,
+  Column,
+  Completion,
+  Element,
+  Exporter,
+  OpenApi,
+  Problem,
+  Row,
+  Rows,
+  Status,
+  Summaries,
+  Template,
+} from './types';
 
 /** What went wrong and what to do about it. */
 export class ApiError extends Error {
@@ -76,10 +90,10 @@ function noteClock(response: Response): void {
   clockAhead = Math.abs(ahead) > 2_000 ? ahead : 0;
 }
 
-async function ask<T>(path: string, parameters: Parameters, signal?: AbortSignal): Promise<T> {
+async function answered(address: string, accept: string, signal?: AbortSignal): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(url(path, parameters), { signal, headers: { accept: 'application/json' } });
+    response = await fetch(address, { signal, headers: { accept } });
   } catch (error) {
     if (isAbort(error)) throw error;
     throw new ApiError(
@@ -91,9 +105,18 @@ async function ask<T>(path: string, parameters: Parameters, signal?: AbortSignal
   }
   noteClock(response);
   if (!response.ok) throw await failure(response);
-  const text = await response.text();
+  return response;
+}
+
+async function text(path: string, signal?: AbortSignal): Promise<string> {
+  return (await answered(path, 'text/plain', signal)).text();
+}
+
+async function ask<T>(path: string, parameters: Parameters, signal?: AbortSignal): Promise<T> {
+  const response = await answered(url(path, parameters), 'application/json', signal);
+  const body = await response.text();
   try {
-    return parseJson(text) as T;
+    return parseJson(body) as T;
   } catch {
     throw new ApiError(
       'The answer is not JSON.',
@@ -114,4 +137,15 @@ export const api = {
     ask<Completion>('/api/v1/complete', { text, at }, signal),
   columns: (signal?: AbortSignal) => ask<{ columns: Column[] }>('/api/v1/columns', {}, signal),
   status: (signal?: AbortSignal) => ask<Status>('/api/v1/status', {}, signal),
+  summaries: (parameters: Parameters, signal?: AbortSignal) =>
+    ask<Summaries>('/api/v1/summaries', parameters, signal),
+  exporters: (signal?: AbortSignal) => ask<{ exporters: Exporter[] }>('/api/v1/exporters', {}, signal),
+  templates: (signal?: AbortSignal) => ask<{ templates: Template[] }>('/api/v1/templates', {}, signal),
+  elements: (name: string, signal?: AbortSignal) =>
+    ask<{ elements: Element[] }>('/api/v1/elements', { name }, signal),
+  alerts: (signal?: AbortSignal) => ask<Alerts>('/api/v1/alerts', {}, signal),
+  alertHistory: (limit: number, signal?: AbortSignal) =>
+    ask<{ rows: AlertChange[] }>('/api/v1/alerts/history', { limit }, signal),
+  openapi: (signal?: AbortSignal) => ask<OpenApi>('/api/openapi.json', {}, signal),
+  metrics: (signal?: AbortSignal) => text('/metrics', signal),
 };

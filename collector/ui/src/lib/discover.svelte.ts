@@ -2,6 +2,7 @@
 import { Answer } from './answer.svelte';
 import { api, clockAhead } from './api';
 import { faultOf, resolveSpan, storedSpan, type FilterFault, type SpanNote } from './asking';
+import { collector, refreshCollector } from './collector.svelte';
 import { SERIES_METRICS } from './series';
 import { INITIAL, parseState, stateText, type PageState } from './state';
 import { FIELDS } from './table';
@@ -34,7 +35,7 @@ export class Discover {
   /** How many bars the histogram has room for; its component says. */
   bars = 100;
 
-  readonly status = new Answer<Status>();
+  readonly status = collector;
   readonly flows = new Answer<Rows>();
   readonly more = new Answer<Rows>();
   readonly totals = new Answer<Rows>();
@@ -110,7 +111,7 @@ export class Discover {
   }
 
   refreshStatus(): Promise<Status | null> {
-    return this.status.ask((signal) => api.status(signal));
+    return refreshCollector();
   }
 
   /** Stops every question; what was answered before stays. */

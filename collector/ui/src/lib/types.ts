@@ -86,3 +86,168 @@ export interface Problem {
   expected?: string[];
   nearest?: string | null;
 }
+
+/** A line of merged summaries: an exact sum, or an estimate between two limits. */
+export interface SummaryRow {
+  metric: string;
+  kind: 'counter' | 'cardinality' | 'quantiles' | 'frequent_items';
+  value: number;
+  lower: number;
+  upper: number;
+  confidence: number;
+  unit: string;
+  /** Of a quantile, 0 to 1. */
+  rank?: number;
+  /** Of a top list. */
+  item?: string;
+}
+
+/** What went into one metric of the answer. */
+export interface SummaryMetric {
+  metric: string;
+  kind: SummaryRow['kind'];
+  unit: string;
+  exporters: number;
+  windows: number;
+  summaries: number;
+  without_image: number;
+  left_out: number;
+  sampled: number;
+  from: string;
+  to: string;
+  /** How many values, or which weight, went in. */
+  weight?: number;
+  /** The most that an item not listed weighs. */
+  error?: number;
+}
+
+export interface Summaries {
+  rows: SummaryRow[];
+  metrics?: SummaryMetric[];
+  stats: { elapsed_ms: number; exporters?: number; windows?: number; summaries?: number };
+}
+
+/** Who sends: one for each address, domain and transport. */
+export interface Exporter {
+  address: string;
+  name: string | null;
+  labels: Record<string, string>;
+  /** What it says of itself in option records (RFC 5101 section 4). */
+  statistics: { at: string; counters: Record<string, number> } | null;
+  counter_samples: number;
+  protocol: string;
+  domain: number;
+  transport: string;
+  client_names: string[];
+  datagrams: number;
+  messages: number;
+  octets: number;
+  records: number;
+  options_records: number;
+  /** In force now. */
+  templates: number;
+  repeated: number;
+  rates_unknown: number;
+  sequence_lost: number;
+  sequence: {
+    lost: number;
+    gaps: number;
+    reordered: number;
+    duplicate: number;
+    restarts: number;
+    unverified: number;
+    counts: string;
+    habit: string | null;
+  };
+  sets: { waited: number; replayed: number; overflowed: number; expired: number; abandoned: number };
+  errors: Record<string, number>;
+  balanced: boolean;
+  first: string;
+  last: string;
+}
+
+export interface TemplateField {
+  name: string;
+  /** PEN.ID */
+  element: string;
+  type: string;
+  length: number | 'variable';
+}
+
+export interface Template {
+  exporter: string;
+  port: number;
+  transport: string;
+  protocol: string;
+  domain: number;
+  template: number;
+  /** The first so many fields are the scope; 0 for data templates. */
+  scope_fields: number;
+  fields: TemplateField[];
+}
+
+export interface Element {
+  name: string;
+  pen: number;
+  id: number;
+  type: string;
+  semantics: string;
+  units: string;
+  status: string;
+  range: [number, number] | null;
+  reversible: boolean;
+  column: string | null;
+  codes: Record<string, string> | null;
+}
+
+export type AlertState = 'ok' | 'pending' | 'firing' | 'no_data' | 'error';
+
+export interface AlertRule {
+  name: string;
+  filter: string;
+  metric: string;
+  op: string;
+  threshold: number;
+  window_s: number;
+  for_s: number;
+  severity: string;
+  state: AlertState;
+  value: number | null;
+  since: string;
+  evaluated: string | null;
+  error: string | null;
+  labels: Record<string, string>;
+  groups: { group: Record<string, Cell>; state: AlertState; value: number | null; since: string }[];
+}
+
+export interface Alerts {
+  rules: AlertRule[];
+  stats: { firing: number; pending: number; evaluations: number };
+}
+
+export interface AlertChange {
+  time: string;
+  name: string;
+  group: Record<string, Cell>;
+  from: AlertState;
+  to: AlertState;
+  value: number | null;
+}
+
+export interface OpenApi {
+  info: { title: string; version: string; description?: string };
+  paths: Record<string, Record<string, Operation>>;
+}
+
+export interface Operation {
+  summary?: string;
+  description?: string;
+  parameters?: {
+    name: string;
+    in: string;
+    required?: boolean;
+    description?: string;
+    schema?: { type?: string; enum?: string[] };
+  }[];
+  responses?: Record<string, { description?: string; content?: Record<string, unknown> }>;
+}
