@@ -138,6 +138,22 @@ impl ExportingProcess {
     /// before the session was restarted.
     pub fn handle_records(&mut self, now_ns: i64, records: &Records, skip: usize) {
         self.say_types(now_ns);
+        // Names before the flows to what they name, so that a collector can label these.
+        self.refused += self.dns.write(&mut self.session, now_ns, records, self.times, skip);
+        let skip = skip.saturating_sub(records.dns.len());
+        self.write_flows(now_ns, records, skip);
+        let skip = skip.saturating_sub(records.flows.len());
+        self.refused += self
+            .summaries
+            .write(&mut self.session, now_ns, &records.summaries, skip);
+        self.close(now_ns, Content::Flows);
+        if self.session.config().transport.is_reliable() {
+            self.say_flow_keys(now_ns);
+        }
+    }
+
+    /// Encodes the flows of a batch but the first `skip` of them in the order of [`Self::group`].
+    fn write_flows(&mut self, now_ns: i64, records: &Records, skip: usize) {
         self.group(records);
         let (order, slots) = (std::mem::take(&mut self.order), std::mem::take(&mut self.slots));
         let mut template = None;
@@ -168,16 +184,6 @@ impl ExportingProcess {
             }
         }
         (self.order, self.slots) = (order, slots);
-        let skip = skip.saturating_sub(records.flows.len());
-        self.refused += self.dns.write(&mut self.session, now_ns, records, self.times, skip);
-        let skip = skip.saturating_sub(records.dns.len());
-        self.refused += self
-            .summaries
-            .write(&mut self.session, now_ns, &records.summaries, skip);
-        self.close(now_ns, Content::Flows);
-        if self.session.config().transport.is_reliable() {
-            self.say_flow_keys(now_ns);
-        }
     }
 
     /// Orders the records of a batch by template, those of one template as they came, most frequent templates first: a
