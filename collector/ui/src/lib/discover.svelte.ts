@@ -1,22 +1,23 @@
 // What the Discover page knows and asks: the address bar's state, the span it means, and the answers.
 import { Answer } from './answer.svelte';
-import { api, clockAhead } from './api';
+import { api, clockAhead, url } from './api';
 import { faultOf, resolveSpan, storedSpan, type FilterFault, type SpanNote } from './asking';
 import { collector, refreshCollector } from './collector.svelte';
+import { FACETS, Facet } from './facets.svelte';
+import { Live } from './live.svelte';
 import { SERIES_METRICS } from './series';
+import { schema } from './schema.svelte';
+import { Searches } from './searches.svelte';
+import { shellQuoted } from './shell';
 import { INITIAL, parseState, stateText, type PageState } from './state';
-import { FIELDS } from './table';
+import { fieldsOf, tableColumns } from './table';
 import { bucketWidth, rfc3339, widthText, type Span } from './time';
 import type { Row, Rows, Status } from './types';
 
 const PAGE = 100;
+/** Rows asked for when the list is scrolled on. */
+const NEXT_PAGE = 1_000;
 const FACET_ROWS = 8;
-
-export interface Facet {
-  field: string;
-  title: string;
-  answer: Answer<Rows>;
-}
 
 export interface Histogram {
   rows: Rows;
@@ -40,12 +41,9 @@ export class Discover {
   readonly more = new Answer<Rows>();
   readonly totals = new Answer<Rows>();
   readonly histogram = new Answer<Histogram>();
-  readonly facets: readonly Facet[] = [
-    { field: 'src.ip', title: 'Sources', answer: new Answer() },
-    { field: 'dst.ip', title: 'Destinations', answer: new Answer() },
-    { field: 'dst.port', title: 'Destination ports', answer: new Answer() },
-    { field: 'proto', title: 'Protocols', answer: new Answer() },
-  ];
+  readonly facets: readonly Facet[] = FACETS.map(({ field, title, open }) => new Facet(field, title, open));
+  readonly live = new Live();
+  readonly searches = new Searches();
 
   busy = $derived(
     this.flows.busy ||
@@ -68,6 +66,7 @@ export class Discover {
   async start(): Promise<void> {
     this.state = parseState(location.search);
     await this.search();
+    this.#follow(true);
   }
 
   /** The address changed under us: Back or Forward. */
@@ -97,8 +96,29 @@ export class Discover {
       await this.search();
     else {
       if (next.measure !== before.measure) this.#askFacets();
-      if (next.order !== before.order) await this.#askFlows();
+      const fields = (state: PageState): string => this.#fields(state).join();
+      if (next.order !== before.order || fields(next) !== fields(before)) await this.#askFlows();
     }
+    this.#follow(next.live !== before.live);
+  }
+
+  /** Opens or closes the list of top values of one column. */
+  async toggle(facet: Facet, open: boolean): Promise<void> {
+    facet.open = open;
+    if (open) await this.#askFacet(facet);
+  }
+
+  /** Starts, goes on or ends what the address says about live flows. */
+  #follow(changed: boolean): void {
+    if (!this.state.live || this.fault !== null) {
+      if (changed || this.live.on) this.live.stop();
+    } else if (!this.live.on || this.live.filter !== this.state.filter) this.live.start(this.state.filter);
+  }
+
+  /** Ends what would go on by itself. */
+  leave(): void {
+    this.live.stop();
+    this.cancel();
   }
 
   /** Asks everything again for the state as it is. */
@@ -108,6 +128,7 @@ export class Discover {
     if (needsStatus && (await this.refreshStatus()) === null && this.status.value === null) return;
     if (!this.#resolve()) return;
     await Promise.all([this.#askFlows(), this.#askHistogram(), this.#askTotals(), ...this.#askFacets()]);
+    if (this.flows.error === null) this.searches.note(this.state);
   }
 
   refreshStatus(): Promise<Status | null> {
@@ -125,7 +146,9 @@ export class Discover {
   async loadMore(): Promise<void> {
     const cursor = (this.more.value ?? this.flows.value)?.next;
     if (cursor === null || cursor === undefined || this.more.busy) return;
-    const answer = await this.more.ask((signal) => api.flows({ ...this.#flowParameters(), cursor }, signal));
+    const answer = await this.more.ask((signal) =>
+      api.flows({ ...this.#flowParameters(), cursor, limit: NEXT_PAGE }, signal),
+    );
     if (answer !== null) this.rows = [...this.rows, ...answer.rows];
   }
 
@@ -153,13 +176,40 @@ export class Discover {
     return { from: rfc3339(span.from), to: rfc3339(span.to) };
   }
 
+  /** What a download of all that is found asks for. */
+  downloadUrl(format: string, limit: number): string {
+    return url('/api/v1/flows', {
+      filter: this.state.filter,
+      ...this.#times(),
+      order: this.state.order,
+      fields: this.state.columns === null ? '' : this.#fields(this.state).join(','),
+      limit,
+      format,
+    });
+  }
+
+  /** The same question for a terminal. */
+  commandLine(): string {
+    const { from, to } = this.#times();
+    const words = ['flowgauge-collector', 'query', '--url', location.origin, '--from', from, '--to', to];
+    words.push(`--order=${this.state.order}`);
+    if (this.state.columns !== null) words.push('--fields', this.#fields(this.state).join(','));
+    // Behind --, so that a filter that begins with - is no option.
+    if (this.state.filter !== '') words.push('--', this.state.filter);
+    return words.map(shellQuoted).join(' ');
+  }
+
+  #fields(state: PageState): string[] {
+    return fieldsOf(tableColumns(state.columns, schema.columns));
+  }
+
   #flowParameters() {
     return {
       filter: this.state.filter,
       ...this.#times(),
       limit: PAGE,
       order: this.state.order,
-      fields: FIELDS.join(','),
+      fields: this.#fields(this.state).join(','),
     };
   }
 
@@ -197,20 +247,22 @@ export class Discover {
   }
 
   #askFacets(): Promise<unknown>[] {
+    return this.facets.filter((facet) => facet.open).map((facet) => this.#askFacet(facet));
+  }
+
+  #askFacet(facet: Facet): Promise<unknown> {
     const metric = this.state.measure === 'flows' ? 'flows' : `total.${this.state.measure}`;
-    return this.facets.map((facet) =>
-      facet.answer.ask((signal) =>
-        api.aggregate(
-          {
-            filter: this.state.filter,
-            ...this.#times(),
-            group_by: facet.field,
-            metrics: metric,
-            order_by: `-${metric}`,
-            limit: FACET_ROWS,
-          },
-          signal,
-        ),
+    return facet.answer.ask((signal) =>
+      api.aggregate(
+        {
+          filter: this.state.filter,
+          ...this.#times(),
+          group_by: facet.field,
+          metrics: metric,
+          order_by: `-${metric}`,
+          limit: FACET_ROWS,
+        },
+        signal,
       ),
     );
   }

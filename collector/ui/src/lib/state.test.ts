@@ -14,6 +14,7 @@ describe('the address', () => {
       { ...INITIAL, from: 'all', to: '' },
       { ...INITIAL, from: '2026-01-01T00:00:00Z', to: '2026-01-01T00:05:00.250Z', measure: 'packets' },
       { ...INITIAL, order: 'rev.octets', flow: 'p1/2+3=', measure: 'flows' },
+      { ...INITIAL, columns: ['start', 'src', 'tls.sni', 'octets'], live: true },
     ];
     for (const state of states) expect(parseState(stateText(state))).toEqual(state);
   });
@@ -28,5 +29,6 @@ describe('the address', () => {
     expect(parseState('?by=colour&order=;drop&from=')).toEqual(INITIAL);
     expect(parseState('?from=now-1h').to).toBe('now');
     expect(parseState('?to=now')).toEqual(INITIAL);
+    expect(parseState('?columns=%3Cb%3E,,src,src').columns).toEqual(['src']);
   });
 });

@@ -12,6 +12,10 @@ export interface PageState {
   measure: Measure;
   /** Column that the flows are sorted by, "-" in front for descending. */
   order: string;
+  /** Keys of the columns of the table; null for those shown when nobody chose. */
+  columns: readonly string[] | null;
+  /** New flows are shown as they come. */
+  live: boolean;
   /** `_id` of the flow whose details are open. */
   flow: string | null;
 }
@@ -24,8 +28,12 @@ export const INITIAL: PageState = {
   to: null,
   measure: 'octets',
   order: DEFAULT_ORDER,
+  columns: null,
+  live: false,
   flow: null,
 };
+
+const MOST_COLUMNS = 40;
 
 /** Reads an address; what it does not understand is left at its default. */
 export function parseState(search: string): PageState {
@@ -39,8 +47,15 @@ export function parseState(search: string): PageState {
     to: from === null || from === '' ? null : (query.get('to') ?? (from === 'all' ? '' : 'now')),
     measure: MEASURES.includes(measure) ? measure : INITIAL.measure,
     order: /^-?[\w.]{1,128}$/.test(order) ? order : DEFAULT_ORDER,
+    columns: parseColumns(query.get('columns')),
+    live: query.get('live') === '1',
     flow: query.get('flow') || null,
   };
+}
+
+function parseColumns(text: string | null): readonly string[] | null {
+  const keys = [...new Set((text ?? '').split(',').filter((key) => /^[\w.:-]{1,128}$/.test(key)))];
+  return keys.length === 0 ? null : keys.slice(0, MOST_COLUMNS);
 }
 
 /** Writes an address that `parseState` reads back; defaults are left out so that it stays short. */
@@ -53,8 +68,10 @@ export function stateText(state: PageState): string {
   }
   if (state.measure !== INITIAL.measure) query.set('by', state.measure);
   if (state.order !== DEFAULT_ORDER) query.set('order', state.order);
+  if (state.columns !== null) query.set('columns', state.columns.join(','));
+  if (state.live) query.set('live', '1');
   if (state.flow !== null) query.set('flow', state.flow);
-  // Colons and slashes may stand in a query (RFC 3986 section 3.4) and addresses are easier to read with them.
-  const text = query.toString().replaceAll('%3A', ':').replaceAll('%2F', '/');
+  // Colons, slashes and commas may stand in a query (RFC 3986 section 3.4) and addresses are easier to read with them.
+  const text = query.toString().replaceAll('%3A', ':').replaceAll('%2F', '/').replaceAll('%2C', ',');
   return text === '' ? '' : `?${text}`;
 }

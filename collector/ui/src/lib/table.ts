@@ -28,6 +28,8 @@ export interface TableColumn {
   help: string;
   /** Column of the API it sorts by. */
   order: string;
+  /** What it asks of the API. */
+  fields: readonly string[];
   numeric?: boolean;
   fixed?: boolean;
   direction?: 'forward' | 'reverse';
@@ -135,6 +137,7 @@ export const TABLE: readonly TableColumn[] = [
     label: 'Start',
     help: 'when the first packet was seen, local time',
     order: 'start',
+    fields: ['start'],
     fixed: true,
     parts: time,
   },
@@ -143,6 +146,7 @@ export const TABLE: readonly TableColumn[] = [
     label: 'Source',
     help: 'address and port that sent the first packet',
     order: 'src.ip',
+    fields: ['src.ip', 'src.port', 'src.name'],
     fixed: true,
     parts: host('src'),
   },
@@ -151,15 +155,24 @@ export const TABLE: readonly TableColumn[] = [
     label: 'Destination',
     help: 'address and port it was sent to',
     order: 'dst.ip',
+    fields: ['dst.ip', 'dst.port', 'dst.name'],
     fixed: true,
     parts: host('dst'),
   },
-  { key: 'proto', label: 'Proto', help: 'IP protocol', order: 'proto', parts: coded('proto') },
+  {
+    key: 'proto',
+    label: 'Proto',
+    help: 'IP protocol',
+    order: 'proto',
+    fields: ['proto'],
+    parts: coded('proto'),
+  },
   {
     key: 'name',
     label: 'Name',
     help: 'server name, host, DNS name or application',
     order: 'app.name',
+    fields: NAMES,
     optional: true,
     parts: named,
   },
@@ -168,6 +181,7 @@ export const TABLE: readonly TableColumn[] = [
     label: 'Octets',
     help: 'octets from source to destination',
     order: 'octets',
+    fields: ['octets'],
     numeric: true,
     direction: 'forward',
     parts: counter('octets', octets, 'octets'),
@@ -177,6 +191,7 @@ export const TABLE: readonly TableColumn[] = [
     label: 'Octets',
     help: 'octets from destination to source',
     order: 'rev.octets',
+    fields: ['rev.octets'],
     numeric: true,
     direction: 'reverse',
     parts: counter('rev.octets', octets, 'octets'),
@@ -186,6 +201,7 @@ export const TABLE: readonly TableColumn[] = [
     label: 'Packets',
     help: 'packets from source to destination',
     order: 'packets',
+    fields: ['packets'],
     numeric: true,
     direction: 'forward',
     parts: counter('packets', count, 'packets'),
@@ -195,6 +211,7 @@ export const TABLE: readonly TableColumn[] = [
     label: 'Packets',
     help: 'packets from destination to source',
     order: 'rev.packets',
+    fields: ['rev.packets'],
     numeric: true,
     direction: 'reverse',
     parts: counter('rev.packets', count, 'packets'),
@@ -204,6 +221,7 @@ export const TABLE: readonly TableColumn[] = [
     label: 'Duration',
     help: 'end minus start',
     order: 'duration',
+    fields: ['duration'],
     numeric: true,
     parts: (row) =>
       part(
@@ -218,6 +236,7 @@ export const TABLE: readonly TableColumn[] = [
     label: 'TCP flags',
     help: 'flags seen from the source, then from the destination',
     order: 'tcp.flags',
+    fields: ['tcp.flags', 'rev.tcp.flags'],
     fixed: true,
     optional: true,
     parts: flags,
@@ -227,6 +246,7 @@ export const TABLE: readonly TableColumn[] = [
     label: 'End',
     help: 'why the flow record ended',
     order: 'end_reason',
+    fields: ['end_reason'],
     parts: coded('end_reason'),
   },
   {
@@ -234,6 +254,7 @@ export const TABLE: readonly TableColumn[] = [
     label: 'Exporter',
     help: 'who sent the record',
     order: 'exporter.ip',
+    fields: ['exporter.ip', 'exporter.name', 'exporter.domain'],
     parts: (row) => {
       const name = row['exporter.name'] === undefined ? 'exporter.ip' : 'exporter.name';
       return part(
@@ -246,25 +267,55 @@ export const TABLE: readonly TableColumn[] = [
   },
 ];
 
-/** What the table asks the API for. */
-export const FIELDS: readonly string[] = [
+/** The columns shown when nobody chose. */
+export const DEFAULT_KEYS: readonly string[] = [
   'start',
-  'src.ip',
-  'src.port',
-  'src.name',
-  'dst.ip',
-  'dst.port',
+  'src',
+  'dst',
   'proto',
-  ...NAMES,
+  'name',
   'octets',
   'rev.octets',
   'packets',
   'rev.packets',
   'duration',
-  'tcp.flags',
-  'rev.tcp.flags',
-  'end_reason',
-  'exporter.ip',
-  'exporter.name',
-  'exporter.domain',
+  'flags',
+  'end',
+  'exporter',
 ];
+
+const OWN = new Map(TABLE.map((column) => [column.key, column]));
+
+/** One column by its key: one of the table's own, or any column or element by its name. */
+export function tableColumn(key: string, columns: Columns): TableColumn {
+  const own = OWN.get(key);
+  if (own !== undefined) return own;
+  const column = columns.get(key);
+  const kind = column?.kind;
+  const numeric =
+    (kind === 'number' || kind === 'float' || kind === 'duration') && (column?.codes ?? null) === null;
+  return {
+    key,
+    label: key,
+    help: column?.help ?? 'an element without a column',
+    order: key,
+    fields: [key],
+    ...(numeric ? { numeric: true } : {}),
+    parts: (row, known) => {
+      const value = row[key];
+      if (value === undefined || value === null) return [];
+      const shown = show(key, value, known.get(key));
+      return [{ name: key, value, text: shown.text, title: shown.title }];
+    },
+  };
+}
+
+/** The columns of these keys, or those shown when nobody chose. */
+export function tableColumns(keys: readonly string[] | null, columns: Columns): TableColumn[] {
+  return (keys ?? DEFAULT_KEYS).map((key) => tableColumn(key, columns));
+}
+
+/** What a table of these columns asks the API for; the start always, since days are told apart by it. */
+export function fieldsOf(shown: readonly TableColumn[]): string[] {
+  return [...new Set(['start', ...shown.flatMap((column) => column.fields)])];
+}
