@@ -18,7 +18,7 @@ export function watchCollector(): () => void {
   let timer: ReturnType<typeof setTimeout>;
   const poll = async (): Promise<void> => {
     if (!document.hidden && !collector.busy) await refreshCollector();
-    const waiting = collector.error !== null || collector.value?.store.rows === 0;
+    const waiting = collector.error !== null || collector.value === null || collector.value.store.rows === 0;
     timer = setTimeout(() => void poll(), waiting ? WAITING_MS : EVERY_MS);
   };
   void poll();

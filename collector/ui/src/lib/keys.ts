@@ -14,7 +14,8 @@ export function leadsTo(key: string): string | null {
 
 /** Does the key belong to a text that somebody writes? */
 export function isTyping(event: KeyboardEvent): boolean {
-  const target = event.target;
+  // Within a shadow root, such as the filter's editor, the event's target is the root's host.
+  const target = event.composedPath()[0];
   if (!(target instanceof HTMLElement)) return false;
   return target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
 }
