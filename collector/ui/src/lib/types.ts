@@ -29,6 +29,10 @@ export interface Stats {
   from?: string;
   to?: string;
   interval_ns?: number;
+  /** Why another tier did not answer, in words. */
+  hint?: string | null;
+  /** The period that `compare` looked at. */
+  compare?: { from: string; to: string } | null;
 }
 
 export interface Rows {
@@ -85,6 +89,8 @@ export interface Problem {
   length?: number;
   expected?: string[];
   nearest?: string | null;
+  /** Which parameter of the address is wrong. */
+  parameter?: string;
 }
 
 /** A line of merged summaries: an exact sum, or an estimate between two limits. */
