@@ -28,5 +28,11 @@ export const PAGE_KEYS: Readonly<Record<string, readonly Shortcut[]>> = {
     { keys: ['Enter'], does: 'Open the flow' },
     { keys: ['Esc'], does: 'Close the flow, or stop the search' },
   ],
+  '/visualise': [
+    { keys: ['/'], does: 'To the filter' },
+    { keys: ['←', '→'], does: 'Read the values of a chart' },
+    { keys: ['Shift →', 'Enter'], does: 'Choose a part of a chart, and zoom in' },
+    { keys: ['Esc'], does: 'Stop the question' },
+  ],
   '/help': [{ keys: ['/'], does: 'To the search' }],
 };
