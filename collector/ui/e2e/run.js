@@ -1,17 +1,23 @@
 // Drives the page against a running collector and compares what it shows with what the API answers.
-//   npm run e2e -- --url http://127.0.0.1:8080 [--filter 'proto = tcp'] [--screenshots DIR]
+//   npm run e2e -- --url http://127.0.0.1:8080 [--filter 'proto = tcp'] [--only WORDS] [--jobs 2] [--screenshots DIR]
 // The collector needs flows, and the filter has to match some of them but not all. Exit status 0 when all holds, 1
 // when something does not, 2 for wrong arguments.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { launch } from './browser.js';
+import { PAGE_STORIES } from './pages.js';
+import { QUALITY } from './quality.js';
 import { STORIES } from './stories.js';
 
 const { values: options } = parseArgs({
   options: {
     url: { type: 'string' },
     filter: { type: 'string', default: 'proto = tcp' },
+    // Known numbers of what the collector was filled with, which the page has to show: JSON.
+    truth: { type: 'string' },
+    only: { type: 'string' },
+    jobs: { type: 'string', default: '2' },
     screenshots: { type: 'string' },
   },
 });
@@ -20,6 +26,7 @@ if (options.url === undefined) {
   process.exit(2);
 }
 const base = options.url.replace(/\/$/, '');
+const known = options.truth === undefined ? null : JSON.parse(options.truth);
 if (options.screenshots !== undefined) mkdirSync(options.screenshots, { recursive: true });
 
 const status = await fetch(`${base}/api/v1/status`).then(
@@ -35,9 +42,11 @@ if (!(status.store?.rows > 0)) {
 
 const browser = await launch();
 let failed = 0;
-for (const [name, story] of Object.entries(STORIES)) {
+
+async function play(name, story) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
   const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
   const faults = [];
   // What a story expects to be logged, such as the browser's line about a 400, it says itself.
   const allowed = [];
@@ -54,7 +63,7 @@ for (const [name, story] of Object.entries(STORIES)) {
   });
   const started = performance.now();
   try {
-    await story({ page, base, filter: options.filter, allowed });
+    await story({ page, base, filter: options.filter, allowed, known });
     const unexpected = faults.filter((fault) => !allowed.some((pattern) => pattern.test(fault)));
     if (unexpected.length > 0) throw new Error(unexpected.join('\n'));
     console.log(`ok      ${name} (${Math.round(performance.now() - started)} ms)`);
@@ -68,6 +77,21 @@ for (const [name, story] of Object.entries(STORIES)) {
   }
   await context.close();
 }
+
+const chosen = Object.entries({ ...STORIES, ...PAGE_STORIES, ...QUALITY }).filter(
+  ([name]) => options.only === undefined || name.includes(options.only),
+);
+// Times are measured without others beside them.
+const alone = chosen.filter(([, story]) => story.alone);
+const waiting = chosen.filter(([, story]) => !story.alone);
+for (const [name, story] of alone) await play(name, story);
+await Promise.all(
+  Array.from({ length: Math.max(1, Number(options.jobs)) }, async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await play(...next);
+  }),
+);
 await browser.close();
-console.log(failed === 0 ? `all ${Object.keys(STORIES).length} stories hold` : `${failed} stories failed`);
+console.log(
+  failed === 0 ? `all ${chosen.length} stories hold` : `${failed} of ${chosen.length} stories failed`,
+);
 process.exit(failed === 0 ? 0 : 1);

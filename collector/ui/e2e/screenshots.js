@@ -46,13 +46,13 @@ const openFirst = async (page) => {
   await settled(page);
 };
 const wrongFilter = async (page) => {
-  await page.getByRole('combobox').fill('src.ip = 10.0.0.0/8 and dst.prot = 53');
+  await page.locator('.cm-content').fill('src.ip = 10.0.0.0/8 and dst.prot = 53');
   await page.keyboard.press('Enter');
   await page.waitForSelector('#filter-fault');
 };
 const completion = async (page) => {
-  await page.getByRole('combobox').pressSequentially('proto = 6 and d');
-  await page.waitForSelector('#completion [role=option]');
+  await page.locator('.cm-content').pressSequentially('proto = 6 and d');
+  await page.waitForSelector('.cm-tooltip-autocomplete [role=option]');
 };
 const reading = async (page) => {
   const box = await page.locator('svg[aria-roledescription=histogram]').boundingBox();

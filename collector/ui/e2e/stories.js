@@ -1,41 +1,19 @@
 // What somebody does with the page, each with what has to be seen then. Expectations come from the API, asked apart.
 import assert from 'node:assert/strict';
 import { HOSTILE } from '../dev/flows.js';
-
-const HISTOGRAM = 'svg[aria-roledescription=histogram]';
-const MODIFIER = { waitUntil: 'load' };
-
-const filterBox = (page) => page.getByRole('combobox', { name: 'Filter' });
-const rows = (page) => page.locator('tbody tr[tabindex]');
-const grouped = (number) => new Intl.NumberFormat('en-US').format(number);
-
-async function ask(base, path, parameters = {}) {
-  const query = new URLSearchParams(parameters);
-  const answer = await fetch(`${base}/api/v1/${path}?${query}`);
-  const body = await answer.json();
-  assert.equal(answer.status, 200, `${path}?${query}: ${JSON.stringify(body)}`);
-  return body;
-}
-
-/** Waits until the page has its answers: nothing is busy for a few frames on end. */
-async function settled(page) {
-  await page.waitForFunction(
-    () => {
-      const figure = document.querySelector('[data-figure=flows] b');
-      const busy = document.querySelector('[aria-busy=true]') !== null;
-      window.quiet = figure === null || figure.textContent === '–' || busy ? 0 : (window.quiet ?? 0) + 1;
-      return window.quiet > 3;
-    },
-    undefined,
-    { polling: 'raf' },
-  );
-  await page.evaluate(() => (window.quiet = 0));
-}
-
-async function open(page, base, path = '/discover?from=all') {
-  await page.goto(base + path, MODIFIER);
-  await settled(page);
-}
+import {
+  addressBar,
+  ask,
+  filterBox,
+  filterText,
+  grouped,
+  HISTOGRAM,
+  open,
+  PLACES,
+  rows,
+  settled,
+  writeFilter,
+} from './support.js';
 
 /** The ids of the flows that the page asked for last, and what it shows of them. */
 async function shown(page) {
@@ -48,10 +26,6 @@ async function shown(page) {
     // Only rows in sight are drawn; the table says how many there are.
     rows: Number(document.querySelector('table').getAttribute('aria-rowcount')) - 1,
   }));
-}
-
-async function addressBar(page) {
-  return new URL(page.url()).searchParams;
 }
 
 /** What the API says for the same filter over everything. */
@@ -91,17 +65,6 @@ async function agrees(page, base, filter) {
   return seen;
 }
 
-/** Where each page is, and the title it has. */
-const PLACES = {
-  Home: '/',
-  Discover: '/discover',
-  Visualise: '/visualise',
-  DNS: '/dns',
-  TCP: '/tcp',
-  Fleet: '/fleet',
-  Help: '/help',
-};
-
 export const STORIES = {
   async 'every page is reached by the navigation, by keys and by its address'({ page, base }) {
     await page.goto(`${base}/`);
@@ -130,7 +93,7 @@ export const STORIES = {
     await page.goto(`${base}/?filter=${encodeURIComponent(filter)}&from=now-6h&to=now`);
     await page.getByRole('heading', { level: 1, name: 'Discover' }).waitFor();
     assert.equal(new URL(page.url()).pathname, '/discover');
-    assert.equal(await filterBox(page).inputValue(), filter);
+    assert.equal(await filterText(page), filter);
     await settled(page);
     const pages = page.getByRole('navigation', { name: 'Pages' });
     await pages.getByRole('link', { name: 'DNS' }).click();
@@ -162,7 +125,7 @@ export const STORIES = {
     await settled(page);
     const again = await shown(page);
     assert.deepEqual([again.flows, again.bars], [before.flows, before.bars], 'Back shows what was before');
-    assert.equal(await filterBox(page).inputValue(), '');
+    assert.equal(await filterText(page), '');
   },
 
   async 'the histogram adds up to the totals'({ page, base }) {
@@ -259,7 +222,7 @@ export const STORIES = {
     const proto = (await cell.innerText()).trim();
     await cell.click();
     await settled(page);
-    const inside = await filterBox(page).inputValue();
+    const inside = await filterText(page);
     assert.ok(inside.startsWith('proto = '), inside);
     const one = await agrees(page, base, inside);
     assert.ok(
@@ -272,7 +235,7 @@ export const STORIES = {
       .first()
       .click({ modifiers: ['Alt'] });
     await settled(page);
-    const outside = await filterBox(page).inputValue();
+    const outside = await filterText(page);
     assert.equal(outside, `not ${inside}`, 'the term gives way to its opposite');
     assert.equal((await shown(page)).flows, before.flows - one.flows);
   },
@@ -300,7 +263,7 @@ export const STORIES = {
     }
     await page.locator('[data-facet="dst.ip"] .item').first().click();
     await settled(page);
-    await agrees(page, base, await filterBox(page).inputValue());
+    await agrees(page, base, await filterText(page));
   },
 
   async 'a head sorts, scrolling reads on to the last flow'({ page, base }) {
@@ -348,27 +311,27 @@ export const STORIES = {
     await open(page, base);
     const before = await shown(page);
     const text = 'proto = tcp and dst.prot = 53';
-    await filterBox(page).fill(text);
+    await writeFilter(page, text);
     await filterBox(page).press('Enter');
     const fault = page.locator('#filter-fault');
     await fault.waitFor();
-    assert.equal(await page.locator('.field .wrong').innerText(), 'dst.prot');
+    assert.equal(await page.locator('.cm-content .wrong').innerText(), 'dst.prot');
     assert.equal(await fault.locator('mark').innerText(), 'dst.prot');
     assert.equal(await filterBox(page).getAttribute('aria-invalid'), 'true');
     assert.equal((await shown(page)).rows, before.rows, 'the rows before stay');
     await fault.getByRole('button', { name: 'dst.port' }).click();
     await settled(page);
-    assert.equal(await filterBox(page).inputValue(), 'proto = tcp and dst.port = 53');
+    assert.equal(await filterText(page), 'proto = tcp and dst.port = 53');
     assert.equal(await fault.count(), 0);
     // Places are counted in octets by the API and in UTF-16 units by the page.
-    await filterBox(page).fill('dns.qname = "é😀" and srcip = 1');
+    await writeFilter(page, 'dns.qname = "é😀" and srcip = 1');
     await filterBox(page).press('Enter');
     await fault.waitFor();
-    assert.equal(await page.locator('.field .wrong').innerText(), 'srcip');
+    assert.equal(await page.locator('.cm-content .wrong').innerText(), 'srcip');
     // While typing, too, without Enter.
-    await filterBox(page).fill('src.port = 53 and src.porrt = 2');
+    await writeFilter(page, 'src.port = 53 and src.porrt = 2');
     await filterBox(page).blur();
-    await page.waitForFunction(() => document.querySelector('.field .wrong')?.textContent === 'src.porrt');
+    await page.locator('.cm-content .wrong', { hasText: /^src\.porrt$/ }).waitFor();
   },
 
   async 'completion offers columns and is taken by Tab'({ page, base, allowed }) {
@@ -377,20 +340,18 @@ export const STORIES = {
     await open(page, base);
     await page.locator('body').press('/');
     assert.ok(
-      await filterBox(page).evaluate((input) => input === document.activeElement),
+      await filterBox(page).evaluate((input) => input === input.getRootNode().activeElement),
       '/ goes to the filter',
     );
     await filterBox(page).pressSequentially('proto = tcp and dst.po');
     // Some list is open; Tab takes of the list for what has been typed by now.
-    await page.locator('#completion [role=option]').first().waitFor();
+    await page.locator('.cm-tooltip-autocomplete [role=option]').first().waitFor();
     await page.keyboard.press('Tab');
-    await page.waitForFunction(
-      () => document.querySelector('textarea').value.trim() === 'proto = tcp and dst.port',
-    );
+    await page.locator('.cm-line', { hasText: /^proto = tcp and dst\.port\s*$/ }).waitFor();
     await page.keyboard.press('Escape');
     await filterBox(page).press('Escape');
     assert.ok(
-      await filterBox(page).evaluate((input) => input !== document.activeElement),
+      await filterBox(page).evaluate((input) => input !== input.getRootNode().activeElement),
       'Esc leaves the filter',
     );
   },
@@ -449,10 +410,7 @@ export const STORIES = {
     await page.keyboard.press('Escape');
     await page.locator('tbody td[data-column=name]').nth(at).locator('button').click();
     await settled(page);
-    assert.equal(
-      await filterBox(page).inputValue(),
-      'tls.sni = "\\" or src.ip = 0.0.0.0/0 or dns.qname = \\""',
-    );
+    assert.equal(await filterText(page), 'tls.sni = "\\" or src.ip = 0.0.0.0/0 or dns.qname = \\""');
     assert.equal(await page.locator('#filter-fault').count(), 0, 'and the collector reads it');
   },
 

@@ -1,0 +1,77 @@
+// How the filter's editor looks: the page's own colours, which reach into the shadow root as custom properties.
+import { EditorView } from '@codemirror/view';
+
+export const THEME = EditorView.theme({
+  '&': { backgroundColor: 'transparent', color: 'var(--text)', font: 'inherit' },
+  '&.cm-focused': { outline: 'none' },
+  '.cm-scroller': {
+    maxHeight: '9rem',
+    overflow: 'auto',
+    fontFamily: 'var(--mono)',
+    fontSize: '0.96rem',
+    lineHeight: '1.3rem',
+  },
+  '.cm-content': { padding: '0.52rem 0', caretColor: 'var(--text)', minWidth: '0' },
+  '.cm-line': { padding: '0', unicodeBidi: 'plaintext', overflowWrap: 'anywhere' },
+  '.cm-placeholder': { color: 'var(--faint)', whiteSpace: 'nowrap' },
+  '.cm-content ::selection, .cm-content::selection': {
+    backgroundColor: 'color-mix(in srgb, var(--accent) 28%, transparent)',
+  },
+  '.cm-specialChar': { color: 'var(--danger)' },
+  '.column': { color: 'var(--accent)' },
+  '.keyword': { color: 'light-dark(#8a3ab9, #cf9bf5)' },
+  '.operator, .parenthesis': { color: 'var(--muted)' },
+  '.string': { color: 'light-dark(#0f7053, #62cfa4)' },
+  '.wrong': {
+    textDecoration: 'underline wavy var(--danger) 1.5px',
+    textUnderlineOffset: '0.22em',
+    textDecorationSkipInk: 'none',
+    backgroundColor: 'var(--danger-soft)',
+  },
+  '.missing::after': {
+    content: '"\\00a0\\00a0"',
+    textDecoration: 'underline wavy var(--danger) 1.5px',
+    textUnderlineOffset: '0.22em',
+    backgroundColor: 'var(--danger-soft)',
+  },
+  '.cm-tooltip': {
+    zIndex: '40',
+    border: '1px solid var(--line-strong)',
+    borderRadius: 'var(--radius)',
+    backgroundColor: 'var(--raised)',
+    boxShadow: 'var(--shadow-high)',
+  },
+  '.cm-tooltip.cm-tooltip-autocomplete > ul': {
+    maxHeight: '21rem',
+    minWidth: '18rem',
+    maxWidth: 'min(44rem, calc(100vw - 1.6rem))',
+    padding: '0.3rem',
+    fontFamily: 'var(--mono)',
+    fontSize: '0.95rem',
+  },
+  '.cm-tooltip.cm-tooltip-autocomplete > ul > li': {
+    display: 'flex',
+    gap: '1.4rem',
+    alignItems: 'baseline',
+    justifyContent: 'space-between',
+    padding: '0.26rem 0.6rem',
+    borderRadius: '0.3rem',
+    lineHeight: '1.4',
+  },
+  '.cm-tooltip.cm-tooltip-autocomplete > ul > li:hover': { backgroundColor: 'var(--hover)' },
+  '.cm-tooltip.cm-tooltip-autocomplete > ul > li[aria-selected]': {
+    backgroundColor: 'var(--chosen)',
+    color: 'var(--text)',
+  },
+  '.cm-completionLabel': { whiteSpace: 'nowrap', overflow: 'hidden', textOverflow: 'ellipsis' },
+  '.cm-completionDetail': {
+    marginLeft: '0',
+    color: 'var(--muted)',
+    fontFamily: 'var(--sans)',
+    fontStyle: 'normal',
+    fontSize: '0.93rem',
+    overflow: 'hidden',
+    textOverflow: 'ellipsis',
+    whiteSpace: 'nowrap',
+  },
+});
