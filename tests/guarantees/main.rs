@@ -4,6 +4,7 @@
 mod support;
 
 mod agreement;
+mod answers;
 mod elements_named_in_band;
 mod exported_equals_captured;
 mod hostile_datagrams;

@@ -49,6 +49,11 @@ pub fn shared() -> Option<PathBuf> {
 
 /// A capture with its truth from the traffic generator.
 pub fn synth(folder: &Path, profile: &str, seed: u32, packets: u32) -> Option<(PathBuf, PathBuf)> {
+    synth_with(folder, profile, seed, packets, &[])
+}
+
+/// The same, with more arguments for the generator.
+pub fn synth_with(folder: &Path, profile: &str, seed: u32, packets: u32, more: &[&str]) -> Option<(PathBuf, PathBuf)> {
     let generator = shared()?.join("tools/synth");
     if !generator.is_dir() || Command::new("python3").arg("--version").output().is_err() {
         return None;
@@ -65,6 +70,7 @@ pub fn synth(folder: &Path, profile: &str, seed: u32, packets: u32) -> Option<(P
             &packets.to_string(),
         ])
         .args([Path::new("--out"), &capture, Path::new("--truth"), &truth])
+        .args(more)
         .output()
         .expect("python3");
     assert!(output.status.success(), "{}", text(&output.stderr));

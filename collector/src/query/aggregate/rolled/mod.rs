@@ -202,9 +202,15 @@ impl Question<'_> {
             );
             return Err(QueryError::TooMuch { detail });
         }
-        let found = selected.span_ns.unwrap_or((0, 1));
-        // Whole windows were read, but a rate is of the time asked about.
-        let span = (self.plan.from_ns.unwrap_or(found.0), self.plan.to_ns.unwrap_or(found.1));
+        // Whole windows were read: a rate is of their time, and of what was asked about beyond them.
+        let asked_ns = (self.plan.from_ns, self.plan.to_ns);
+        let span = match selected.span_ns {
+            Some((first, last)) => (
+                asked_ns.0.map_or(first, |from| from.min(first)),
+                asked_ns.1.map_or(last, |to| to.max(last)),
+            ),
+            None => (asked_ns.0.unwrap_or(0), asked_ns.1.unwrap_or(1)),
+        };
         self.plan.span_ns = (span.0, span.1.max(span.0.saturating_add(1)));
         if self.request.interval == Some(Interval::Auto)
             && let Some(width) = &mut self.plan.interval_ns
