@@ -73,6 +73,10 @@ export interface Status {
     stored: number;
     waiting: number;
     lost: Record<string, number>;
+    /** What never came, by how it is known. */
+    missing?: Record<string, number>;
+    errors?: Record<string, number>;
+    sets_waiting?: number;
     balanced: boolean;
   };
   listeners: unknown[];
