@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { launch } from './browser.js';
+import { OVERVIEW_STORIES } from './overview.js';
 import { PAGE_STORIES } from './pages.js';
 import { QUALITY } from './quality.js';
 import { STORIES } from './stories.js';
@@ -78,7 +79,7 @@ async function play(name, story) {
   await context.close();
 }
 
-const chosen = Object.entries({ ...STORIES, ...PAGE_STORIES, ...QUALITY }).filter(
+const chosen = Object.entries({ ...STORIES, ...PAGE_STORIES, ...OVERVIEW_STORIES, ...QUALITY }).filter(
   ([name]) => options.only === undefined || name.includes(options.only),
 );
 // Times are measured without others beside them.

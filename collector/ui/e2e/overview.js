@@ -1,0 +1,84 @@
+// What somebody does on Home, Fleet and Help, and what has to be seen then. Expectations come from the API.
+import assert from 'node:assert/strict';
+
+const grouped = (number) => new Intl.NumberFormat('en-US').format(number);
+
+async function ask(base, path, parameters = {}) {
+  const answer = await fetch(`${base}/api/v1/${path}?${new URLSearchParams(parameters)}`);
+  const body = await answer.json();
+  assert.equal(answer.status, 200, `${path}: ${JSON.stringify(body)}`);
+  return body;
+}
+
+/** Opens a page and waits until it has answers. */
+async function open(page, base, path, name) {
+  await page.goto(base + path);
+  await page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
+  await page.waitForSelector('main:not([aria-busy=true])');
+}
+
+export const OVERVIEW_STORIES = {
+  async 'Home says without a word what the API says'({ page, base }) {
+    await open(page, base, '/', 'Home');
+    await page.waitForSelector('[data-part=day] svg');
+    const { store, ledger } = await ask(base, 'status');
+    const total = (await ask(base, 'aggregate', { metrics: 'total.octets,flows' })).rows[0];
+    // Everything stored lies in the day that Home shows, or else the story says nothing.
+    if (Date.parse(store.newest) - Date.parse(store.oldest) < 20 * 36e5) {
+      const day = page.locator('[data-part=day]');
+      assert.equal(
+        await day.locator('[data-figure=Volume]').getAttribute('title'),
+        `${grouped(total['total.octets'])} octets`,
+      );
+    }
+    const lists = page.locator('[data-top]');
+    assert.deepEqual(await lists.evaluateAll((found) => found.map((list) => list.dataset.top)), [
+      'Sources',
+      'Destinations',
+      'Applications',
+      'Names',
+      'Exporters',
+    ]);
+    if (Date.parse(store.newest) < Date.now() - 36e5) {
+      const sources = await ask(base, 'aggregate', {
+        group_by: 'src.ip',
+        metrics: 'total.octets',
+        order_by: '-total.octets',
+        limit: 8,
+      });
+      const titles = await page
+        .locator('[data-top=Sources] a.item')
+        .evaluateAll((items) => items.map((item) => item.title));
+      assert.deepEqual(
+        titles,
+        sources.rows.map(
+          (row) => `${row['src.ip']}: ${grouped(row['total.octets'])} octets, both directions`,
+        ),
+      );
+      assert.equal(await page.getByText('Nothing was seen in the last hour').count(), 1);
+    }
+    const received = page.locator('[data-health=Collecting] dd').first();
+    if (ledger.received.records < 10_000)
+      assert.equal((await received.innerText()).trim(), grouped(ledger.received.records));
+    await page.locator('[data-top=Sources] a.item').first().click();
+    await page.getByRole('heading', { level: 1, name: 'Discover' }).waitFor();
+    assert.match(new URL(page.url()).searchParams.get('filter'), /^src\.ip = /);
+  },
+
+  async 'Home follows without jumps and can be held'({ page, base }) {
+    await open(page, base, '/', 'Home');
+    await page.waitForSelector('[data-part=day] svg');
+    const places = () =>
+      page
+        .locator('main section')
+        .evaluateAll((found) => found.map((section) => section.getBoundingClientRect().top));
+    const before = await places();
+    const asked = page.waitForResponse(/aggregate\?.*interval=/);
+    await page.getByRole('button', { name: 'Ask again' }).click();
+    await asked;
+    await page.waitForTimeout(300);
+    assert.deepEqual(await places(), before);
+    await page.getByRole('button', { name: 'Live' }).click();
+    await page.getByRole('button', { name: 'Paused' }).waitFor();
+  },
+};
