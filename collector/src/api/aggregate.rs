@@ -9,11 +9,12 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::render::{Form, render};
 use crate::query::aggregate::Interval;
-use crate::query::{self, AggregateRequest, TierAsked, time};
+use crate::query::{self, AggregateRequest, Compare, TierAsked, time};
+use crate::run::now_ns;
 
 /// Parameters of [`aggregate`].
 pub const PARAMETERS: &[&str] = &[
-    "filter", "from", "to", "group_by", "metrics", "interval", "limit", "order_by", "tier",
+    "filter", "from", "to", "group_by", "metrics", "interval", "limit", "order_by", "tier", "compare", "other",
 ];
 
 /// `auto`, or a duration.
@@ -32,10 +33,15 @@ pub async fn aggregate(
 ) -> Result<Response, Problem> {
     parameters.only(PARAMETERS)?;
     let read_interval = |text| interval(text).map_err(|why| Problem::parameter("interval", why, None));
+    let read_compare = |text| Compare::parse(text).map_err(|why| Problem::parameter("compare", why, None));
+    let compare = parameters.text("compare").map(read_compare).transpose()?;
     let mut request = AggregateRequest {
         filter: parameters.filter(&api.snapshot())?,
         from_ns: parameters.time("from")?,
-        to_ns: parameters.time("to")?,
+        // What is compared has an end.
+        to_ns: parameters.time("to")?.or_else(|| compare.map(|_| now_ns())),
+        compare,
+        other: parameters.is_set("other")?,
         group_by: parameters.list("group_by"),
         metrics: parameters.list("metrics"),
         interval: parameters.text("interval").map(read_interval).transpose()?,

@@ -73,12 +73,20 @@ fn help_of(parameter: &str) -> (&'static str, &'static str) {
         "metrics" => (
             "string",
             "With commas: octets packets flows transactions rev.octets rev.packets total.octets total.packets bps pps fps \
-                                 unique(F) p50(F) p90(F) p95(F) p99(F) min(F) max(F) avg(F) sum(F)",
+                                 unique(F) p50(F) p90(F) p95(F) p99(F) min(F) max(F) avg(F) sum(F) share(M), and one for each of another: octets/packets",
         ),
         "interval" => ("string", "A series with buckets of this width: 10s, 1m, 1h or auto"),
         "tier" => (
             "string",
             "What answers: auto (flows, and rollups of times whose flows are gone), raw, rollup, or windows of a minute, hour or day",
+        ),
+        "compare" => (
+            "string",
+            "What the same groups had before, as previous: previous (as long, right before) or how much earlier: 1d. Needs from; to is now unless given",
+        ),
+        "other" => (
+            "boolean",
+            "Behind the rows everything outside the groups shown, as one more with _other",
         ),
         "order_by" => ("string", "A metric or group column, with - before it for descending"),
         "text" => ("string", "The filter as far as it is written"),
@@ -159,7 +167,12 @@ fn paths() -> Value {
         "/api/v1/flows": operation("Flows, a page at a time", flows::PARAMETERS, tables(&json!({ "$ref": "#/components/schemas/Flow" }))),
         "/api/v1/flows/{id}": one,
         "/api/v1/aggregate": operation("Totals, top lists and series", aggregate::PARAMETERS,
-            tables(&json!({ "type": "object", "description": "Group columns, time (with interval), and metrics by their names" }))),
+            tables(&json!({ "type": "object", "description": "Group columns, time (with interval), and metrics by their names",
+                "properties": {
+                    "_other": { "type": "boolean", "description": "of everything outside the groups shown (with other)" },
+                    "previous": { "type": "object", "description": "metrics of the time compared with (with compare)" },
+                },
+                "additionalProperties": true }))),
         "/api/v1/summaries": operation(
             "Counters, different values, quantiles and top lists of exporters, merged over exporters and windows with limits",
             summaries::PARAMETERS, tables(&json!({ "$ref": "#/components/schemas/Summary" }))),
@@ -218,6 +231,10 @@ pub fn openapi() -> Value {
                 "confidence": { "type": "number", "description": "with which it is not off by more" },
                 "windows": { "type": "integer", "description": "of rollups that were merged" },
                 "rollups": { "type": "integer", "description": "files of rollups they are in" },
+                "compare": { "type": "object", "description": "the time that was compared with", "properties": {
+                    "from": { "type": "string", "format": "date-time" },
+                    "to": { "type": "string", "format": "date-time" },
+                }},
                 "hint": { "type": "string" },
                 "from": { "type": ["string", "null"], "format": "date-time" },
                 "to": { "type": ["string", "null"], "format": "date-time" },

@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 
 use super::problem::Problem;
 use crate::failure::nearest;
+use crate::normalize::row::cut;
 use crate::query::{Filter, filter, time};
 use crate::run::now_ns;
 use crate::store::Snapshot;
@@ -82,6 +83,18 @@ impl Parameters {
             text.parse().map_err(wrong)
         };
         self.text(name).map(read).transpose()
+    }
+
+    /// Whether something is wanted.
+    pub fn is_set(&self, name: &str) -> Result<bool, Problem> {
+        match self.text(name) {
+            None | Some("false" | "0") => Ok(false),
+            Some("true" | "1") => Ok(true),
+            Some(text) => {
+                let detail = format!("{name}: {:?} is neither true nor false", cut(text, 48));
+                Err(Problem::parameter(name, detail, None))
+            }
+        }
     }
 
     /// How many rows or groups at most.

@@ -72,6 +72,10 @@ pub fn stats_json(stats: &QueryStats, interval_ns: Option<i64>) -> Json {
     if let Some(interval_ns) = interval_ns {
         fields.insert("interval_ns".to_owned(), interval_ns.into());
     }
+    if let Some((from, to)) = stats.compare_ns {
+        let span = json!({ "from": time::format_time(from), "to": time::format_time(to) });
+        fields.insert("compare".to_owned(), span);
+    }
     if let Some(hint) = &stats.hint {
         fields.insert("hint".to_owned(), hint.as_str().into());
     }

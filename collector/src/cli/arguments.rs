@@ -37,6 +37,7 @@ configuration.\n\nExamples:\n  flowgauge-collector run\n  flowgauge-collector ru
   flowgauge-collector query 'port 53' --top dns.qname --by flows --from now-1d
   flowgauge-collector query --interval 1m --from -1h --format csv
   flowgauge-collector query --top src.ip --by octets --from -30d --tier rollup
+  flowgauge-collector query --top app.name --by 'share(octets)' --from -1h --compare 1d --other
   flowgauge-collector query --data ./data 'host 10.0.0.1'")]
     Query(QueryArguments),
     /// Merge summaries of exporters: counters, different values, quantiles and top lists, with their limits
@@ -174,12 +175,19 @@ pub struct QueryArguments {
     /// Group by these columns and give the largest groups; addresses may have a prefix length: src.ip/24
     #[arg(long, value_name = "FIELD[,FIELD..]", value_delimiter = ',')]
     pub top: Vec<String>,
-    /// What groups are ordered by and totals are of: octets, packets, flows, bps, unique(dst.ip), p99(dns.latency), ..
+    /// What groups are ordered by and totals are of: octets, packets, flows, bps, unique(dst.ip), p99(dns.latency),
+    /// octets/packets, share(octets), ..
     #[arg(long, value_name = "METRIC")]
     pub by: Option<String>,
     /// A series with buckets of this width, or auto
     #[arg(long, value_name = "D")]
     pub interval: Option<String>,
+    /// Beside it, what the same groups had before: previous (as long, right before --from) or how much earlier, like 1d
+    #[arg(long, value_name = "previous|D", requires = "from", conflicts_with_all = ["fields", "order"])]
+    pub compare: Option<String>,
+    /// Behind the groups, everything outside of them as one more row
+    #[arg(long, requires = "top")]
+    pub other: bool,
     /// What answers: auto (flows, and rollups of times whose flows are gone), raw, rollup, or windows of a minute, hour or day
     #[arg(long, value_name = "TIER", value_parser = clap::builder::PossibleValuesParser::new(crate::query::TIERS))]
     pub tier: Option<String>,

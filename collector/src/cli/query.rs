@@ -12,8 +12,9 @@ use super::table::{Align, Layout, Shown};
 use crate::api::{aggregate_interval, answer_json, csv_line};
 use crate::failure::Failure;
 use crate::normalize::row::cut;
+use crate::query::table::{OTHER, PREVIOUS};
 use crate::query::{
-    AggregateRequest, FilterError, FlowsRequest, QueryError, TierAsked, aggregate, filter, flows, time,
+    AggregateRequest, Compare, FilterError, FlowsRequest, QueryError, TierAsked, aggregate, filter, flows, time,
 };
 use crate::run::{now_ns, store_failure};
 use crate::store::Store;
@@ -69,7 +70,11 @@ impl Answer {
 }
 
 fn is_aggregate(arguments: &QueryArguments) -> bool {
-    !arguments.top.is_empty() || arguments.by.is_some() || arguments.interval.is_some() || arguments.tier.is_some()
+    !arguments.top.is_empty()
+        || arguments.by.is_some()
+        || arguments.interval.is_some()
+        || arguments.tier.is_some()
+        || arguments.compare.is_some()
 }
 
 /// The metric that is asked for first, then the usual ones.
@@ -109,6 +114,8 @@ fn online(arguments: &QueryArguments) -> Result<Answer, Failure> {
         add("metrics", Some(metrics(arguments).join(",")));
         add("interval", arguments.interval.clone());
         add("tier", arguments.tier.clone());
+        add("compare", arguments.compare.clone());
+        add("other", arguments.other.then(|| "true".to_owned()));
         add(
             "order_by",
             metrics(arguments).first().map(|metric| format!("-{metric}")),
@@ -221,10 +228,14 @@ fn offline_once(arguments: &QueryArguments, directory: &Path) -> Result<(Answer,
     let table = if is_aggregate(arguments) {
         let metrics = metrics(arguments);
         let interval = arguments.interval.as_deref().map(aggregate_interval).transpose();
+        let compare = arguments.compare.as_deref().map(Compare::parse).transpose();
+        let compare = compare.map_err(|why| Failure::usage(format!("--compare: {why}")))?;
         let request = AggregateRequest {
             filter,
             from_ns,
-            to_ns,
+            to_ns: to_ns.or_else(|| compare.map(|_| now)),
+            compare,
+            other: arguments.other,
             group_by: arguments.top.clone(),
             interval: interval.map_err(|why| Failure::usage(format!("--interval: {why}")))?,
             limit,
@@ -272,6 +283,14 @@ fn failure(error: QueryError) -> Failure {
     }
 }
 
+/// A value of a row; what was before is in an object of its own.
+fn value<'r>(row: &'r Json, name: &str) -> Option<&'r Json> {
+    match name.strip_prefix(PREVIOUS) {
+        Some(name) => row.get("previous")?.get(name),
+        None => row.get(name),
+    }
+}
+
 /// The columns of a printed answer: those asked for, or the listed ones that are present, or all of an aggregate.
 fn printed(arguments: &QueryArguments, answer: &Answer) -> Vec<String> {
     if is_aggregate(arguments) {
@@ -285,6 +304,9 @@ fn printed(arguments: &QueryArguments, answer: &Answer) -> Vec<String> {
             .flat_map(|name| [format!("{name}.lower"), format!("{name}.upper")]);
         let is_there = |name: &String| answer.rows().iter().any(|row| row.get(name).is_some());
         names.extend(limits.filter(is_there));
+        if arguments.compare.is_some() {
+            names.extend(metrics(arguments).into_iter().map(|name| format!("{PREVIOUS}{name}")));
+        }
         return names;
     }
     if !arguments.fields.is_empty() {
@@ -305,7 +327,8 @@ fn printed(arguments: &QueryArguments, answer: &Answer) -> Vec<String> {
 
 fn csv(arguments: &QueryArguments, answer: &Answer, out: &mut Output) -> Result<(), Failure> {
     let names: Vec<String> = if is_aggregate(arguments) || !arguments.fields.is_empty() {
-        printed(arguments, answer)
+        let other = arguments.other.then(|| OTHER.to_owned());
+        printed(arguments, answer).into_iter().chain(other).collect()
     } else {
         // Every column and element that any row has, in the order they are met.
         let mut names: Vec<String> = Vec::new();
@@ -318,7 +341,7 @@ fn csv(arguments: &QueryArguments, answer: &Answer, out: &mut Output) -> Result<
     };
     out.bytes(csv_line(names.iter().cloned()).as_bytes())?;
     answer.rows().iter().try_for_each(|row| {
-        let cells = names.iter().map(|name| match row.get(name) {
+        let cells = names.iter().map(|name| match value(row, name) {
             None | Some(Json::Null) => String::new(),
             Some(Json::String(text)) => text.clone(),
             Some(other) => other.to_string(),
@@ -331,7 +354,13 @@ fn table(arguments: &QueryArguments, answer: &Answer, out: &mut Output) -> Resul
     let names = printed(arguments, answer);
     let shown: Vec<Shown> = names
         .iter()
-        .map(|name| Shown::of(if name == "time" { "start" } else { name }))
+        .map(|name| {
+            Shown::of(if name == "time" {
+                "start"
+            } else {
+                name.trim_start_matches(PREVIOUS)
+            })
+        })
         .collect();
     let head: Vec<(String, Align)> = names
         .iter()
@@ -342,19 +371,21 @@ fn table(arguments: &QueryArguments, answer: &Answer, out: &mut Output) -> Resul
             let is_text = answer
                 .rows()
                 .iter()
-                .any(|row| row.get(&name).is_some_and(Json::is_string));
+                .any(|row| value(row, &name).is_some_and(Json::is_string));
             (name, if is_text { Align::Left } else { align })
         })
         .collect();
     let mut layout = Layout::new(head);
     for row in answer.rows() {
-        layout.row(
-            names
-                .iter()
-                .zip(&shown)
-                .map(|(name, shown)| shown.cell(row.get(name)))
-                .collect(),
-        );
+        let is_other = row.get(OTHER).is_some();
+        let cells = names.iter().zip(&shown).map(|(name, shown)| {
+            // What is outside the groups stands in the place of the first of their names.
+            match is_other && Some(name) == arguments.top.first() {
+                true => "(other)".to_owned(),
+                false => shown.cell(value(row, name)),
+            }
+        });
+        layout.row(cells.collect());
     }
     out.bytes(layout.to_string().as_bytes())?;
     out.line(&footer(answer))?;

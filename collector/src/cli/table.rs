@@ -87,14 +87,20 @@ pub enum Shown {
 impl Shown {
     /// How a column or metric of this name is shown.
     pub fn of(name: &str) -> Shown {
-        if let Some(found) = column(name.split('/').next().unwrap_or(name)) {
+        if let Some(found) = column(name) {
             return Shown::Column(found.column());
+        }
+        if let Some((before, behind)) = name.split_once('/') {
+            // A network of addresses, or one metric for each of another.
+            let is_length = behind.bytes().all(|octet| octet.is_ascii_digit() || octet == b'/');
+            let found = column(before).filter(|_| is_length);
+            return found.map_or(Shown::Plain, |found| Shown::Column(found.column()));
         }
         let inner = name
             .split_once('(')
             .and_then(|(function, rest)| Some((function, rest.strip_suffix(')')?)));
         match inner {
-            Some(("unique", _)) => Shown::Plain,
+            Some(("unique" | "share", _)) => Shown::Plain,
             Some((_, field)) => Shown::of(field),
             None if name.ends_with("octets") => Shown::Octets,
             None if name.ends_with("bps") => Shown::BitsPerSecond,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-pub use aggregate::{AggregateRequest, TIERS, TierAsked, aggregate};
+pub use aggregate::{AggregateRequest, Compare, TIERS, TierAsked, aggregate};
 pub use complete::{Completion, CompletionItem, complete};
 pub use filter::{Filter, FilterError};
 pub use flows::{FlowsRequest, flow, flows};
@@ -90,6 +90,8 @@ pub struct QueryStats {
     pub from_ns: Option<i64>,
     /// End of the time asked about or found, nanoseconds.
     pub to_ns: Option<i64>,
+    /// The time that was compared with.
+    pub compare_ns: Option<(i64, i64)>,
     /// What answered: empty for flows, else the coarsest tier of rollups.
     pub tier: &'static str,
     /// How far a value is off at most; 0 for what is exact.

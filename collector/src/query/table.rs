@@ -5,6 +5,11 @@ use crate::normalize::row::{Cell, u128_to_ip};
 
 use super::{QueryStats, time};
 
+/// Name of the column that tells the row of everything outside the groups shown.
+pub const OTHER: &str = "_other";
+/// What names of columns begin with that are about the time compared with; they are an object of their own in JSON.
+pub const PREVIOUS: &str = "previous.";
+
 /// One column of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableColumn {
@@ -72,15 +77,29 @@ pub fn mac_text(value: u64) -> String {
 }
 
 /// A row as a JSON object: `_id` first where there is one, then present cells, then other elements.
+///
+/// Rows of aggregates, which have no `_id`, say of every column that there is nothing, too; what was before is an object
+/// of its own in them.
 pub fn row_to_json(columns: &[TableColumn], row: &TableRow) -> serde_json::Map<String, serde_json::Value> {
     let mut object = serde_json::Map::new();
-    if !row.id.is_empty() {
+    let is_flow = !row.id.is_empty();
+    if is_flow {
         object.insert("_id".to_owned(), row.id.clone().into());
     }
+    let mut previous = serde_json::Map::new();
     for (column, cell) in columns.iter().zip(&row.cells) {
-        if let Some(cell) = cell {
-            object.insert(column.name.clone(), cell_to_json(column.kind, cell));
-        }
+        let value = match cell {
+            Some(cell) => cell_to_json(column.kind, cell),
+            None if is_flow || column.name == OTHER => continue,
+            None => serde_json::Value::Null,
+        };
+        match column.name.strip_prefix(PREVIOUS) {
+            Some(name) if !is_flow => previous.insert(name.to_owned(), value),
+            _ => object.insert(column.name.clone(), value),
+        };
+    }
+    if !previous.is_empty() {
+        object.insert("previous".to_owned(), previous.into());
     }
     for (name, cell) in &row.other {
         object

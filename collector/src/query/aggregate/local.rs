@@ -48,6 +48,18 @@ impl Sums {
         }
     }
 
+    /// Nothing yet, of the same kind.
+    pub fn like(&self) -> Self {
+        match self {
+            Self::Rows(_) => Self::Rows(Vec::new()),
+            Self::Sum(..) => Self::Sum(Vec::new(), Vec::new()),
+            Self::Avg(..) => Self::Avg(Vec::new(), Vec::new(), Vec::new()),
+            Self::Extreme(_, largest) => Self::Extreme(Vec::new(), *largest),
+            Self::Unique(_) => Self::Unique(HashMap::default()),
+            Self::All(_) => Self::All(Vec::new()),
+        }
+    }
+
     /// Makes room for so many groups.
     pub fn grow(&mut self, groups: usize) {
         match self {

@@ -69,9 +69,11 @@ pub fn metric_names() -> impl Iterator<Item = String> {
         .iter()
         .map(|name| (*name).to_owned())
         .chain(FUNCTIONS.iter().map(|name| format!("{name}(FIELD)")))
+        .chain(["share(METRIC)", "METRIC/METRIC"].map(str::to_owned))
 }
 
-fn wrong(detail: String, nearest: Option<String>) -> QueryError {
+/// A metric that is none.
+pub fn wrong(detail: String, nearest: Option<String>) -> QueryError {
     QueryError::Request {
         parameter: "metrics",
         detail,
@@ -207,7 +209,7 @@ impl Metric {
                 let near = nearest(function, FUNCTIONS.iter().copied());
                 return Err(wrong(
                     format!(
-                        "there is no function '{}'; use {}",
+                        "there is no function '{}'; use {}, share",
                         cut(function, 48),
                         FUNCTIONS.join(", ")
                     ),

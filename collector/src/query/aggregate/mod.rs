@@ -6,31 +6,28 @@
 mod keys;
 mod local;
 pub mod metric;
+mod output;
 mod plan;
 mod rolled;
+mod rows;
 mod total;
 mod values;
 
-use std::cmp::Ordering;
 use std::sync::atomic::{AtomicUsize, Ordering as Memory};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::evaluate::Selection;
 use super::filter::Filter;
-use super::filter::ast::Subject;
-use super::order::total_order;
-use super::table::{TableColumn, TableRow};
-use super::{Limits, QueryError, QueryStats, Table, Watch};
+use super::{Limits, QueryError, QueryStats, Table, Watch, time};
 use crate::limits;
-use crate::normalize::columns::ColumnKind;
-use crate::normalize::row::Cell;
 use crate::store::Snapshot;
 use crate::store::segment::Segment;
 use local::Local;
-use plan::{OrderBy, Plan};
+use plan::Plan;
 use rolled::Rolled;
 pub use rolled::{TIERS, TierAsked};
-use total::{Answer, GroupKey, Place, Total};
+use rows::{Found, Groups};
+use total::{Answer, Total};
 
 /// The one group there is when nothing is grouped by: no column is there.
 const NO_GROUP: [u64; 1] = [0];
@@ -42,6 +39,32 @@ pub enum Interval {
     Auto,
     /// Nanoseconds.
     Ns(i64),
+}
+
+/// The time that an answer is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// As long as the time asked about, and right before it.
+    Previous,
+    /// So many nanoseconds earlier.
+    Ns(i64),
+}
+
+impl Compare {
+    /// Reads `previous` or a duration.
+    ///
+    /// # Errors
+    /// One line that says what is possible.
+    pub fn parse(text: &str) -> Result<Compare, String> {
+        if text.trim().eq_ignore_ascii_case("previous") {
+            return Ok(Compare::Previous);
+        }
+        let read = time::parse_duration(text).map(Compare::Ns);
+        read.map_err(|_| {
+            let text = crate::normalize::row::cut(text, 48);
+            format!("{text:?} is nothing to compare with; use previous, or how much earlier: 1d")
+        })
+    }
 }
 
 /// What to put together.
@@ -63,6 +86,10 @@ pub struct AggregateRequest {
     pub limit: usize,
     /// A metric or group column, `-` before it for descending; `None` is the first metric, descending.
     pub order_by: Option<String>,
+    /// What the same groups had earlier, beside what they have.
+    pub compare: Option<Compare>,
+    /// Behind the groups, everything outside of them as one more.
+    pub other: bool,
     /// What answers: flows or rollups.
     pub tier: TierAsked,
     /// How long it may take.
@@ -89,30 +116,82 @@ pub fn aggregate(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Tabl
         to_ns: Some(plan.span_ns.1),
         ..QueryStats::default()
     };
-    let all = |plan: &Plan, stats: &mut QueryStats| gather(snapshot, request, plan, Total::new(plan), &watch, stats);
-    let mut table = if plan.interval_ns.is_none() {
-        let answer = all(&plan, &mut stats)?.finish();
-        top_table(&answer, &plan)
-    } else if plan.groups.is_empty() {
-        let answer = all(&plan, &mut stats)?.finish();
-        series_table(&answer, &plan, &[NO_GROUP.into()])?
-    } else {
-        // First which groups, then their series: only those are kept bucket by bucket.
-        let whole = plan.without_interval();
-        let first = all(&whole, &mut QueryStats::default())?;
-        let found = first.finish();
-        let groups: Vec<GroupKey> = ranked(&found, &whole)
-            .into_iter()
-            .map(|place| found.group(place))
-            .collect();
-        let total = found.for_groups(&plan, &groups);
-        let answer = gather(snapshot, request, &plan, total, &watch, &mut stats)?.finish();
-        series_table(&answer, &plan, &groups)?
+    let question = Question {
+        snapshot,
+        request,
+        watch: &watch,
     };
+    let (groups, present) = question.present(&plan, &mut stats)?;
+    let previous = question.previous(&plan, &groups, &present, &mut stats)?;
+    let mut table = rows::table(&plan, &groups, &present, previous.as_ref())?;
     stats.elapsed_ms = watch.elapsed_ms();
     table.stats = stats;
     table.interval_ns = plan.interval_ns;
     Ok(table)
+}
+
+/// A request over flows.
+struct Question<'q> {
+    snapshot: &'q Snapshot,
+    request: &'q AggregateRequest,
+    watch: &'q Watch,
+}
+
+impl Question<'_> {
+    fn gather(&self, plan: &Plan, total: Total, stats: &mut QueryStats) -> Result<Answer, QueryError> {
+        Ok(gather(self.snapshot, self.request, plan, total, self.watch, stats)?.finish())
+    }
+
+    /// Which groups are shown, and what they have.
+    fn present(&self, plan: &Plan, stats: &mut QueryStats) -> Result<(Groups, Found), QueryError> {
+        if plan.groups.is_empty() {
+            let groups = Groups {
+                shown: vec![NO_GROUP.into()],
+                rest: false,
+            };
+            let answer = self.gather(plan, Total::new(plan), stats)?;
+            return Ok((groups, Found::new(answer, plan)));
+        }
+        // First which groups, then their series: only those are kept bucket by bucket.
+        let whole = plan.without_interval();
+        let answer = self.gather(&whole, Total::new(&whole), stats)?;
+        let mut found = Found::new(answer, &whole);
+        let shown = rows::ranked(&found, &whole);
+        let groups = Groups {
+            rest: plan.other && (found.answer.len() > shown.len() || plan.compare_ns.is_some()),
+            shown,
+        };
+        if plan.interval_ns.is_some() {
+            let total = found.answer.for_groups(plan, &groups.shown);
+            *stats = QueryStats::default();
+            found = Found::new(self.gather(plan, total, stats)?, plan);
+        } else if groups.rest {
+            found.answer.put_rest_together(plan, &groups.shown);
+        }
+        Ok((groups, found))
+    }
+
+    /// What the same groups had before.
+    fn previous(
+        &self,
+        plan: &Plan,
+        groups: &Groups,
+        present: &Found,
+        stats: &mut QueryStats,
+    ) -> Result<Option<Found>, QueryError> {
+        let Some(plan) = plan.of_previous() else {
+            return Ok(None);
+        };
+        let total = present.answer.for_groups(&plan, &groups.shown);
+        let mut cost = QueryStats::default();
+        let found = Found::new(self.gather(&plan, total, &mut cost)?, &plan);
+        stats.rows_read += cost.rows_read;
+        stats.compare_ns = match plan.rows_span() {
+            (Some(from), Some(to)) => Some((from, to)),
+            _ => None,
+        };
+        Ok(Some(found))
+    }
 }
 
 /// Adds up every segment, a few at a time.
@@ -124,13 +203,14 @@ fn gather(
     watch: &Watch,
     stats: &mut QueryStats,
 ) -> Result<Total, QueryError> {
+    let (from_ns, to_ns) = plan.rows_span();
     let selection = Selection {
         kinds: plan.kinds,
         filter: request.filter.as_ref(),
-        from_ns: plan.from_ns,
-        to_ns: plan.to_ns,
+        from_ns,
+        to_ns,
     };
-    let overlaps = |segment: &&Arc<Segment>| segment.overlaps(plan.from_ns, plan.to_ns);
+    let overlaps = |segment: &&Arc<Segment>| segment.overlaps(from_ns, to_ns);
     let segments: Vec<&Arc<Segment>> = snapshot.segments().iter().filter(overlaps).collect();
     let next = AtomicUsize::new(0);
     let shared = Mutex::new((QueryStats::default(), Vec::new()));
@@ -177,161 +257,4 @@ fn gather(
     stats.rows_matched = found.rows_matched;
     stats.partitions = partitions.len() as u64;
     Ok(total)
-}
-
-/// The groups that are shown, in order.
-fn ranked(answer: &Answer, plan: &Plan) -> Vec<Place> {
-    let key = |place: Place| match plan.order {
-        OrderBy::Metric(at) => answer.metric(plan, at, Some(place)),
-        OrderBy::Group(at) => answer.group_cell(place, at),
-        OrderBy::Time => None,
-    };
-    let mut keyed: Vec<(Option<Cell>, Place)> = answer.places().map(|place| (key(place), place)).collect();
-    let by_key = |left: &Option<Cell>, right: &Option<Cell>| match (left, right) {
-        (Some(a), Some(b)) => {
-            let order = total_order(a, b);
-            if plan.descending { order.reverse() } else { order }
-        }
-        // Groups without the value come last.
-        (a, b) => a.is_none().cmp(&b.is_none()),
-    };
-    if keyed.len() > plan.limit {
-        let (_, last, _) = keyed.select_nth_unstable_by(plan.limit - 1, |left, right| by_key(&left.0, &right.0));
-        // Groups that are as large as the last one stay: which of them are shown must not depend on threads.
-        let last = last.0.clone();
-        keyed.retain(|entry| by_key(&entry.0, &last) != Ordering::Greater);
-    }
-    let mut shown: Vec<_> = keyed
-        .into_iter()
-        .map(|(key, place)| (key, answer.group_cells(&answer.group(place)), place))
-        .collect();
-    shown.sort_by(|left, right| by_key(&left.0, &right.0).then_with(|| compare_keys(&left.1, &right.1)));
-    shown.truncate(plan.limit);
-    shown.into_iter().map(|(_, _, place)| place).collect()
-}
-
-fn compare_keys(left: &[Option<Cell>], right: &[Option<Cell>]) -> Ordering {
-    let compared = left.iter().zip(right).map(|pair| match pair {
-        (Some(a), Some(b)) => total_order(a, b),
-        (a, b) => a.is_none().cmp(&b.is_none()),
-    });
-    compared.fold(Ordering::Equal, Ordering::then)
-}
-
-fn table_columns(plan: &Plan) -> Vec<TableColumn> {
-    let time = plan.interval_ns.map(|_| TableColumn {
-        name: "time".to_owned(),
-        kind: ColumnKind::Time,
-        unit: "",
-    });
-    let groups = plan.groups.iter().map(|group| {
-        let kind = match (&group.subject, group.prefix) {
-            (_, Some(_)) | (Subject::Other(_), None) => ColumnKind::Text,
-            (Subject::Column(column), None) => column.column().kind,
-        };
-        TableColumn {
-            name: group.name.clone(),
-            kind,
-            unit: "",
-        }
-    });
-    let metrics = plan.metrics.iter().take(plan.shown).map(|metric| {
-        let (kind, unit) = metric.shown();
-        TableColumn {
-            name: metric.name.clone(),
-            kind,
-            unit,
-        }
-    });
-    time.into_iter().chain(groups).chain(metrics).collect()
-}
-
-fn metrics_of<'a>(answer: &'a Answer, plan: &'a Plan, place: Option<Place>) -> impl Iterator<Item = Option<Cell>> + 'a {
-    (0..plan.shown).map(move |at| answer.metric(plan, at, place))
-}
-
-fn top_table(answer: &Answer, plan: &Plan) -> Table {
-    let row = |cells: Vec<Option<Cell>>, place: Option<Place>| TableRow {
-        cells: cells.into_iter().chain(metrics_of(answer, plan, place)).collect(),
-        ..TableRow::default()
-    };
-    let rows = if plan.groups.is_empty() {
-        vec![row(Vec::new(), answer.places().next())]
-    } else {
-        let places = ranked(answer, plan).into_iter();
-        places
-            .map(|place| row(answer.group_cells(&answer.group(place)), Some(place)))
-            .collect()
-    };
-    Table {
-        columns: table_columns(plan),
-        rows,
-        ..Table::default()
-    }
-}
-
-/// First and last bucket of a series, of what was asked about or found.
-fn buckets_of(plan: &Plan, found: Option<(i64, i64)>, groups: usize) -> Result<Option<(i64, i64)>, QueryError> {
-    let width = plan.interval_ns.unwrap_or(1);
-    let first = plan
-        .from_ns
-        .map(|from| from.div_euclid(width))
-        .or(found.map(|(first, _)| first));
-    let last = plan
-        .to_ns
-        .map(|to| (to - 1).div_euclid(width))
-        .or(found.map(|(_, last)| last));
-    let (Some(first), Some(last)) = (first, last.or(first)) else {
-        return Ok(None);
-    };
-    let buckets = usize::try_from(last.saturating_sub(first).saturating_add(1)).unwrap_or(0);
-    let refuse = |detail: String| {
-        Err(QueryError::Request {
-            parameter: "interval",
-            detail,
-            nearest: None,
-        })
-    };
-    if buckets > limits::BUCKETS_PER_SERIES {
-        let least = width.saturating_mul((buckets / limits::BUCKETS_PER_SERIES) as i64 + 1) / 1_000_000_000 + 1;
-        return refuse(format!(
-            "this interval makes {buckets} buckets and {} are the most; use at least {least}s, or a shorter time",
-            limits::BUCKETS_PER_SERIES
-        ));
-    }
-    if buckets.saturating_mul(groups) > limits::ROWS_PER_AGGREGATE {
-        return refuse(format!(
-            "{buckets} buckets of {groups} groups are too many rows; use a longer interval"
-        ));
-    }
-    Ok(Some((first, last)))
-}
-
-fn series_table(answer: &Answer, plan: &Plan, groups: &[GroupKey]) -> Result<Table, QueryError> {
-    let width = plan.interval_ns.unwrap_or(1);
-    let mut table = Table {
-        columns: table_columns(plan),
-        ..Table::default()
-    };
-    let Some((first, last)) = buckets_of(plan, answer.buckets(), groups.len())? else {
-        return Ok(table);
-    };
-    for group in groups {
-        let cells = answer.group_cells(group);
-        for bucket in first..=last {
-            let time = std::iter::once(Some(Cell::Signed(bucket.saturating_mul(width))));
-            let cells = time
-                .chain(cells.iter().cloned())
-                .chain(metrics_of(answer, plan, answer.find(group, bucket)))
-                .collect();
-            table.rows.push(TableRow {
-                cells,
-                ..TableRow::default()
-            });
-        }
-    }
-    if plan.groups.is_empty() && plan.order == OrderBy::Time && plan.descending {
-        table.rows.reverse();
-    }
-    Ok(table)
 }

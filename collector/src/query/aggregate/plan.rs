@@ -4,7 +4,8 @@ use super::super::QueryError;
 use super::super::filter::ast::Subject;
 use super::super::kinds::Kinds;
 use super::metric::{Metric, parse_subject};
-use super::{AggregateRequest, Interval};
+use super::output::{Formula, Output};
+use super::{AggregateRequest, Compare, Interval};
 use crate::limits;
 use crate::normalize::codes::KIND_DNS;
 use crate::normalize::columns::ColumnKind;
@@ -51,8 +52,8 @@ pub struct Group {
 /// What groups are put in order by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderBy {
-    /// The metric at this place.
-    Metric(usize),
+    /// The output at this place.
+    Output(usize),
     /// The group column at this place.
     Group(usize),
     /// Time, in a series without groups.
@@ -66,10 +67,18 @@ pub struct Plan {
     pub kinds: Kinds,
     /// Columns to group by.
     pub groups: Vec<Group>,
-    /// Metrics to show; behind them, at most one more that is only ordered by.
+    /// Metrics to gather, each once.
     pub metrics: Vec<Metric>,
+    /// What rows show, made of metrics; behind it, at most one more that is only ordered by.
+    pub outputs: Vec<Output>,
     /// How many of them are shown.
     pub shown: usize,
+    /// Everything outside the groups shown is a row, too.
+    pub other: bool,
+    /// How much earlier the time is that is compared with.
+    pub compare_ns: Option<i64>,
+    /// How much earlier this plan looks for rows than it says.
+    pub shift_ns: i64,
     /// Width of a bucket.
     pub interval_ns: Option<i64>,
     /// At most so many groups.
@@ -120,12 +129,13 @@ impl Plan {
                 format!("at most {} metrics", limits::METRICS_PER_AGGREGATE),
             ));
         }
-        let mut metrics = names
+        let mut metrics = Vec::new();
+        let mut outputs = names
             .iter()
-            .map(|name| Metric::parse(name))
+            .map(|name| Output::parse(name, &mut metrics))
             .collect::<Result<Vec<_>, _>>()?;
-        let shown = metrics.len();
-        let (order, descending) = parse_order(request.order_by.as_deref(), &groups, &mut metrics)?;
+        let shown = outputs.len();
+        let (order, descending) = parse_order(request.order_by.as_deref(), &groups, &mut outputs, &mut metrics)?;
         if request.from_ns.zip(request.to_ns).is_some_and(|(from, to)| from >= to) {
             return Err(wrong("from", "from is not before to".to_owned()));
         }
@@ -145,7 +155,11 @@ impl Plan {
             },
             groups,
             metrics,
+            outputs,
             shown,
+            other: request.other,
+            compare_ns: request.compare.map(|compare| shift(compare, request)).transpose()?,
+            shift_ns: 0,
             interval_ns: None,
             limit: if request.limit == 0 {
                 DEFAULT_LIMIT
@@ -174,9 +188,30 @@ impl Plan {
     /// The bucket of a flow that starts at `start`: those that began before the time asked about are in the first.
     pub fn bucket(&self, start_ns: i64) -> i64 {
         let Some(width) = self.interval_ns else { return 0 };
+        let start_ns = start_ns.saturating_add(self.shift_ns);
         self.from_ns
             .map_or(start_ns, |from| start_ns.max(from))
             .div_euclid(width)
+    }
+
+    /// The time that rows are looked for in.
+    pub fn rows_span(&self) -> (Option<i64>, Option<i64>) {
+        let shifted = |ns: i64| ns.saturating_sub(self.shift_ns);
+        (self.from_ns.map(shifted), self.to_ns.map(shifted))
+    }
+
+    /// The same question about the time it is compared with; rows are put into the buckets of the present.
+    pub fn of_previous(&self) -> Option<Self> {
+        Some(Self {
+            shift_ns: self.compare_ns?,
+            ..self.clone()
+        })
+    }
+
+    /// What is outside the groups shown must be known, too.
+    pub fn needs_rest(&self) -> bool {
+        let is_share = |output: &Output| matches!(output.formula, Formula::Share(_));
+        !self.groups.is_empty() && (self.other || self.outputs.iter().any(is_share))
     }
 
     /// Seconds a rate of one bucket, or of everything, is about.
@@ -234,9 +269,42 @@ fn parse_group(name: &str) -> Result<Group, QueryError> {
     })
 }
 
-fn parse_order(text: Option<&str>, groups: &[Group], metrics: &mut Vec<Metric>) -> Result<(OrderBy, bool), QueryError> {
+/// How much earlier the time is that is compared with.
+fn shift(compare: Compare, request: &AggregateRequest) -> Result<i64, QueryError> {
+    let (Some(from), Some(to)) = (request.from_ns, request.to_ns) else {
+        let missing = if request.from_ns.is_none() { "from" } else { "to" };
+        return Err(wrong(
+            "compare",
+            format!("compare needs the time that it compares: give {missing}, too"),
+        ));
+    };
+    let shift = match compare {
+        Compare::Previous => to.checked_sub(from),
+        Compare::Ns(shift) if shift <= 0 => {
+            return Err(wrong(
+                "compare",
+                "compare needs a duration longer than 0, or previous".to_owned(),
+            ));
+        }
+        Compare::Ns(shift) => Some(shift),
+    };
+    let reaches = shift.filter(|shift| from.checked_sub(*shift).is_some());
+    reaches.ok_or_else(|| {
+        wrong(
+            "compare",
+            "compare reaches back before all time; ask about a shorter one".to_owned(),
+        )
+    })
+}
+
+fn parse_order(
+    text: Option<&str>,
+    groups: &[Group],
+    outputs: &mut Vec<Output>,
+    metrics: &mut Vec<Metric>,
+) -> Result<(OrderBy, bool), QueryError> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
-        return Ok((OrderBy::Metric(0), true));
+        return Ok((OrderBy::Output(0), true));
     };
     let (name, descending) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
     let name = name.strip_prefix('+').unwrap_or(name);
@@ -246,10 +314,10 @@ fn parse_order(text: Option<&str>, groups: &[Group], metrics: &mut Vec<Metric>) 
     if name == "time" {
         return Ok((OrderBy::Time, descending));
     }
-    if let Some(at) = metrics.iter().position(|metric| metric.name == name) {
-        return Ok((OrderBy::Metric(at), descending));
+    if let Some(at) = outputs.iter().position(|output| output.name == name) {
+        return Ok((OrderBy::Output(at), descending));
     }
-    let metric = Metric::parse(name).map_err(|error| match error {
+    let output = Output::parse(name, metrics).map_err(|error| match error {
         QueryError::Request { detail, nearest, .. } => QueryError::Request {
             parameter: "order_by",
             detail,
@@ -257,6 +325,6 @@ fn parse_order(text: Option<&str>, groups: &[Group], metrics: &mut Vec<Metric>) 
         },
         other => other,
     })?;
-    metrics.push(metric);
-    Ok((OrderBy::Metric(metrics.len() - 1), descending))
+    outputs.push(output);
+    Ok((OrderBy::Output(outputs.len() - 1), descending))
 }

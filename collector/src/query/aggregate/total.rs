@@ -17,6 +17,7 @@ use super::super::QueryError;
 use super::keys::too_many_groups;
 use super::local::{Local, Sums, extreme, too_many_values};
 use super::metric::MetricKind;
+use super::output::as_float;
 use super::plan::Plan;
 use super::values::{Encoder, Words, ordered_cell};
 use crate::limits;
@@ -30,7 +31,7 @@ const SHARDS: usize = 16;
 pub type GroupKey = Box<[u64]>;
 
 /// Where a group's sums are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     shard: u32,
     slot: u32,
@@ -46,6 +47,8 @@ pub struct Total {
     cells: AtomicUsize,
     values: AtomicUsize,
     only: Option<HashSet<GroupKey>>,
+    /// What is not among `only` is one group together.
+    keeps_rest: bool,
 }
 
 /// Where a key's parts are: which columns are there, the bucket, then each column's words.
@@ -58,8 +61,19 @@ struct Layout {
 
 const PRESENT: usize = 0;
 const BUCKET: usize = 1;
+/// In the word that says which columns are there: this is everything outside the groups that are wanted.
+const REST: u64 = 1 << 63;
 
 impl Layout {
+    /// The key of everything outside the groups that are wanted.
+    fn rest(&self) -> GroupKey {
+        let mut key = vec![0; self.width - 1];
+        if let Some(present) = key.get_mut(PRESENT) {
+            *present = REST;
+        }
+        key.into()
+    }
+
     fn new(encoders: &[Encoder]) -> Self {
         let mut width = BUCKET + 1;
         let mut columns = Vec::with_capacity(encoders.len());
@@ -144,6 +158,7 @@ impl Total {
             hasher: RandomState::default(),
             cells: AtomicUsize::new(0),
             values: AtomicUsize::new(0),
+            keeps_rest: only.is_some() && plan.needs_rest(),
             only,
         }
     }
@@ -153,8 +168,8 @@ impl Total {
         let store_error = |error: io::Error| QueryError::Store {
             detail: error.to_string(),
         };
-        let keys = self.keys_of(local, plan).map_err(store_error)?;
-        let places = self.places(&keys, local)?;
+        let mut keys = self.keys_of(local, plan).map_err(store_error)?;
+        let places = self.places(&mut keys, local)?;
         let mut values = 0;
         for (at, (sums, readers)) in local.sums.iter().zip(&local.metrics).enumerate() {
             match (sums, self.uniques.get(at), readers.first()) {
@@ -206,18 +221,21 @@ impl Total {
     }
 
     /// Finds every local group's place and adds its sums there; none for groups that are not wanted.
-    fn places(&self, keys: &[u64], local: &Local<'_>) -> Result<Vec<Option<Place>>, QueryError> {
+    fn places(&self, keys: &mut [u64], local: &Local<'_>) -> Result<Vec<Option<Place>>, QueryError> {
         let width = self.layout.width;
         let mut by_shard: Vec<Vec<(u32, u64)>> = vec![Vec::new(); SHARDS];
-        for (group, key) in (0u32..).zip(keys.chunks(width)) {
+        for (group, key) in (0u32..).zip(keys.chunks_mut(width)) {
             if self
                 .only
                 .as_ref()
                 .is_some_and(|only| !only.contains(&without_bucket(key)))
             {
-                continue;
+                if !self.keeps_rest {
+                    continue;
+                }
+                make_rest(key);
             }
-            let hash = self.hasher.hash_one(key);
+            let hash = self.hasher.hash_one(&*key);
             if let Some(shard) = by_shard.get_mut((hash >> 32) as usize % SHARDS) {
                 shard.push((group, hash));
             }
@@ -320,7 +338,19 @@ impl Total {
             shards: shards.collect(),
             hasher: self.hasher,
             layout: self.layout,
+            rest: None,
         }
+    }
+}
+
+/// Makes a key that of everything outside the groups that are wanted, in its bucket.
+fn make_rest(key: &mut [u64]) {
+    for (at, word) in key.iter_mut().enumerate() {
+        *word = match at {
+            PRESENT => REST,
+            BUCKET => *word,
+            _ => 0,
+        };
     }
 }
 
@@ -381,7 +411,15 @@ pub struct Answer {
     shards: Vec<Shard>,
     hasher: RandomState,
     layout: Layout,
+    /// Everything outside some groups, as behind the shards, in one slot.
+    rest: Option<Shard>,
 }
+
+/// Where [`Answer::rest`] is.
+const REST_PLACE: Place = Place {
+    shard: SHARDS as u32,
+    slot: 0,
+};
 
 impl Answer {
     /// Nothing yet, for the series of groups that were found here.
@@ -395,6 +433,82 @@ impl Answer {
         (0u32..)
             .zip(&self.shards)
             .flat_map(move |(shard, held)| (0..held.groups(width) as u32).map(move |slot| Place { shard, slot }))
+    }
+
+    /// How many groups there are (times buckets, in a series).
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.groups(self.layout.width)).sum()
+    }
+
+    /// The key of everything outside the groups that are wanted.
+    pub fn rest_group(&self) -> GroupKey {
+        self.layout.rest()
+    }
+
+    /// The bucket of a place, as its key has it.
+    pub fn bucket_word(&self, place: Place) -> u64 {
+        self.key(place).get(BUCKET).copied().unwrap_or_default()
+    }
+
+    fn shard(&self, at: u32) -> Option<&Shard> {
+        if at == REST_PLACE.shard {
+            self.rest.as_ref()
+        } else {
+            self.shards.get(at as usize)
+        }
+    }
+
+    /// Puts together what is outside of `groups`, so that it is found as [`rest_group`](Self::rest_group).
+    pub fn put_rest_together(&mut self, plan: &Plan, groups: &[GroupKey]) {
+        let wanted: HashSet<Place> = groups.iter().filter_map(|group| self.find(group, None)).collect();
+        let nothing = || Held::Sums(Sums::Rows(vec![0]));
+        let metrics = 0..plan.metrics.len();
+        let sums = metrics
+            .map(|at| self.rest_of(at, &wanted).unwrap_or_else(nothing))
+            .collect();
+        self.rest = Some(Shard {
+            table: HashTable::new(),
+            keys: Vec::new(),
+            sums,
+        });
+    }
+
+    /// What a metric has outside of some places.
+    fn rest_of(&self, metric: usize, wanted: &HashSet<Place>) -> Option<Held> {
+        let width = self.layout.width;
+        let mut rest: Option<Held> = None;
+        let mut seen: HashSet<Words, RandomState> = HashSet::default();
+        for (at, shard) in (0u32..).zip(&self.shards) {
+            let is_rest = |slot: u32| !wanted.contains(&Place { shard: at, slot });
+            match (shard.sums.get(metric)?, &mut rest) {
+                (Held::Unique(pairs, _), _) => {
+                    seen.extend(pairs.keys().filter(|(slot, _)| is_rest(*slot)).map(|(_, words)| *words));
+                    rest = Some(Held::Unique(HashMap::default(), vec![seen.len() as u64]));
+                }
+                (Held::Sums(sums), rest) => {
+                    let held = rest.get_or_insert_with(|| Held::Sums(sums.like()));
+                    let Held::Sums(held) = held else { continue };
+                    held.grow(1);
+                    let slots = 0..shard.groups(width) as u32;
+                    take_in(
+                        held,
+                        sums,
+                        slots.filter(|slot| is_rest(*slot)).map(|slot| (slot as usize, 0)),
+                    );
+                    if let (Sums::All(held), Sums::All(all)) = (held, sums) {
+                        held.extend(
+                            all.iter()
+                                .filter(|(slot, _)| is_rest(*slot))
+                                .map(|(_, value)| (0, *value)),
+                        );
+                    }
+                }
+            }
+        }
+        if let Some(Held::Sums(Sums::All(all))) = &mut rest {
+            all.sort_unstable();
+        }
+        rest
     }
 
     fn key(&self, place: Place) -> &[u64] {
@@ -411,10 +525,13 @@ impl Answer {
         without_bucket(self.key(place))
     }
 
-    /// A group's place in a bucket.
-    pub fn find(&self, group: &GroupKey, bucket: i64) -> Option<Place> {
+    /// A group's place, in a bucket of a series.
+    pub fn find(&self, group: &GroupKey, bucket: Option<i64>) -> Option<Place> {
+        if self.rest.is_some() && group.get(PRESENT) == Some(&REST) {
+            return Some(REST_PLACE);
+        }
         let mut key = group.to_vec();
-        key.insert(BUCKET, bucket.to_u64());
+        key.insert(BUCKET, bucket_word(bucket));
         let hash = self.hasher.hash_one(key.as_slice());
         let at = (hash >> 32) as usize % SHARDS;
         let shard = self.shards.get(at)?;
@@ -455,12 +572,24 @@ impl Answer {
         Some((i64::from_u64(buckets().min()?), i64::from_u64(buckets().max()?)))
     }
 
+    /// The number that a metric came to, of sums also those too large to be shown.
+    pub fn float(&self, plan: &Plan, at: usize, place: Option<Place>) -> Option<f64> {
+        if let Some(place) = place
+            && let MetricKind::Sum(_) = plan.metrics.get(at)?.kind
+            && let Held::Sums(Sums::Sum(whole, floats)) = self.shard(place.shard)?.sums.get(at)?
+        {
+            let slot = place.slot as usize;
+            return Some(*whole.get(slot)? as f64 + floats.get(slot)?);
+        }
+        as_float(&self.metric(plan, at, place)?)
+    }
+
     /// What a metric came to at a place; what it is of nothing without one.
     pub fn metric(&self, plan: &Plan, at: usize, place: Option<Place>) -> Option<Cell> {
         let metric = plan.metrics.get(at)?;
         let (kind, seconds) = (metric.shown().0, plan.seconds());
         let held = place.and_then(|place| {
-            let held = self.shards.get(place.shard as usize)?.sums.get(at)?;
+            let held = self.shard(place.shard)?.sums.get(at)?;
             Some((held, place.slot))
         });
         let Some((held, slot)) = held else {
@@ -473,6 +602,11 @@ impl Answer {
         };
         value(&metric.kind, kind, held, slot as usize, seconds)
     }
+}
+
+/// A bucket as keys have it; without a series there is none.
+pub fn bucket_word(bucket: Option<i64>) -> u64 {
+    bucket.map_or(0, |bucket| bucket.to_u64())
 }
 
 fn whole_cell(kind: ColumnKind, value: i128) -> Cell {

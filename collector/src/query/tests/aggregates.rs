@@ -11,7 +11,7 @@ use crate::normalize::row::{Cell, u128_to_ip};
 use crate::query::aggregate::{AggregateRequest, Interval, aggregate};
 use crate::query::{Filter, QueryError, Table};
 
-fn text(cell: Option<&Cell>) -> String {
+pub fn text(cell: Option<&Cell>) -> String {
     cell.map_or("-".to_owned(), |cell| match cell {
         Cell::Ip(address) => u128_to_ip(*address).to_string(),
         // Zero is zero.
@@ -30,7 +30,7 @@ fn number(row: &PlainRow, column: ColumnId) -> Option<f64> {
 }
 
 /// Each metric, made of rows.
-const METRICS: [&str; 14] = [
+pub const METRICS: [&str; 14] = [
     "flows",
     "octets",
     "total.packets",
@@ -47,7 +47,7 @@ const METRICS: [&str; 14] = [
     "fps",
 ];
 
-fn expected(metric: &str, rows: &[&PlainRow], seconds: f64) -> Option<f64> {
+pub fn expected(metric: &str, rows: &[&PlainRow], seconds: f64) -> Option<f64> {
     let numbers = |column| rows.iter().filter_map(|row| number(row, column)).collect::<Vec<f64>>();
     let sum = |column| Some(numbers(column).iter().sum::<f64>());
     let unique = |column: ColumnId| {
@@ -101,7 +101,7 @@ fn expected(metric: &str, rows: &[&PlainRow], seconds: f64) -> Option<f64> {
     }
 }
 
-fn as_float(cell: &Cell) -> f64 {
+pub fn as_float(cell: &Cell) -> f64 {
     match cell {
         Cell::Number(value) => *value as f64,
         Cell::Signed(value) => *value as f64,
@@ -110,7 +110,7 @@ fn as_float(cell: &Cell) -> f64 {
     }
 }
 
-fn near(left: f64, right: f64) -> bool {
+pub fn near(left: f64, right: f64) -> bool {
     (left - right).abs() <= 1e-9 * left.abs().max(right.abs()).max(1.0)
 }
 

@@ -1,6 +1,7 @@
 //! The store's answers against a naive evaluator over made-up rows, and the stories of pages, bounds and completion.
 
 mod aggregates;
+mod compared;
 mod counters;
 mod kinds;
 mod naive;

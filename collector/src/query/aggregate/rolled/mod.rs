@@ -4,6 +4,7 @@
 //! the limits between which it is.
 
 mod matching;
+mod said;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,8 +13,10 @@ use std::sync::Arc;
 use flowgauge_sketches::Item;
 
 use super::metric::Metric;
+use super::output::{Formula, Output};
 use super::plan::{OrderBy, Plan, auto_width};
-use super::{AggregateRequest, Interval, buckets_of, compare_keys, table_columns};
+use super::rows::{buckets_of, compare_keys, further_columns, table_columns};
+use super::{AggregateRequest, Interval};
 use crate::limits;
 use crate::normalize::columns::{ColumnId, ColumnKind};
 use crate::normalize::row::{Cell, cut};
@@ -23,6 +26,7 @@ use crate::query::{QueryError, QueryStats, Table, Watch};
 use crate::rollups::key::cells;
 use crate::rollups::{Asked, Resolution, RollupFile, Section, SectionId, Selected, Tier, select};
 use crate::store::Snapshot;
+use said::{Of, output};
 use source::{Measured, Said, Source, group_columns, group_key, source};
 
 /// What answers.
@@ -118,9 +122,11 @@ pub fn answer(
 /// There are rollups, of the time asked about, of rows that are here no more.
 fn reaches_beyond_flows(snapshot: &Snapshot, plan: &Plan) -> bool {
     let first_row = snapshot.first_row();
+    let before = plan.compare_ns.unwrap_or(0);
+    let (from_ns, to_ns) = (plan.from_ns.map(|from| from.saturating_sub(before)), plan.to_ns);
     snapshot.rollups().iter().map(|file| file.meta()).any(|file| {
         let (first, last) = file.windows_ns;
-        file.rows.0 < first_row && plan.to_ns.is_none_or(|to| first < to) && plan.from_ns.is_none_or(|from| last > from)
+        file.rows.0 < first_row && to_ns.is_none_or(|to| first < to) && from_ns.is_none_or(|from| last > from)
     })
 }
 
@@ -170,29 +176,70 @@ fn understand<'r>(request: &'r AggregateRequest, plan: &Plan) -> Result<Question
             return Err(wrong("interval", detail, None));
         }
     }
-    Ok(Question {
+    let asked = Question {
         request,
         plan,
         groups,
         sources,
-    })
+    };
+    asked.check_compare(least)?;
+    Ok(asked)
+}
+
+/// What windows say of the time asked about, or of the one compared with.
+struct Spoken {
+    /// Of all of it.
+    whole: Vec<Said>,
+    /// Of each bucket, in a series.
+    buckets: BTreeMap<i64, Vec<Said>>,
+    /// First and last bucket of which something was found.
+    found: Option<(i64, i64)>,
+    /// Of a bucket that nothing was found of.
+    empty: Vec<Said>,
+}
+
+impl Spoken {
+    fn at(&self, bucket: Option<i64>) -> &[Said] {
+        match bucket {
+            None => &self.whole,
+            Some(bucket) => self.buckets.get(&bucket).unwrap_or(&self.empty),
+        }
+    }
 }
 
 impl Question<'_> {
-    fn resolution(&self) -> Resolution {
+    /// Windows of the time compared with must fall into the buckets of the present.
+    fn check_compare(&self, least: Tier) -> Result<(), QueryError> {
+        match (self.plan.compare_ns, self.plan.interval_ns) {
+            (Some(shift), Some(_)) if shift % least.width_ns() != 0 => {
+                let detail = format!(
+                    "in a series of rollups, what is compared with is whole {}s earlier; use such a duration or tier=raw",
+                    least.as_str()
+                );
+                Err(wrong("compare", detail, None))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn resolution(&self, plan: &Plan) -> Resolution {
         if let TierAsked::Only(tier) = self.request.tier {
             return Resolution::Tier(tier);
         }
-        let fits = |tier: &Tier| self.plan.interval_ns.is_none_or(|width| width % tier.width_ns() == 0);
+        let fits = |tier: &Tier| {
+            plan.interval_ns
+                .is_none_or(|width| width % tier.width_ns() == 0 && plan.shift_ns % tier.width_ns() == 0)
+        };
         let coarsest = Tier::ALL.into_iter().rev().find(fits);
         Resolution::AtMost(coarsest.unwrap_or(Tier::Minute))
     }
 
-    fn answer(mut self, files: &[Arc<RollupFile>], watch: &Watch) -> Result<Table, QueryError> {
+    fn select(&self, files: &[Arc<RollupFile>], plan: &Plan) -> Result<Selected, QueryError> {
+        let (from_ns, to_ns) = plan.rows_span();
         let asked = Asked {
-            from_ns: self.plan.from_ns,
-            to_ns: self.plan.to_ns,
-            resolution: self.resolution(),
+            from_ns,
+            to_ns,
+            resolution: self.resolution(plan),
         };
         let selected = select(files, &asked);
         if selected.windows.len() > limits::ROLLUP_WINDOWS_PER_ANSWER {
@@ -202,33 +249,48 @@ impl Question<'_> {
             );
             return Err(QueryError::TooMuch { detail });
         }
-        // Whole windows were read: a rate is of their time, and of what was asked about beyond them.
-        let asked_ns = (self.plan.from_ns, self.plan.to_ns);
-        let span = match selected.span_ns {
-            Some((first, last)) => (
-                asked_ns.0.map_or(first, |from| from.min(first)),
-                asked_ns.1.map_or(last, |to| to.max(last)),
-            ),
-            None => (asked_ns.0.unwrap_or(0), asked_ns.1.unwrap_or(1)),
-        };
+        Ok(selected)
+    }
+
+    fn answer(mut self, files: &[Arc<RollupFile>], watch: &Watch) -> Result<Table, QueryError> {
+        let selected = self.select(files, &self.plan)?;
+        let span = span_of(&selected, (self.plan.from_ns, self.plan.to_ns));
         self.plan.span_ns = (span.0, span.1.max(span.0.saturating_add(1)));
         if self.request.interval == Some(Interval::Auto)
             && let Some(width) = &mut self.plan.interval_ns
         {
             *width = auto_width(self.plan.span_ns.1.saturating_sub(self.plan.span_ns.0)).max(*width);
         }
-        let buckets = self.gather(&selected, watch)?;
-        let (mut table, error) = self.table(&buckets)?;
-        let mut names: Vec<u64> = selected.windows.iter().map(|(file, _)| file.meta().id).collect();
-        names.dedup();
+        let present = self.spoken(&selected, &self.plan, watch)?;
+        let mut windows: Vec<&Selected> = vec![&selected];
+        let earlier = self
+            .plan
+            .of_previous()
+            .map(|plan| Ok((self.select(files, &plan)?, plan)));
+        let earlier = earlier.transpose()?;
+        let previous = match &earlier {
+            Some((selected, plan)) => {
+                windows.push(selected);
+                Some(self.spoken(selected, plan, watch)?)
+            }
+            None => None,
+        };
+        let (mut table, error) = self.table(&present, previous.as_ref())?;
+        let windows = || windows.iter().flat_map(|selected| &selected.windows);
+        let names: BTreeSet<u64> = windows().map(|(file, _)| file.meta().id).collect();
+        let compared = earlier.as_ref().and_then(|(selected, plan)| {
+            let (from, to) = plan.rows_span();
+            selected.span_ns.or(from.zip(to))
+        });
         table.stats = QueryStats {
             elapsed_ms: watch.elapsed_ms(),
             from_ns: Some(selected.span_ns.map_or(span.0, |found| found.0)),
             to_ns: Some(selected.span_ns.map_or(span.1, |found| found.1)),
+            compare_ns: compared,
             tier: selected.tier().map_or("none", Tier::as_str),
             error_bound: error,
             confidence: self.sources.iter().map(Source::confidence).fold(1.0, f64::min),
-            windows: selected.windows.len() as u64,
+            windows: windows().count() as u64,
             rollups: names.len() as u64,
             ..QueryStats::default()
         };
@@ -237,7 +299,7 @@ impl Question<'_> {
     }
 
     /// Merges what windows say, bucket by bucket.
-    fn gather(&self, selected: &Selected, watch: &Watch) -> Result<BTreeMap<i64, Bucket>, QueryError> {
+    fn gather(&self, selected: &Selected, plan: &Plan, watch: &Watch) -> Result<BTreeMap<i64, Bucket>, QueryError> {
         let wanted: BTreeSet<SectionId> = self.sources.iter().map(|source| source.section).collect();
         let mut buckets: BTreeMap<i64, Bucket> = BTreeMap::new();
         let mut open = None;
@@ -248,7 +310,7 @@ impl Question<'_> {
                 open = file.open().map(|opened| (file.meta().id, opened));
             }
             let Some((_, opened)) = &open else { continue };
-            let bucket = buckets.entry(self.plan.bucket(*window)).or_default();
+            let bucket = buckets.entry(plan.bucket(*window)).or_default();
             for id in &wanted {
                 let Some(section) = file.find(*window, *id).and_then(|entry| file.read(opened, entry)) else {
                     continue;
@@ -273,7 +335,8 @@ impl Question<'_> {
         self.sources.iter().map(say).collect()
     }
 
-    fn table(&self, buckets: &BTreeMap<i64, Bucket>) -> Result<(Table, f64), QueryError> {
+    fn spoken(&self, selected: &Selected, plan: &Plan, watch: &Watch) -> Result<Spoken, QueryError> {
+        let buckets = self.gather(selected, plan, watch)?;
         let mut all = Bucket::new();
         for (id, section) in buckets.values().flatten() {
             match all.get_mut(id) {
@@ -284,43 +347,62 @@ impl Question<'_> {
                 }
             }
         }
-        let whole = self.plan.without_interval();
-        let said = self.say(&all, whole.seconds());
-        let groups = self.ranked(&said);
-        let mut rows: Vec<(Vec<Option<Cell>>, Vec<Measured>)> = Vec::new();
-        match self.plan.interval_ns {
-            None => {
-                let row = |group: &Item| (self.cells(group), measures(&said, group));
-                rows.extend(groups.iter().map(row));
-            }
-            Some(width) => {
-                let found = buckets.keys().next().copied().zip(buckets.keys().next_back().copied());
-                let Some((first, last)) = buckets_of(&self.plan, found, groups.len())? else {
-                    return Ok((self.shown(Vec::new()), 0.0));
-                };
-                let empty = Bucket::new();
-                let said: BTreeMap<i64, Vec<Said>> = (first..=last)
-                    .map(|at| (at, self.say(buckets.get(&at).unwrap_or(&empty), self.plan.seconds())))
-                    .collect();
-                for group in &groups {
-                    for (at, said) in &said {
-                        let mut cells = vec![Some(Cell::Signed(at.saturating_mul(width)))];
-                        cells.extend(self.cells(group));
-                        rows.push((cells, measures(said, group)));
-                    }
-                }
-                if self.groups.is_empty() && self.plan.order == OrderBy::Time && self.plan.descending {
-                    rows.reverse();
-                }
+        let said = |bucket: &Bucket| self.say(bucket, plan.seconds());
+        let in_buckets = plan.interval_ns.is_some();
+        Ok(Spoken {
+            whole: self.say(&all, plan.without_interval().seconds()),
+            found: buckets.keys().next().copied().zip(buckets.keys().next_back().copied()),
+            buckets: match in_buckets {
+                true => buckets.iter().map(|(at, bucket)| (*at, said(bucket))).collect(),
+                false => BTreeMap::new(),
+            },
+            empty: said(&Bucket::new()),
+        })
+    }
+
+    fn table(&self, present: &Spoken, previous: Option<&Spoken>) -> Result<(Table, f64), QueryError> {
+        let groups = self.ranked(&present.whole);
+        let has_rest = self.plan.other && !self.groups.is_empty();
+        let shown = groups.iter().map(|group| (self.cells(group), Of::Group(group)));
+        let rest = has_rest.then(|| (vec![None; self.groups.len()], Of::Rest(&groups)));
+        let buckets: Vec<Option<i64>> = match self.plan.interval_ns {
+            None => vec![None],
+            Some(_) => match buckets_of(&self.plan, present.found, groups.len() + usize::from(has_rest))? {
+                None => return Ok((self.shown(Vec::new()), 0.0)),
+                Some((first, last)) => (first..=last).map(Some).collect(),
+            },
+        };
+        let mut rows = Vec::new();
+        for (names, of) in shown.chain(rest) {
+            for bucket in &buckets {
+                let width = self.plan.interval_ns.unwrap_or(1);
+                let time = bucket.map(|at| Some(Cell::Signed(at.saturating_mul(width))));
+                rows.push(Row {
+                    names: time.into_iter().chain(names.iter().cloned()).collect(),
+                    is_rest: matches!(of, Of::Rest(_)),
+                    present: self.outputs(present.at(*bucket), of),
+                    previous: previous.map(|previous| self.outputs(previous.at(*bucket), of)),
+                });
             }
         }
-        let shown = rows
-            .iter()
-            .flat_map(|(_, measured)| measured.iter().take(self.plan.shown));
-        let widest = shown.map(|one| (one.upper - one.value).max(one.value - one.lower));
-        let stated = said.iter().take(self.plan.shown).map(|said| said.error);
+        if self.groups.is_empty() && self.plan.order == OrderBy::Time && self.plan.descending {
+            rows.reverse();
+        }
+        let measured = rows.iter().flat_map(|row| &row.present);
+        let widest = measured.map(|one| (one.upper - one.value).max(one.value - one.lower));
+        let stated = self.plan.outputs.iter().take(self.plan.shown);
+        let stated = stated.filter_map(|output| match output.formula {
+            Formula::Metric(at) => present.whole.get(at).map(|said| said.error),
+            _ => None,
+        });
         let error = widest.chain(stated).fold(0.0, f64::max);
         Ok((self.shown(rows), error))
+    }
+
+    /// Outputs that are shown.
+    fn outputs(&self, said: &[Said], of: Of<'_>) -> Vec<Measured> {
+        let outputs = self.plan.outputs.iter().take(self.plan.shown);
+        outputs.map(|shown| output(shown.formula, said, of)).collect()
     }
 
     fn cells(&self, group: &Item) -> Vec<Option<Cell>> {
@@ -342,7 +424,11 @@ impl Question<'_> {
                 let group = Item::new(octets);
                 let cells = self.cells(&group);
                 let key = match self.plan.order {
-                    OrderBy::Metric(at) => said.get(at).map(|said| Cell::Float(measure(said, &group).value)),
+                    OrderBy::Output(at) => {
+                        let shown = self.plan.outputs.get(at);
+                        let value = shown.map(|shown| output(shown.formula, said, Of::Group(&group)).value);
+                        value.filter(|value| value.is_finite()).map(Cell::Float)
+                    }
                     OrderBy::Group(at) => cells.get(at).cloned().flatten(),
                     OrderBy::Time => None,
                 };
@@ -361,64 +447,84 @@ impl Question<'_> {
         keyed.into_iter().map(|(_, _, group)| group).collect()
     }
 
-    /// Rows as they are shown: the limits of what is not exact behind the metrics.
-    fn shown(&self, rows: Vec<(Vec<Option<Cell>>, Vec<Measured>)>) -> Table {
-        let metrics: Vec<(usize, &Metric)> = self.plan.metrics.iter().take(self.plan.shown).enumerate().collect();
-        let is_estimate = |at: usize| {
-            let is_wide = |measured: &Measured| measured.lower != measured.upper;
-            let source = self.sources.get(at);
-            source.is_some_and(Source::is_sketch)
-                || rows.iter().any(|(_, measured)| measured.get(at).is_some_and(is_wide))
+    /// Rows as they are shown: the limits of what is not exact behind the outputs, then what was before.
+    fn shown(&self, rows: Vec<Row>) -> Table {
+        let outputs: Vec<(usize, &Output)> = self.plan.outputs.iter().take(self.plan.shown).enumerate().collect();
+        let is_sketch = |at: usize| self.sources.get(at).is_some_and(Source::is_sketch);
+        let is_wide =
+            |measured: Option<&Measured>| measured.is_some_and(|one| one.lower != one.upper && !one.value.is_nan());
+        let is_estimate = |at: usize, output: &Output| {
+            let is_of_sketch = match output.formula {
+                Formula::Metric(at) | Formula::Share(at) => is_sketch(at),
+                Formula::Ratio(above, below) => is_sketch(above) || is_sketch(below),
+            };
+            is_of_sketch || rows.iter().any(|row| is_wide(row.present.get(at)))
         };
-        let estimates: Vec<(usize, &Metric)> = metrics.iter().copied().filter(|(at, _)| is_estimate(*at)).collect();
+        let estimates: Vec<(usize, &Output)> = outputs
+            .iter()
+            .copied()
+            .filter(|(at, output)| is_estimate(*at, output))
+            .collect();
         let mut columns = table_columns(&self.plan);
-        for (_, metric) in &estimates {
-            let (kind, unit) = metric.shown();
+        for (_, output) in &estimates {
             columns.extend(["lower", "upper"].map(|limit| TableColumn {
-                name: format!("{}.{limit}", metric.name),
-                kind,
-                unit,
+                name: format!("{}.{limit}", output.name),
+                kind: output.kind,
+                unit: output.unit,
             }));
         }
-        let rows = rows
-            .iter()
-            .map(|(cells, measured)| {
-                let cell = |at: usize, value: fn(&Measured) -> f64| {
-                    let kind = self
-                        .plan
-                        .metrics
-                        .get(at)
-                        .map_or(ColumnKind::Float, |metric| metric.shown().0);
-                    measured
-                        .get(at)
-                        .map(value)
-                        .filter(|value| !value.is_nan())
-                        .map(|value| shown(kind, value))
-                };
-                let values = metrics.iter().map(|(at, _)| cell(*at, |one| one.value));
-                let limits = estimates
+        columns.extend(further_columns(&self.plan));
+        let cell = |measured: &[Measured], (at, output): (usize, &Output), value: fn(&Measured) -> f64| {
+            let value = measured.get(at).map(value).filter(|value| value.is_finite());
+            value.map(|value| shown(output.kind, value))
+        };
+        let rows = rows.iter().map(|row| {
+            let mut cells = row.names.clone();
+            cells.extend(
+                outputs
                     .iter()
-                    .flat_map(|(at, _)| [cell(*at, |one| one.lower), cell(*at, |one| one.upper)]);
-                TableRow {
-                    cells: cells.iter().cloned().chain(values).chain(limits).collect(),
-                    ..TableRow::default()
-                }
-            })
-            .collect();
+                    .map(|output| cell(&row.present, *output, |one| one.value)),
+            );
+            for output in &estimates {
+                cells.push(cell(&row.present, *output, |one| one.lower));
+                cells.push(cell(&row.present, *output, |one| one.upper));
+            }
+            if self.plan.other {
+                cells.push(row.is_rest.then_some(Cell::Bool(true)));
+            }
+            if let Some(previous) = &row.previous {
+                cells.extend(outputs.iter().map(|output| cell(previous, *output, |one| one.value)));
+            }
+            TableRow {
+                cells,
+                ..TableRow::default()
+            }
+        });
         Table {
+            rows: rows.collect(),
             columns,
-            rows,
             ..Table::default()
         }
     }
 }
 
-fn measure(said: &Said, group: &Item) -> Measured {
-    said.groups.get(group).copied().unwrap_or(said.absent)
+/// Whole windows were read: a rate is of their time, and of what was asked about beyond them.
+fn span_of(selected: &Selected, asked_ns: (Option<i64>, Option<i64>)) -> (i64, i64) {
+    match selected.span_ns {
+        Some((first, last)) => (
+            asked_ns.0.map_or(first, |from| from.min(first)),
+            asked_ns.1.map_or(last, |to| to.max(last)),
+        ),
+        None => (asked_ns.0.unwrap_or(0), asked_ns.1.unwrap_or(1)),
+    }
 }
 
-fn measures(said: &[Said], group: &Item) -> Vec<Measured> {
-    said.iter().map(|said| measure(said, group)).collect()
+/// A row before it is shown.
+struct Row {
+    names: Vec<Option<Cell>>,
+    is_rest: bool,
+    present: Vec<Measured>,
+    previous: Option<Vec<Measured>>,
 }
 
 fn shown(kind: ColumnKind, value: f64) -> Cell {

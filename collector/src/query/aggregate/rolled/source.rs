@@ -30,7 +30,7 @@ pub struct Measured {
 }
 
 /// There is no value.
-const NOTHING: Measured = Measured {
+pub const NOTHING: Measured = Measured {
     value: f64::NAN,
     lower: f64::NAN,
     upper: f64::NAN,
@@ -86,6 +86,8 @@ pub struct Said {
     pub groups: HashMap<Item, Measured, RandomState>,
     /// Of a group that is not among them.
     pub absent: Measured,
+    /// Of everything that fits, where that can be told.
+    pub all: Option<Measured>,
     /// How far the estimate of any group is off at most.
     pub error: f64,
 }
@@ -232,6 +234,15 @@ impl Source {
                     false => sum(&table.other, columns),
                 };
                 let measured = |value: u64| Measured::within(value, value, value.saturating_add(other)).times(factor);
+                let known = sums
+                    .values()
+                    .map(|held| sum(held, columns))
+                    .fold(0, u64::saturating_add);
+                let put_together = sum(&table.other, columns);
+                let most = known.saturating_add(put_together);
+                // Those that were put together fit when everything does.
+                let (value, least) = if filter.is_none() { (most, most) } else { (known, known) };
+                said.all = Some(Measured::within(value, least, most).times(factor));
                 let groups = sums
                     .iter()
                     .map(|(group, held)| (group.clone(), measured(sum(held, columns))));
@@ -247,6 +258,8 @@ impl Source {
                         said.groups.insert(group, measured);
                     }
                 }
+                // Lists answer only where there is no filter.
+                said.all = Some(Measured::within(list.weight(), list.weight(), list.weight()).times(factor));
                 said.absent = Measured::within(0, 0, list.error()).times(factor);
                 said.error = list.error() as f64 * factor;
             }
@@ -270,6 +283,7 @@ impl Source {
                 said.absent.upper = distinct.other.estimate().upper;
             }
             (None, Reading::Quantile(_)) => said.absent = NOTHING,
+            (None, Reading::Counters(_) | Reading::Weights) => said.all = Some(Measured::default()),
             (Some(Section::Quantiles(quantiles)), Reading::Quantile(rank)) => {
                 said.absent = NOTHING;
                 if let Some(estimate) = quantiles.estimates(&[*rank]).first() {
