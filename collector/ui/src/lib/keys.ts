@@ -34,5 +34,9 @@ export const PAGE_KEYS: Readonly<Record<string, readonly Shortcut[]>> = {
     { keys: ['Shift →', 'Enter'], does: 'Choose a part of a chart, and zoom in' },
     { keys: ['Esc'], does: 'Stop the question' },
   ],
+  '/dns': [
+    { keys: ['/'], does: 'To the filter' },
+    { keys: ['←', '→'], does: 'Read the values of a chart' },
+  ],
   '/help': [{ keys: ['/'], does: 'To the search' }],
 };

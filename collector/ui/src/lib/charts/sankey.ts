@@ -11,7 +11,11 @@ export function sankeyOption(
 ): EChartsCoreOption {
   const last = nodes.reduce((most, node) => Math.max(most, node.level), 0);
   const levels = new Map<number, number>();
-  const room = Math.min(look.rem * 16, (pixels / (last + 1)) * 0.5);
+  const longest = Math.max(
+    4,
+    ...nodes.filter((node) => node.level === last).map((node) => node.label.length),
+  );
+  const room = Math.min(longest * look.rem * 0.52, look.rem * 16, (pixels / (last + 1)) * 0.5);
   return {
     textStyle: { fontFamily: look.font },
     series: [
@@ -22,7 +26,7 @@ export function sankeyOption(
         top: look.rem * 0.6,
         bottom: look.rem * 0.6,
         nodeWidth: look.rem,
-        nodeGap: look.rem * 0.55,
+        nodeGap: look.rem * 0.85,
         nodeAlign: 'left',
         draggable: false,
         layoutIterations: 32,

@@ -38,6 +38,8 @@ export interface Plot {
   previousTotal?: Values | null;
   /** Same end of the axis for charts that stand side by side. */
   most?: number;
+  /** A scale on which twice as much is as far anywhere: for latencies, which differ by powers of ten. */
+  log?: boolean;
   /** Less room for words. */
   small?: boolean;
 }
@@ -97,8 +99,8 @@ function valueAxis(plot: Plot, look: Look, text: object) {
   const whole = plot.kind === 'percent';
   const both = plot.lines.some((line) => line.back != null);
   return {
-    type: 'value',
-    min: whole ? (both ? -1 : 0) : undefined,
+    type: plot.log === true ? 'log' : 'value',
+    min: plot.log === true ? logFloor(plot.lines) : whole ? (both ? -1 : 0) : undefined,
     max: whole ? 1 : plot.most === undefined ? undefined : valueTicks(plot.most, 3).pop(),
     splitNumber: plot.small ? 3 : 5,
     axisLabel: {
@@ -109,6 +111,15 @@ function valueAxis(plot: Plot, look: Look, text: object) {
     splitLine: { lineStyle: { color: look.line } },
     axisLine: { show: false },
   };
+}
+
+/** The power of ten below the smallest value, so that the axis begins with a label. */
+export function logFloor(lines: readonly Drawn[]): number {
+  let least = Infinity;
+  for (const line of lines)
+    for (const value of [...line.values, ...(line.lower ?? [])])
+      if (value !== null && value > 0) least = Math.min(least, value);
+  return Number.isFinite(least) ? 10 ** Math.floor(Math.log10(least)) : 1;
 }
 
 function lineSeries(plot: Plot, look: Look): object[] {
