@@ -13,6 +13,7 @@ pub mod limits;
 pub mod normalize;
 pub mod quantity;
 pub mod query;
+pub mod rehearsal;
 pub mod rollups;
 pub mod run;
 pub mod store;

@@ -32,6 +32,7 @@ use crate::io::udp::{UdpCounters, UdpReceiver, prepare};
 use crate::journal::{Handover, JournalConfig, JournalCounters, JournalWriter, Opened, Reader, fresh_sync};
 use crate::limits::HANDOVER_OCTETS;
 use crate::normalize::Equivalents;
+use crate::rehearsal;
 use crate::store::{Store, StoreError};
 use crate::summaries::{self, SharedSummaries, Summaries};
 
@@ -52,7 +53,7 @@ const FILES_TICK: Duration = Duration::from_millis(100);
 /// Nanoseconds since 1970 UTC by the system's clock: the one place the collector asks for the time of day.
 pub fn now_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    rehearsal::time_ns(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// What a listener counts.

@@ -20,6 +20,7 @@ mod reference;
 mod relayed;
 mod rollups;
 mod sflow;
+mod store_survives;
 mod summaries_leave;
 mod summaries_merge;
 mod transports;

@@ -11,50 +11,9 @@ use serde_json::Value;
 
 use crate::support::collector::Collector;
 use crate::support::free_port;
+use crate::support::numbered::{epoch_s, records, template};
 
 const RECORDS_PER_MESSAGE: u32 = 20;
-/// Source address, source port, octets, packets.
-const FIELDS: [(u16, u16); 4] = [(8, 4), (7, 2), (1, 8), (2, 4)];
-
-fn message(domain: u32, sequence: u32, set_id: u16, body: &[u8]) -> Vec<u8> {
-    let length = 20 + body.len() as u16;
-    let export_time = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_secs() as u32;
-    [
-        &10u16.to_be_bytes()[..],
-        &length.to_be_bytes(),
-        &export_time.to_be_bytes(),
-        &sequence.to_be_bytes(),
-        &domain.to_be_bytes(),
-        &set_id.to_be_bytes(),
-        &(length - 16).to_be_bytes(),
-        body,
-    ]
-    .concat()
-}
-
-fn template(domain: u32, sequence: u32) -> Vec<u8> {
-    let mut body = [256u16.to_be_bytes(), (FIELDS.len() as u16).to_be_bytes()].concat();
-    for (element, length) in FIELDS {
-        body.extend(element.to_be_bytes());
-        body.extend(length.to_be_bytes());
-    }
-    message(domain, sequence, 2, &body)
-}
-
-/// Records numbered from `first` on: the number is the source address and the octets; `tag` is the source port.
-fn records(domain: u32, tag: u16, first: u32, count: u32) -> Vec<u8> {
-    let mut body = Vec::new();
-    for number in first..first + count {
-        body.extend(number.to_be_bytes());
-        body.extend(tag.to_be_bytes());
-        body.extend(u64::from(number).to_be_bytes());
-        body.extend(1u32.to_be_bytes());
-    }
-    message(domain, first, 256, &body)
-}
 
 /// How many records of a tag are stored, if they are the first ones of what was sent, each once.
 fn stored(collector: &Collector, tag: u16) -> u64 {
@@ -69,7 +28,7 @@ fn stored(collector: &Collector, tag: u16) -> u64 {
 }
 
 /// Messages of streams that the collector says are in its journal, of this run.
-fn journaled(status: &Value) -> u64 {
+pub fn journaled(status: &Value) -> u64 {
     let listeners = status["listeners"].as_array().unwrap();
     let stream = listeners
         .iter()
@@ -81,7 +40,7 @@ fn journaled(status: &Value) -> u64 {
 /// Sends at 100 000 records a second until the connection breaks.
 fn send(address: SocketAddr, tag: u16, started: &Barrier) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(&template(7, 0)).unwrap();
+    stream.write_all(&template(7, 0, epoch_s())).unwrap();
     started.wait();
     let begin = Instant::now();
     for message in 0u32.. {
@@ -90,7 +49,7 @@ fn send(address: SocketAddr, tag: u16, started: &Barrier) {
         if early > Duration::from_millis(5) {
             std::thread::sleep(early);
         }
-        let records = records(7, tag, message * RECORDS_PER_MESSAGE, RECORDS_PER_MESSAGE);
+        let records = records((7, tag, message * RECORDS_PER_MESSAGE), RECORDS_PER_MESSAGE, epoch_s());
         if stream.write_all(&records).is_err() {
             return;
         }
@@ -140,7 +99,7 @@ fn live_and_die(data: &Path, port: u16, tag: u16, life: Duration) -> u64 {
 }
 
 /// Waits until everything that is in the journal is stored.
-fn wait_until_indexed(collector: &Collector) -> Value {
+pub fn wait_until_indexed(collector: &Collector) -> Value {
     let begin = Instant::now();
     loop {
         let status = collector.get("/api/v1/status");
@@ -220,14 +179,14 @@ fn ten_and_ten(collector: Collector, tag: u16, between: impl FnOnce(Collector) -
     let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
     let to = ("127.0.0.1", collector.port);
     let before = collector.flows();
-    exporter.send_to(&records(tag.into(), tag, 0, 10), to).unwrap();
+    exporter.send_to(&records((tag.into(), tag, 0), 10, epoch_s()), to).unwrap();
     wait_for_waiting_sets(&collector, 1);
     let collector = between(collector);
     // The wait is in the ledger of the next run, too.
     wait_for_waiting_sets(&collector, 1);
     assert_eq!(collector.flows(), before);
-    exporter.send_to(&template(tag.into(), 10), to).unwrap();
-    exporter.send_to(&records(tag.into(), tag, 10, 10), to).unwrap();
+    exporter.send_to(&template(tag.into(), 10, epoch_s()), to).unwrap();
+    exporter.send_to(&records((tag.into(), tag, 10), 10, epoch_s()), to).unwrap();
     assert_eq!(collector.wait_for(before + 20), before + 20);
     assert_eq!(stored(&collector, tag), 20);
     wait_for_waiting_sets(&collector, 0);

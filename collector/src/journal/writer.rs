@@ -11,6 +11,7 @@ use super::segment::{self, SEGMENT_HEADER_OCTETS, SegmentFile, SegmentHeader};
 use super::{Entry, JournalConfig, Kind};
 use crate::io::queue::Batch;
 use crate::limits::{JOURNAL_LISTENERS, JOURNAL_SEGMENT_NS};
+use crate::rehearsal::{Phase, during};
 
 /// What the journal has taken and holds.
 #[derive(Debug, Default)]
@@ -190,6 +191,7 @@ impl JournalWriter {
 
     /// All or nothing.
     fn write(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        let _noted = during(Phase::Journal);
         let Some(current) = &mut self.current else {
             return Err(io::Error::other("no segment is open"));
         };

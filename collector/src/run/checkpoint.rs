@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Shared, now_ns};
 use crate::collecting::State;
 use crate::limits::CHECKPOINT_OCTETS;
+use crate::rehearsal::{Phase, during};
 
 /// At most this part of the time goes into noting what is known, however much that is.
 const PART_OF_TIME: u32 = 20;
@@ -94,6 +95,7 @@ impl Checkpoint {
         else {
             return;
         };
+        let _noted = during(Phase::Checkpoint);
         match state.write(&shared.templates_path()) {
             Ok(()) => {
                 if let (Some(position), Some(journal)) = (state.journal, &shared.journal) {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use crate::rehearsal::{Phase, during};
 use crate::rollups::RollupsMeta;
 
 /// Name of the file in the data directory.
@@ -181,6 +182,7 @@ impl Manifest {
     /// # Errors
     /// When it cannot be written; the old one then stays.
     pub fn save(&self, dir: &Path) -> Result<(), StoreError> {
+        let _noted = during(Phase::Manifest);
         let path = dir.join(MANIFEST);
         let fresh = dir.join(format!("{MANIFEST}.new"));
         let text = serde_json::to_vec(self).map_err(|error| StoreError::Damaged {

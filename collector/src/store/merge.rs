@@ -18,6 +18,7 @@ use super::manifest::{PartitionMeta, RowRun, SegmentMeta};
 use super::segment::Segment;
 use super::state::{Shared, count, directory_octets, sync_segment};
 use crate::limits;
+use crate::rehearsal::{Phase, during};
 
 /// Merges and removes whenever it is woken, until the channel closes.
 pub(super) fn run(shared: &Shared, wake: &Receiver<()>) {
@@ -111,6 +112,7 @@ fn rows(segments: &[SegmentMeta]) -> u64 {
 }
 
 fn merge(shared: &Shared, partition: u64, segments: &[Arc<Segment>]) -> Result<(), StoreError> {
+    let _noted = during(Phase::Merge);
     let id = shared.fresh_id();
     let path = shared.segment_path(partition, id);
     fs::create_dir_all(&path).map_err(StoreError::io(&path))?;

@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use super::manifest::ROLLUPS;
 use super::state::{Shared, count};
 use super::{Store, StoreError};
+use crate::rehearsal::{Phase, during};
 use crate::rollups::gather::Gathered;
 use crate::rollups::meta::Work;
 use crate::rollups::{RollupFile, RollupMeta, RollupWriter, Tier, compact};
@@ -98,6 +99,10 @@ impl Shared {
         let (Some(first), Some(last)) = (work.files.first(), work.files.last()) else {
             return Ok(());
         };
+        let _noted = during(match work.next {
+            Some(_) => Phase::RollupClose,
+            None => Phase::RollupMerge,
+        });
         let arrived = work.files.iter().map(|file| file.arrived_ns);
         let merged = RollupMeta {
             id: 0,
@@ -169,6 +174,7 @@ impl Shared {
         if doomed.is_empty() {
             return Ok(());
         }
+        let _noted = during(Phase::Retention);
         self.change(|manifest| {
             manifest.rollups.files.retain(|file| !doomed.contains(&file.id));
         })?;

@@ -10,6 +10,7 @@ use super::manifest::{Manifest, PARTITIONS, PartitionMeta, ROLLUPS, SegmentMeta}
 use super::segment::Segment;
 use super::snapshot::Snapshot;
 use super::{StoreConfig, StoreCounters, StoreError};
+use crate::rehearsal::{Phase, during};
 use crate::rollups::RollupFile;
 
 /// Counters as the threads move them.
@@ -268,6 +269,7 @@ impl Shared {
         if doomed.is_empty() {
             return Ok(());
         }
+        let _noted = during(Phase::Retention);
         let mut removed = Vec::new();
         self.change(|manifest| {
             manifest.partitions.retain(|partition| {

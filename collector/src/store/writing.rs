@@ -10,6 +10,7 @@ use super::StoreError;
 use super::filling::Filling;
 use super::manifest::RowRun;
 use super::state::{Shared, add_segment, count, directory_octets, sync_segment};
+use crate::rehearsal::{Phase, during};
 use crate::rollups::{Gather, RollupMeta};
 
 /// What the thread is asked to do.
@@ -56,6 +57,7 @@ pub(super) fn write_jobs(shared: &Shared, jobs: &Receiver<Job>, wakes: &[Sender<
                 }
             }
             Job::Seal(partition) => {
+                let _noted = during(Phase::Seal);
                 let sealed = shared.change(|manifest| {
                     for held in manifest.partitions.iter_mut().filter(|held| held.id == partition) {
                         held.sealed = true;
@@ -94,6 +96,7 @@ fn write_segment(shared: &Shared, filling: Filling) -> Result<(), StoreError> {
         rollup,
         ..
     } = filling;
+    let _noted = during(Phase::Commit);
     writer.finalize().map_err(StoreError::tantivy(&path))?;
     sync_segment(&path)?;
     meta.octets = directory_octets(&path)?;

@@ -34,6 +34,26 @@ impl Collector {
         Self::start_within(None, ("127.0.0.1", free_port()), data, port, arguments)
     }
 
+    /// The same with variables of the environment, by a program that runs others (`unshare`) where one is given.
+    pub fn start_in(
+        environment: &[(&str, &str)],
+        by: Option<Command>,
+        data: &Path,
+        port: u16,
+        arguments: &[&str],
+    ) -> Self {
+        let program = program("flowgauge-collector");
+        let mut command = match by {
+            Some(mut by) => {
+                by.arg(program);
+                by
+            }
+            None => Command::new(program),
+        };
+        command.envs(environment.iter().copied());
+        Self::start_command(command, ("127.0.0.1", free_port()), data, port, arguments)
+    }
+
     /// The same in a network namespace, where there is a name of one, with its pages at `http`.
     pub fn start_within(
         namespace: Option<&str>,
@@ -43,7 +63,7 @@ impl Collector {
         arguments: &[&str],
     ) -> Self {
         let program = program("flowgauge-collector");
-        let mut command = match namespace {
+        let command = match namespace {
             Some(name) => {
                 let mut command = Command::new("ip");
                 command.args(["netns", "exec", name]).arg(program);
@@ -51,6 +71,16 @@ impl Collector {
             }
             None => Command::new(program),
         };
+        Self::start_command(command, (address, http), data, port, arguments)
+    }
+
+    fn start_command(
+        mut command: Command,
+        (address, http): (&str, u16),
+        data: &Path,
+        port: u16,
+        arguments: &[&str],
+    ) -> Self {
         let child = command
             .arg("run")
             .args(arguments)

@@ -4,6 +4,7 @@ pub mod biflows;
 pub mod borrowed_kernel;
 pub mod certificates;
 pub mod collector;
+pub mod numbered;
 pub mod peers;
 
 use std::path::{Path, PathBuf};
