@@ -17,6 +17,8 @@ pub const RECYCLED_ROW_TEXT_OCTETS: usize = 65_536;
 
 /// Segments written but not yet published: one is being serialised while the next one fills.
 pub const SEGMENTS_IN_FLIGHT: usize = 1;
+/// How often a segment that the disk does not take is tried when the collector stops and no journal has its rows.
+pub const WRITES_AT_THE_END: u32 = 3;
 /// Segments of one partition that are kept beside each other before some are merged.
 pub const SEGMENTS_PER_PARTITION: usize = 24;
 /// Segments merged in one go.
@@ -165,6 +167,8 @@ pub const CAPTURED_STREAMS: usize = 65_536;
 pub const CAPTURED_STREAM_OCTETS: usize = 4 << 20;
 /// Octets left free on the store's disk: with less, nothing more is indexed until there is room again.
 pub const DISK_RESERVE_OCTETS: u64 = 64 << 20;
+/// Of them, octets that the journal leaves free: with less, nothing more is received.
+pub const JOURNAL_RESERVE_OCTETS: u64 = 8 << 20;
 
 /// Sockets of one UDP address.
 pub const RECEIVERS: usize = 64;

@@ -73,9 +73,7 @@ mod noted {
     /// The time by the clock that the test wants.
     pub fn time_ns(real_ns: i64) -> i64 {
         match *CLOCK {
-            Some((factor, from_ns)) => {
-                from_ns.saturating_add(real_ns.saturating_sub(from_ns).saturating_mul(factor))
-            }
+            Some((factor, from_ns)) => from_ns.saturating_add(real_ns.saturating_sub(from_ns).saturating_mul(factor)),
             None => real_ns,
         }
     }

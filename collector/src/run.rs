@@ -507,6 +507,7 @@ impl Collector {
 
     fn end(&mut self) -> Accounts {
         self.shared.stopping.store(true, Ordering::Release);
+        self.shared.store.stop_waiting();
         self.shared.ready.store(false, Ordering::Release);
         self.stop_datagrams.store(true, Ordering::Release);
         let _ = self.stop_streams.send(true);

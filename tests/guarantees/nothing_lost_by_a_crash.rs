@@ -179,14 +179,18 @@ fn ten_and_ten(collector: Collector, tag: u16, between: impl FnOnce(Collector) -
     let exporter = UdpSocket::bind("127.0.0.1:0").unwrap();
     let to = ("127.0.0.1", collector.port);
     let before = collector.flows();
-    exporter.send_to(&records((tag.into(), tag, 0), 10, epoch_s()), to).unwrap();
+    exporter
+        .send_to(&records((tag.into(), tag, 0), 10, epoch_s()), to)
+        .unwrap();
     wait_for_waiting_sets(&collector, 1);
     let collector = between(collector);
     // The wait is in the ledger of the next run, too.
     wait_for_waiting_sets(&collector, 1);
     assert_eq!(collector.flows(), before);
     exporter.send_to(&template(tag.into(), 10, epoch_s()), to).unwrap();
-    exporter.send_to(&records((tag.into(), tag, 10), 10, epoch_s()), to).unwrap();
+    exporter
+        .send_to(&records((tag.into(), tag, 10), 10, epoch_s()), to)
+        .unwrap();
     assert_eq!(collector.wait_for(before + 20), before + 20);
     assert_eq!(stored(&collector, tag), 20);
     wait_for_waiting_sets(&collector, 0);

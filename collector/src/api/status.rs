@@ -129,6 +129,7 @@ pub fn status_json(shared: &Shared) -> Value {
     let accounts = accounts(shared);
     let (sum, counters) = (&accounts.totals.sum, shared.process().counters());
     let trouble = shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let trouble = trouble.or_else(|| shared.store.blocked());
     let moment = |ns: Option<i64>| ns.map(format_time);
     json!({
         "version": env!("CARGO_PKG_VERSION"),

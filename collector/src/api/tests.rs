@@ -543,11 +543,9 @@ fn a_store_that_cannot_write_is_told_waited_for_and_counted() {
     }
     let accounts = running.collector.stop();
     let lost = accounts.lost().get("store_error").copied().unwrap_or(0);
-    // Each try costs the row it is made with; the others wait.
-    assert!((1..10).contains(&lost), "{accounts}");
     assert_eq!(
-        (accounts.stored() + lost, accounts.balanced()),
-        (20, true),
+        (accounts.stored(), lost, accounts.balanced()),
+        (20, 0, true),
         "{accounts}"
     );
 }

@@ -6,7 +6,7 @@ use std::mem;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use crate::limits::DISK_RESERVE_OCTETS;
+use crate::limits::{DISK_RESERVE_OCTETS, JOURNAL_RESERVE_OCTETS};
 
 /// Room on a file system, in octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,11 @@ impl Room {
     /// Too little to go on: less than the reserve, which is a quarter of a small file system.
     pub fn is_low(self) -> bool {
         self.total > 0 && self.free < DISK_RESERVE_OCTETS.min(self.total / 4)
+    }
+
+    /// Too little even for the journal, which goes on when [low](Self::is_low) stops everything else.
+    pub fn is_spent(self) -> bool {
+        self.total > 0 && self.free < JOURNAL_RESERVE_OCTETS.min(self.total / 32)
     }
 }
 
@@ -61,5 +66,8 @@ mod tests {
         assert!(!room(DISK_RESERVE_OCTETS, u64::MAX).is_low());
         assert!(room(249, 1_000).is_low() && !room(250, 1_000).is_low());
         assert!(!room(0, 0).is_low(), "a file system that does not say");
+        assert!(room(JOURNAL_RESERVE_OCTETS - 1, u64::MAX).is_spent());
+        assert!(!room(JOURNAL_RESERVE_OCTETS, u64::MAX).is_spent() && !room(0, 0).is_spent());
+        assert!(room(31, 1_000).is_spent() && !room(32, 1_000).is_spent());
     }
 }

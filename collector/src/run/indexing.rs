@@ -61,6 +61,7 @@ impl Indexing {
     /// Begins where `reader` stands.
     pub fn new(shared: Arc<Shared>, writer: StoreWriter, reader: Option<Reader>) -> Indexing {
         let now = Instant::now();
+        shared.store.wait_for_disk();
         Indexing {
             position: reader.as_ref().map_or(0, Reader::position),
             checkpoint: Checkpoint::new(&shared, reader.is_some()),
@@ -167,7 +168,7 @@ impl Indexing {
     fn turn(&mut self) -> bool {
         let is_stopping = self.shared.stopping.load(Ordering::Acquire);
         // At the end what is there is tried all the same: there is no later.
-        if self.disk_is_low() && !is_stopping {
+        if (self.disk_is_low() || self.shared.store.blocked().is_some()) && !is_stopping {
             std::thread::sleep(TICK);
             self.look_after_timeouts();
             return true;
@@ -203,7 +204,7 @@ impl Indexing {
         let low = room(path).is_ok_and(Room::is_low);
         if low && !self.disk_low {
             let line = format!(
-                "the disk of {} is nearly full: nothing more is stored until there is room",
+                "the disk of {} is nearly full: what comes is journaled, and nothing more is stored until there is room",
                 path.display()
             );
             tracing::error!("{line}; free some or set --keep-size");

@@ -29,7 +29,7 @@ pub(super) struct Journaling {
     shared: Arc<Shared>,
     writer: Option<JournalWriter>,
     looked: Option<Instant>,
-    disk_low: bool,
+    disk_spent: bool,
     last_trouble: Option<Instant>,
     in_trouble: bool,
 }
@@ -40,7 +40,7 @@ impl Journaling {
             shared,
             writer,
             looked: None,
-            disk_low: false,
+            disk_spent: false,
             last_trouble: None,
             in_trouble: false,
         }
@@ -73,7 +73,15 @@ impl Journaling {
         let mut stopping_since: Option<Instant> = None;
         loop {
             // At the end it is tried all the same.
-            let appended = if self.disk_low && stopping_since.is_none() {
+            let appended = if self.disk_spent && stopping_since.is_none() {
+                self.in_trouble = true;
+                remember(
+                    &self.shared,
+                    Some(format!(
+                        "the disk of {} is full, and the journal's reserve is spent: nothing more is received until there is room",
+                        self.shared.config.data.display()
+                    )),
+                );
                 Ok(Appended::Full)
             } else {
                 writer.append(now_ns(), batches)
@@ -107,7 +115,7 @@ impl Journaling {
             self.looked = self.looked.filter(|looked| looked.elapsed() < TICK);
             if self.looked.is_none() {
                 self.looked = Some(Instant::now());
-                self.disk_low = room(&self.shared.config.data).is_ok_and(Room::is_low);
+                self.disk_spent = room(&self.shared.config.data).is_ok_and(Room::is_spent);
                 writer.remove_released(SystemTime::now(), 0);
             }
         }
@@ -128,7 +136,7 @@ impl Journaling {
         }
         self.looked = Some(Instant::now());
         if let Some(writer) = &mut self.writer {
-            self.disk_low = room(&self.shared.config.data).is_ok_and(Room::is_low);
+            self.disk_spent = room(&self.shared.config.data).is_ok_and(Room::is_spent);
             writer.remove_released(SystemTime::now(), 0);
         }
     }

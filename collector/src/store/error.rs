@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tantivy::directory::error::OpenWriteError;
+
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -55,10 +57,20 @@ impl StoreError {
         move |source| Self::Io { path, source }
     }
 
+    /// Whether it is for want of room on the disk.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
     pub(crate) fn tantivy(path: &Path) -> impl FnOnce(tantivy::TantivyError) -> Self {
         let path = path.to_owned();
         move |error| match error {
             tantivy::TantivyError::IoError(source) => Self::Io {
+                path,
+                source: std::io::Error::new(source.kind(), source.to_string()),
+            },
+            tantivy::TantivyError::OpenWriteError(OpenWriteError::IoError { io_error: source, .. }) => Self::Io {
                 path,
                 source: std::io::Error::new(source.kind(), source.to_string()),
             },

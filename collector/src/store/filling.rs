@@ -1,12 +1,11 @@
 //! The segment that fills: where it goes, what it holds.
 
 use std::collections::HashSet;
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tantivy::directory::MmapDirectory;
+use tantivy::directory::RamDirectory;
 use tantivy::{Index, IndexSettings, SingleSegmentIndexWriter};
 
 use super::StoreError;
@@ -23,6 +22,9 @@ const NS_PER_S: i64 = 1_000_000_000;
 /// The segment that rows go into.
 pub(super) struct Filling {
     pub writer: SingleSegmentIndexWriter<Row>,
+    /// Where the writer puts its files.
+    pub files: RamDirectory,
+    /// Where they are to be on the disk.
     pub path: PathBuf,
     pub partition: PartitionMeta,
     pub meta: SegmentMeta,
@@ -55,11 +57,7 @@ pub(super) fn start_segment(
     };
     let segment = shared.fresh_id();
     let path = shared.segment_path(partition.id, segment);
-    fs::create_dir_all(&path).map_err(StoreError::io(&path))?;
-    let directory = MmapDirectory::open(&path).map_err(|error| StoreError::Damaged {
-        path: path.clone(),
-        detail: error.to_string(),
-    })?;
+    let files = RamDirectory::create();
     let settings = IndexSettings {
         docstore_compress_dedicated_thread: false,
         ..IndexSettings::default()
@@ -67,7 +65,7 @@ pub(super) fn start_segment(
     let writer = Index::builder()
         .schema(SCHEMA.schema.clone())
         .settings(settings)
-        .single_segment_index_writer(directory, shared.config.memory_octets)
+        .single_segment_index_writer(files.clone(), shared.config.memory_octets)
         .map_err(StoreError::tantivy(&path))?;
     let meta = SegmentMeta {
         id: segment,
@@ -85,6 +83,7 @@ pub(super) fn start_segment(
     };
     Ok(Box::new(Filling {
         writer,
+        files,
         path,
         partition,
         meta,

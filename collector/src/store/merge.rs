@@ -26,7 +26,9 @@ pub(super) fn run(shared: &Shared, wake: &Receiver<()>) {
     let mut left_alone = HashSet::new();
     while wake.recv().is_ok() {
         retain(shared);
-        while let Some((partition, window)) = plan(shared, &left_alone) {
+        while !shared.is_disk_low()
+            && let Some((partition, window)) = plan(shared, &left_alone)
+        {
             let merged = catch_unwind(AssertUnwindSafe(|| merge(shared, partition, &window)));
             let merged = merged.unwrap_or_else(|_| {
                 let detail = "merging segments panicked; they stay as they are".to_owned();
@@ -36,6 +38,12 @@ pub(super) fn run(shared: &Shared, wake: &Receiver<()>) {
                 })
             });
             if let Err(error) = merged {
+                if error.is_disk_full() {
+                    // Once there is room they can be.
+                    count(&shared.counters.merge_errors, 1);
+                    shared.fail(error);
+                    break;
+                }
                 left_alone.extend(window.iter().map(|segment| segment.meta().id));
                 count(&shared.counters.merge_errors, 1);
                 shared.fail(error);

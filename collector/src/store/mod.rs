@@ -73,9 +73,11 @@ pub struct StoreCounters {
     pub rows_committed: u64,
     /// Rows lost because a segment could not be written.
     pub rows_lost: u64,
+    /// Rows that could not be written at the end and that the journal still has, for the next start.
+    pub rows_left: u64,
     /// Segments written.
     pub commits: u64,
-    /// Segments that could not be written.
+    /// Tries to write a segment that failed.
     pub commit_errors: u64,
     /// Merges done.
     pub merges: u64,
@@ -197,6 +199,21 @@ impl Store {
     /// What has been done.
     pub fn counters(&self) -> StoreCounters {
         self.shared.counters()
+    }
+
+    /// What cannot be written is tried again until it can; what is added meanwhile waits.
+    pub fn wait_for_disk(&self) {
+        self.shared.is_patient.store(true, Ordering::Release);
+    }
+
+    /// It is not tried for long any more: the end has come.
+    pub fn stop_waiting(&self) {
+        self.shared.is_patient.store(false, Ordering::Release);
+    }
+
+    /// Why rows wait to be written, if they do.
+    pub fn blocked(&self) -> Option<String> {
+        self.shared.blocked()
     }
 
     /// The position in the journal up to which every row is held; nothing where there never was a journal.

@@ -163,8 +163,8 @@ impl Fresh<'_> {
         if self.gather.rows() == 0 {
             return Ok(());
         }
-        let gathered = std::mem::take(&mut self.gather).finish();
-        let meta = self.store.shared.write_rollup(gathered)?;
+        let mut gathered = std::mem::take(&mut self.gather).finish();
+        let meta = self.store.shared.write_rollup(&mut gathered)?;
         self.files.push(RollupMeta {
             rows: self.rows,
             ..meta

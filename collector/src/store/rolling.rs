@@ -26,7 +26,7 @@ impl Shared {
     }
 
     /// Writes what was gathered from some rows. The file is on the disk then, and in nobody's list.
-    pub fn write_rollup(&self, gathered: Gathered) -> Result<RollupMeta, StoreError> {
+    pub fn write_rollup(&self, gathered: &mut Gathered) -> Result<RollupMeta, StoreError> {
         let mut meta = RollupMeta {
             id: self.fresh_id(),
             tier: Tier::Minute,
@@ -38,11 +38,11 @@ impl Shared {
             octets: 0,
         };
         let path = self.rollup_path(&meta);
-        let write = || {
+        let mut write = || {
             let mut writer = RollupWriter::create(&path)?;
-            for (window, sections) in gathered.windows {
-                for (id, mut section) in sections {
-                    writer.add(window, id, &mut section)?;
+            for (window, sections) in &mut gathered.windows {
+                for (id, section) in sections {
+                    writer.add(*window, *id, section)?;
                 }
             }
             let written = writer.finish(Tier::Minute)?;
@@ -87,7 +87,10 @@ impl Shared {
         match done {
             Ok(()) => count(&self.counters.rollup_merges, 1),
             Err(error) => {
-                left_alone.extend(work.files.iter().map(|file| file.id));
+                // Once there is room they can be.
+                if !error.is_disk_full() {
+                    left_alone.extend(work.files.iter().map(|file| file.id));
+                }
                 count(&self.counters.rollup_merge_errors, 1);
                 self.fail(error);
             }
@@ -198,7 +201,7 @@ pub(super) fn run(shared: &Shared, wake: &Receiver<()>) {
     while wake.recv().is_ok() {
         loop {
             let now_ns = shared.now_ns.load(Ordering::Acquire);
-            if !shared.roll(now_ns, &mut left_alone) {
+            if shared.is_disk_low() || !shared.roll(now_ns, &mut left_alone) {
                 break;
             }
             // Nobody waits for a merge when the store closes.

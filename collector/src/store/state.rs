@@ -10,6 +10,7 @@ use super::manifest::{Manifest, PARTITIONS, PartitionMeta, ROLLUPS, SegmentMeta}
 use super::segment::Segment;
 use super::snapshot::Snapshot;
 use super::{StoreConfig, StoreCounters, StoreError};
+use crate::io::disk::{Room, room};
 use crate::rehearsal::{Phase, during};
 use crate::rollups::RollupFile;
 
@@ -19,6 +20,7 @@ pub(super) struct Counters {
     pub rows_added: AtomicU64,
     pub rows_committed: AtomicU64,
     pub rows_lost: AtomicU64,
+    pub rows_left: AtomicU64,
     pub commits: AtomicU64,
     pub commit_errors: AtomicU64,
     pub merges: AtomicU64,
@@ -58,6 +60,10 @@ pub(super) struct Shared {
     pub damaged: Arc<AtomicU64>,
     pub rollups_damaged: Arc<AtomicU64>,
     pub writer_taken: AtomicBool,
+    /// What cannot be written is tried again instead of given up.
+    pub is_patient: AtomicBool,
+    /// Why what is to be written waits, while it does.
+    blocked: Mutex<Option<String>>,
     pub committed_ns: AtomicI64,
     pub next_id: AtomicU64,
     /// The clock, as the writer was told last.
@@ -93,6 +99,8 @@ impl Shared {
             damaged: Arc::default(),
             rollups_damaged: Arc::default(),
             writer_taken: AtomicBool::new(false),
+            is_patient: AtomicBool::new(false),
+            blocked: Mutex::new(None),
             committed_ns: AtomicI64::new(i64::MIN),
             next_id,
             now_ns: AtomicI64::new(i64::MIN),
@@ -130,6 +138,29 @@ impl Shared {
     pub fn fail(&self, error: StoreError) {
         tracing::error!(%error, "store");
         *guard(&self.error) = Some(error);
+    }
+
+    /// Rows wait to be written; whether they did not before.
+    pub fn block(&self, why: &StoreError) -> bool {
+        guard(&self.blocked).replace(why.to_string()).is_none()
+    }
+
+    /// They do no longer.
+    pub fn unblock(&self) {
+        if guard(&self.blocked).take().is_some() {
+            tracing::info!("{}: records are written again", self.dir.display());
+        }
+    }
+
+    /// Why rows wait to be written, if they do.
+    pub fn blocked(&self) -> Option<String> {
+        guard(&self.blocked).clone()
+    }
+
+    /// Whether the disk has no room for what can be done later.
+    pub fn is_disk_low(&self) -> bool {
+        // A file system that does not say is found out by writing.
+        room(&self.dir).is_ok_and(Room::is_low)
     }
 
     pub fn fresh_id(&self) -> u64 {
@@ -239,6 +270,7 @@ impl Shared {
             rows_added: read(&counters.rows_added),
             rows_committed: read(&counters.rows_committed),
             rows_lost: read(&counters.rows_lost),
+            rows_left: read(&counters.rows_left),
             commits: read(&counters.commits),
             commit_errors: read(&counters.commit_errors),
             merges: read(&counters.merges),

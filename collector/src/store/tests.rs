@@ -298,9 +298,10 @@ fn a_segment_that_cannot_be_written_is_lost_and_counted_and_the_next_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let (store, mut writer) = open(&dir, config());
     writer.add(T0, row(T0, 1)).unwrap();
-    // Its directory goes while it fills.
+    // There is no place for its directory.
     let partitions = dir.path().join("partitions");
     std::fs::remove_dir_all(&partitions).unwrap();
+    std::fs::write(&partitions, "no directory").unwrap();
     let error = writer.commit(T0).unwrap_err();
     assert!(
         matches!(error, StoreError::Io { .. } | StoreError::Damaged { .. }),
@@ -309,13 +310,65 @@ fn a_segment_that_cannot_be_written_is_lost_and_counted_and_the_next_is_not() {
     let counters = store.counters();
     assert_eq!(
         (counters.rows_added, counters.rows_lost, counters.commit_errors),
-        (1, 1, 1)
+        (1, 1, u64::from(limits::WRITES_AT_THE_END))
     );
+    std::fs::remove_file(&partitions).unwrap();
     writer.add(T0, row(T0, 2)).unwrap();
     writer.commit(T0).unwrap();
     assert_eq!(octets_of(&store), vec![2]);
     let counters = store.counters();
     assert_eq!(counters.rows_added, counters.rows_committed + counters.rows_lost);
+}
+
+#[test]
+fn what_the_disk_does_not_take_waits_and_at_the_end_is_left_to_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, mut writer) = open(&dir, config());
+    let partitions = dir.path().join("partitions");
+    let block = || {
+        std::fs::remove_dir_all(&partitions).unwrap();
+        std::fs::write(&partitions, "no directory").unwrap();
+    };
+    let wait_for = |done: &dyn Fn() -> bool| {
+        let begin = std::time::Instant::now();
+        while !done() {
+            assert!(begin.elapsed().as_secs() < 10, "{:?}", store.counters());
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+    };
+    store.wait_for_disk();
+    block();
+    writer.mark(T0, 5).unwrap();
+    writer.add(T0, row(T0, 1)).unwrap();
+    writer.mark(T0, 100).unwrap();
+    let due = writer.poll_timeout().unwrap() + 1_000_000_000;
+    writer.handle_timeout(due).unwrap();
+    wait_for(&|| store.blocked().is_some());
+    assert_eq!((store.journal_position(), store.status().rows), (None, 0));
+    std::fs::remove_file(&partitions).unwrap();
+    wait_for(&|| store.journal_position() == Some(100));
+    assert_eq!((store.blocked(), octets_of(&store)), (None, vec![1]));
+    let counters = store.counters();
+    assert_eq!(
+        (counters.rows_committed, counters.rows_lost, counters.rows_left),
+        (1, 0, 0)
+    );
+    // At the end it is tried once more, and nothing of behind it is committed.
+    block();
+    writer.add(T0, row(T0, 2)).unwrap();
+    writer.mark(T0, 200).unwrap();
+    store.stop_waiting();
+    assert!(writer.commit(T0).is_err());
+    std::fs::remove_file(&partitions).unwrap();
+    writer.add(T0, row(T0, 3)).unwrap();
+    writer.mark(T0, 300).unwrap();
+    writer.close(T0).unwrap();
+    let counters = store.counters();
+    assert_eq!(
+        (counters.rows_committed, counters.rows_lost, counters.rows_left),
+        (1, 0, 2)
+    );
+    assert_eq!(store.journal_position(), Some(100));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Adds rows to the segment that fills, and hands full ones to the thread that writes them out.
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -143,7 +142,6 @@ impl StoreWriter {
         if let Err(error) = filling.add(row) {
             // What tantivy holds of this segment may not fit together any more.
             let rows = filling.meta.rows + 1;
-            let _ = fs::remove_dir_all(&filling.path);
             self.filling = None;
             count(&self.shared.counters.rows_lost, rows);
             count(&self.shared.counters.commit_errors, 1);
@@ -200,15 +198,18 @@ impl StoreWriter {
     /// # Errors
     /// As [`StoreWriter::handle_timeout`].
     pub fn handle_timeout_arrived(&mut self, now_ns: i64, arrived_ns: i64) -> Result<(), StoreError> {
-        if self
-            .partition
-            .as_ref()
-            .is_some_and(|partition| arrived_ns >= partition.to_ns)
-        {
-            self.seal(now_ns)?;
-        }
-        if self.commit_due().is_some_and(|due_ns| now_ns >= due_ns) {
-            self.try_hand_over(now_ns);
+        // Asking more of a disk that takes nothing would be waiting for it.
+        if self.shared.blocked().is_none() {
+            if self
+                .partition
+                .as_ref()
+                .is_some_and(|partition| arrived_ns >= partition.to_ns)
+            {
+                self.seal(now_ns)?;
+            }
+            if self.commit_due().is_some_and(|due_ns| now_ns >= due_ns) {
+                self.try_hand_over(now_ns);
+            }
         }
         self.shared.now_ns.store(now_ns, Ordering::Release);
         if now_ns.saturating_sub(self.retention_ns) >= RETENTION_NS {
@@ -286,7 +287,6 @@ impl StoreWriter {
         };
         let rows = filling.meta.rows;
         if rows == 0 {
-            let _ = fs::remove_dir_all(&filling.path);
             return Ok(());
         }
         self.send(Job::Write(filling, now_ns))
