@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::alerts::{AlertsConfig, rules_toml};
 use crate::collecting::ExporterRules;
 use crate::enrich::EnrichConfig;
 use crate::failure::{Failure, nearest};
@@ -69,6 +70,8 @@ pub struct Config {
     pub exporters: ExporterRules,
     /// What rows get besides what their records say.
     pub enrich: EnrichConfig,
+    /// What is looked at again and again, and who is told.
+    pub alerts: AlertsConfig,
     /// A user's own elements (CSV).
     pub elements_file: Option<PathBuf>,
     /// A user's elements that mean what columns mean (TOML).
@@ -113,6 +116,7 @@ impl Default for Config {
             template_save_interval: Duration::from_secs(60),
             exporters: ExporterRules::default(),
             enrich: EnrichConfig::default(),
+            alerts: AlertsConfig::default(),
             elements_file: None,
             equivalents_file: None,
             log_level: "info".to_owned(),
@@ -253,6 +257,7 @@ pub fn to_toml(config: &Config) -> String {
         };
         text.push_str(&format!("# {}\n{} = {quoted}\n", key.help, key.name));
     }
+    text.push_str(&rules_toml(&config.alerts.rules));
     text
 }
 

@@ -1,6 +1,7 @@
 //! The collector: receives flow exports, maps them onto one table of columns, keeps and searches them.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod alerts;
 pub mod api;
 pub mod cli;
 pub mod collecting;

@@ -295,3 +295,34 @@ pub const ROLLUP_SECTION_OCTETS: usize = 16 << 20;
 pub const ROLLUP_ENTRIES_OCTETS: u64 = 256 << 20;
 /// Windows of rollups looked at for one answer.
 pub const ROLLUP_WINDOWS_PER_ANSWER: usize = 262_144;
+
+/// Rules of alerts.
+pub const ALERT_RULES: usize = 256;
+/// Octets of a rule's name, and of the name or text of one of its labels.
+pub const ALERT_TEXT_OCTETS: usize = 256;
+/// Labels of one rule.
+pub const ALERT_LABELS: usize = 32;
+/// Groups of one rule whose states are kept: those that fire or are about to, then those nearest to it.
+pub const ALERT_GROUPS: usize = 1_000;
+/// Groups of one rule that are read at each evaluation.
+pub const ALERT_GROUPS_READ: usize = 20_000;
+/// Changes of state that are remembered.
+pub const ALERT_HISTORY: usize = 1_000;
+/// The least time between two evaluations, seconds.
+pub const ALERT_INTERVAL_S: u64 = 10;
+/// Places that are told of alerts.
+pub const WEBHOOKS: usize = 8;
+/// Messages that wait for one webhook; with more, the oldest is dropped and counted.
+pub const WEBHOOK_QUEUE: usize = 1_024;
+/// How long one message is tried, with pauses from one second that grow twofold up to a minute, seconds.
+pub const WEBHOOK_PATIENCE_S: u64 = 6 * 3_600;
+/// The longest pause between tries that a webhook can ask for, seconds.
+pub const WEBHOOK_PAUSE_S: u64 = 300;
+/// How long messages are still sent when the collector stops.
+pub const WEBHOOK_END_MS: u64 = 2_000;
+/// Looks at the ledger that are kept of one window of an alert.
+pub const ALERT_SAMPLES: usize = 32;
+/// A known exporter that is silent for this long is forgotten by alerts.
+pub const ALERT_EXPORTER_FORGOTTEN_S: i64 = 7 * 86_400;
+/// Octets of the file in which states of alerts are kept.
+pub const ALERT_FILE_OCTETS: u64 = 64 << 20;

@@ -15,6 +15,7 @@ use flowgauge_templates::management::CollectingConfig;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::alerts::{self, AlertThreads, Alerts};
 use crate::api::{Api, ApiServer};
 use crate::collecting::{CollectingProcess, Loaded, ProcessConfig, load_state};
 use crate::config::Config;
@@ -110,6 +111,8 @@ pub struct Shared {
     pub summaries: SharedSummaries,
     /// What enrichment reads.
     pub enrich_files: Arc<Files>,
+    /// Rules, their states and who is told.
+    pub alerts: Alerts,
     /// The queue between receiving and the journal.
     pub queue: Arc<Queue>,
     /// The way from the journal to indexing.
@@ -203,6 +206,7 @@ pub struct Collector {
     stop_syncing: Arc<AtomicBool>,
     indexing: Option<JoinHandle<()>>,
     watching: Option<JoinHandle<()>>,
+    alerts: Option<AlertThreads>,
     http: Option<ApiServer>,
     runtime: Option<Runtime>,
 }
@@ -215,6 +219,8 @@ impl Collector {
     pub fn start(config: Config) -> Result<Collector, Failure> {
         let registry = registry(&config)?;
         let enrich_files = Arc::new(enrich_files(&config)?);
+        let alerts = Alerts::new(config.alerts.clone(), now_ns())
+            .map_err(|why| Failure::usage(format!("alerts.webhooks: {why}")))?;
         if config.data.exists() && !config.data.is_dir() {
             let path = config.data.display();
             return Err(Failure::running(format!(
@@ -333,6 +339,7 @@ impl Collector {
             store,
             summaries,
             enrich_files,
+            alerts,
             process: Mutex::new(process),
             queue,
             handover: Handover::new(
@@ -377,6 +384,7 @@ impl Collector {
             stop_syncing: Arc::default(),
             indexing: None,
             watching: None,
+            alerts: None,
             http: None,
             runtime: None,
         };
@@ -475,6 +483,7 @@ impl Collector {
         }
         let indexing = Indexing::new(Arc::clone(&shared), writer, reader);
         collector.indexing = Some(thread("indexing".to_owned(), move || indexing.run())?);
+        collector.alerts = Some(alerts::start(&shared)?);
         collector.http = Some(ApiServer::start(Api::new(Arc::clone(&shared)), http, &runtime)?);
         collector.runtime = Some(runtime);
         shared.ready.store(true, Ordering::Release);
@@ -509,6 +518,10 @@ impl Collector {
         self.shared.stopping.store(true, Ordering::Release);
         self.shared.store.stop_waiting();
         self.shared.ready.store(false, Ordering::Release);
+        // First, so that the end of receiving is no alert.
+        if let Some(alerts) = self.alerts.take() {
+            alerts.end(&self.shared);
+        }
         self.stop_datagrams.store(true, Ordering::Release);
         let _ = self.stop_streams.send(true);
         for receiver in self.receivers.drain(..) {

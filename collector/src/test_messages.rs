@@ -64,7 +64,11 @@ pub fn flow_template() -> Vec<u8> {
 
 /// A record of [`TEMPLATE`]: 10.0.0.`host`:40000 to 192.0.2.1:443 over TCP, `octets` in 3 packets, 2 seconds long.
 pub fn flow(host: u8, octets: u64) -> Vec<u8> {
-    let start_ms = u64::from(EXPORT_TIME - 10) * 1_000 + u64::from(host);
+    flow_at(host, octets, u64::from(EXPORT_TIME - 10) * 1_000 + u64::from(host))
+}
+
+/// The same with a start of its own, milliseconds since 1970.
+pub fn flow_at(host: u8, octets: u64, start_ms: u64) -> Vec<u8> {
     [
         &[10, 0, 0, host, 192, 0, 2, 1][..],
         &40_000u16.to_be_bytes(),

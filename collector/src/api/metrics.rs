@@ -75,6 +75,7 @@ pub fn text(shared: &Shared) -> String {
     ledger(&mut out, shared);
     store(&mut out, shared);
     summaries(&mut out, shared);
+    super::alerts::metrics(&mut out, shared);
     out.0
 }
 

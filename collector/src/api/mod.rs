@@ -3,6 +3,7 @@
 //! Queries run on blocking threads with a time limit, and end when the client goes away.
 
 mod aggregate;
+pub mod alerts;
 mod elements;
 mod enrichment;
 mod exporters;
@@ -85,6 +86,8 @@ impl Api {
             .route("/api/v1/elements", get(elements::elements))
             .route("/api/v1/exporters", get(exporters::exporters))
             .route("/api/v1/templates", get(exporters::templates))
+            .route("/api/v1/alerts", get(alerts::alerts))
+            .route("/api/v1/alerts/history", get(alerts::history))
             .route("/api/v1/status", get(status::status))
             .route("/api/v1/live", get(live::live))
             .route("/api/openapi.json", get(openapi::document))

@@ -3,7 +3,9 @@
 use axum::Json;
 use serde_json::{Map, Value, json};
 
-use super::{aggregate, flows, summaries};
+use super::{aggregate, alerts, flows, summaries};
+use crate::alerts::rule::SEVERITIES;
+use crate::alerts::state::State;
 use crate::normalize::columns::{COLUMNS, ColumnKind};
 
 fn schema_of(kind: ColumnKind) -> Value {
@@ -181,6 +183,15 @@ fn paths() -> Value {
         "/api/v1/elements": operation("Information elements", &["name"], list_of("elements")),
         "/api/v1/exporters": operation("Who sends, and what became of it", &[], list_of("exporters")),
         "/api/v1/templates": operation("Templates in force", &[], list_of("templates")),
+        "/api/v1/alerts": operation("Rules of alerts and their states", &[],
+            json_of(json!({ "type": "object", "required": ["rules", "stats"], "properties": {
+                "rules": { "type": "array", "items": { "$ref": "#/components/schemas/Alert" } },
+                "stats": { "type": "object" },
+            }}))),
+        "/api/v1/alerts/history": operation("Changes of states of alerts, the newest first", alerts::HISTORY_PARAMETERS,
+            json_of(json!({ "type": "object", "required": ["rows"], "properties": {
+                "rows": { "type": "array", "items": { "$ref": "#/components/schemas/AlertChange" } },
+            }}))),
         "/api/v1/status": operation("The loss ledger, the store and the listeners", &[], object()),
         "/api/v1/live": operation("New flows as server-sent events named flow", &["filter"],
             json!({ "text/event-stream": { "schema": { "type": "string" } } })),
@@ -190,9 +201,55 @@ fn paths() -> Value {
     })
 }
 
+fn alert_schemas() -> [(&'static str, Value); 3] {
+    let state = || json!({ "$ref": "#/components/schemas/AlertState" });
+    let time = || json!({ "type": "string", "format": "date-time" });
+    let group = json!({ "type": "object", "properties": {
+        "group": { "type": "object" }, "state": state(), "value": { "type": ["number", "null"] }, "since": time(),
+    }});
+    let alert = json!({ "type": "object",
+        "required": ["name", "filter", "metric", "op", "threshold", "window_s", "for_s", "severity", "state", "since"],
+        "properties": {
+            "name": { "type": "string" },
+            "description": { "type": "string" },
+            "filter": { "type": "string" },
+            "where": { "type": ["string", "null"], "description": "the part of these flows that a ratio is of" },
+            "metric": { "type": "string" },
+            "unit": { "type": "string", "description": "of value, threshold and clear; ns for durations" },
+            "group_by": { "type": "array", "items": { "type": "string" } },
+            "op": { "type": "string", "enum": [">", ">=", "<", "<="] },
+            "threshold": { "type": "number" },
+            "clear": { "type": "number", "description": "what fires is over on the good side of this" },
+            "window_s": { "type": "number" },
+            "for_s": { "type": "number" },
+            "severity": { "type": "string", "enum": SEVERITIES },
+            "state": state(),
+            "value": { "type": ["number", "null"], "description": "of the group in the worst state" },
+            "since": time(),
+            "evaluated": { "type": ["string", "null"], "format": "date-time" },
+            "error": { "type": ["string", "null"] },
+            "labels": { "type": "object" },
+            "groups": { "type": "array", "description": "the worst first; empty without group_by", "items": group },
+    }});
+    let change = json!({ "type": "object", "properties": {
+        "time": time(),
+        "name": { "type": "string" },
+        "group": { "type": "object" },
+        "from": state(),
+        "to": state(),
+        "value": { "type": ["number", "null"] },
+    }});
+    let names = State::ALL.map(State::as_str);
+    [
+        ("Alert", alert),
+        ("AlertChange", change),
+        ("AlertState", json!({ "type": "string", "enum": names })),
+    ]
+}
+
 /// The document.
 pub fn openapi() -> Value {
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "Flowgauge collector",
@@ -252,7 +309,12 @@ pub fn openapi() -> Value {
                 "nearest": { "type": "string" },
             }},
         }},
-    })
+    });
+    if let Some(Value::Object(schemas)) = document.pointer_mut("/components/schemas") {
+        let alerts = alert_schemas();
+        schemas.extend(alerts.map(|(name, schema)| (name.to_owned(), schema)));
+    }
+    document
 }
 
 /// The description of this API.

@@ -48,6 +48,13 @@ flowgauge-collector summaries dns.qname --from -1h\n  \
 flowgauge-collector summaries dns.latency --ranks 0.5,0.99 --exporters 192.0.2.1,192.0.2.2"
     )]
     Summaries(SummariesArguments),
+    /// Show rules of alerts with their states, or what changed
+    #[command(
+        after_help = "Rules stand in the configuration as [[alerts.rule]]; `check --config FILE` says whether they can be \
+used.\n\nExamples:\n  flowgauge-collector alerts\n  flowgauge-collector alerts --groups\n  \
+flowgauge-collector alerts --history --limit 20\n  flowgauge-collector alerts --format json"
+    )]
+    Alerts(AlertsArguments),
     /// Make the tables of minutes, hours and days again
     #[command(subcommand)]
     Rollups(RollupsCommand),
@@ -240,6 +247,40 @@ pub struct SummariesArguments {
     /// Form of the answer
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+}
+
+/// Forms of what `alerts` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AlertsFormat {
+    /// Aligned, for people
+    Table,
+    /// One object, as the API answers
+    Json,
+}
+
+/// Arguments of `alerts`.
+#[derive(Debug, Args)]
+pub struct AlertsArguments {
+    /// Collector to ask
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "FLOWGAUGE_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub url: String,
+    /// A line for each group, too
+    #[arg(long, conflicts_with = "history")]
+    pub groups: bool,
+    /// Changes of states, the newest first
+    #[arg(long)]
+    pub history: bool,
+    /// At most so many changes
+    #[arg(long, value_name = "N", requires = "history", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub limit: Option<usize>,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = AlertsFormat::Table)]
+    pub format: AlertsFormat,
 }
 
 /// What can be done with rollups.

@@ -1,5 +1,6 @@
 //! The command line: raw arguments first, then what they ask for. Every mistake is one line that says what to do.
 
+mod alerts;
 mod arguments;
 mod check;
 mod client;
@@ -54,6 +55,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Query(arguments) => query::query(&arguments, &mut out),
         Command::Summaries(arguments) => summaries::summaries(&arguments, &mut out),
+        Command::Alerts(arguments) => alerts::alerts(&arguments, &mut out),
         Command::Rollups(RollupsCommand::Rebuild(arguments)) => rollups::rebuild(&arguments, &mut out),
         Command::Decode(arguments) => decode::decode(&arguments, &mut out),
         Command::Replay(arguments) => replay::replay(&arguments),
@@ -81,7 +83,7 @@ fn one_line(error: &clap::Error) -> String {
         error.kind(),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
     ) {
-        return "no command is given; use run, query, summaries, rollups, decode, replay, columns, elements or check (see --help)"
+        return "no command is given; use run, query, summaries, alerts, rollups, decode, replay, columns, elements or check (see --help)"
             .to_owned();
     }
     let text = error.to_string();

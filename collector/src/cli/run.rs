@@ -9,7 +9,7 @@ use super::arguments::RunArguments;
 use super::logging::{self, LogLevel};
 use crate::config::{Config, KEYS, load};
 use crate::failure::Failure;
-use crate::run::{Collector, Shared};
+use crate::run::{Collector, Shared, now_ns};
 
 /// The configuration that arguments, environment and file come to.
 pub fn configuration(arguments: &RunArguments) -> Result<Config, Failure> {
@@ -74,7 +74,7 @@ fn announce(collector: &Collector) {
     tracing::info!("page and API on http://{}/", collector.http_address());
 }
 
-/// What can change while running: the log level and the user's elements. The rest is named, with what it takes.
+/// What can change while running: the log level, the user's elements and rules of alerts. The rest is named, with what it takes.
 fn reload(arguments: &RunArguments, shared: &Arc<Shared>, level: &LogLevel) {
     let config = match configuration(arguments) {
         Ok(config) => config,
@@ -95,6 +95,10 @@ fn reload(arguments: &RunArguments, shared: &Arc<Shared>, level: &LogLevel) {
     }
     shared.enrich_files.look();
     shared.enrich_files.look();
+    let rules = shared.alerts.reload(&config.alerts.rules, now_ns());
+    if rules > 0 {
+        tracing::info!("reload: {rules} rules of alerts are in force");
+    }
     let mut waiting = Vec::new();
     for key in KEYS
         .iter()

@@ -52,7 +52,8 @@ impl Prefix {
         u32::from(self.length) + if self.address.is_ipv4() { 96 } else { 0 }
     }
 
-    fn holds(self, address: IpAddr) -> bool {
+    /// Whether the address is in it.
+    pub fn holds(self, address: IpAddr) -> bool {
         let differ = ip_to_u128(self.address) ^ ip_to_u128(address.to_canonical());
         differ.checked_shr(128 - self.bits()).unwrap_or(0) == 0
     }

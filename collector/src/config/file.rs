@@ -5,6 +5,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::{Config, KEYS, key};
+use crate::alerts::read_rules;
 use crate::failure::{Failure, nearest};
 
 /// Sets what the file says.
@@ -39,6 +40,11 @@ pub fn read_text(config: &mut Config, name: &str, text: &str) -> Result<(), Fail
         for (name, value) in keys {
             let at = name.span().start;
             let name: &str = name.get_ref();
+            // Rules are tables of their own: the one thing that is no line of text.
+            if (section, name) == ("alerts", "rule") {
+                config.alerts.rules = read_rules(value).map_err(|(at, why)| wrong(at, why))?;
+                continue;
+            }
             let found = key(section, name).ok_or_else(|| wrong(at, unknown_key(section, name)))?;
             let text = value_text(value.get_ref(), found.list).ok_or_else(|| {
                 wrong(

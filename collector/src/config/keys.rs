@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Key, LogFormat};
+use crate::alerts::check_url;
 use crate::collecting::exporters::{Prefix, by_prefix, prefixes_text};
 use crate::enrich::SystemsFrom;
 use crate::io::listener::{ListenAddress, parse_host_port};
 use crate::io::relay::RelayAddress;
-use crate::limits::{GEO_FILES, JOURNAL_LEAST_OCTETS, OBSERVED_NAMES, RECEIVERS, RELAYS};
+use crate::limits::{ALERT_INTERVAL_S, GEO_FILES, JOURNAL_LEAST_OCTETS, OBSERVED_NAMES, RECEIVERS, RELAYS, WEBHOOKS};
 use crate::quantity::{duration_text, octets_text, parse_octets};
 use crate::query::time::parse_duration;
 
@@ -683,6 +684,76 @@ pub static KEYS: &[Key] = &[
             Ok(())
         },
         |config| duration_text(config.enrich.names.grace_ns)
+    ),
+    key!(
+        "alerts",
+        "interval",
+        "alerts-interval",
+        "D",
+        "How often rules of alerts are looked at; at least 10s",
+        |config, text| {
+            let interval = duration(text)?;
+            if interval < Duration::from_secs(ALERT_INTERVAL_S) {
+                return Err(format!("{text:?} is less than {ALERT_INTERVAL_S}s"));
+            }
+            config.alerts.interval = interval;
+            Ok(())
+        },
+        |config| shown(config.alerts.interval)
+    ),
+    key!(
+        "alerts",
+        "delay",
+        "alerts-delay",
+        "D",
+        "How long before now the window of a rule ends: as long as the active timeout of your exporters",
+        |config, text| {
+            config.alerts.delay = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.alerts.delay)
+    ),
+    key!(
+        "alerts",
+        "time_limit",
+        "alerts-time-limit",
+        "D",
+        "How long one look at one rule may take",
+        |config, text| {
+            config.alerts.time_limit = duration(text)?;
+            Ok(())
+        },
+        |config| shown(config.alerts.time_limit)
+    ),
+    key!("alerts", "webhooks", "alerts-webhook", "URL",
+        "Where alerts that fire or are over are sent as JSON by HTTP POST: http://.. or https://..; repeatable",
+        list: true,
+        |config, text| {
+            let urls: Vec<String> =
+                text.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
+            if urls.len() > WEBHOOKS {
+                return Err(format!("{} webhooks are too many; at most {WEBHOOKS}", urls.len()));
+            }
+            urls.iter().try_for_each(|url| check_url(url))?;
+            config.alerts.webhooks = urls;
+            Ok(())
+        },
+        |config| config.alerts.webhooks.join(",")),
+    key!(
+        "alerts",
+        "webhook_timeout",
+        "alerts-webhook-timeout",
+        "D",
+        "How long a webhook may take to answer",
+        |config, text| {
+            let timeout = duration(text)?;
+            if timeout.is_zero() {
+                return Err("a webhook needs some time to answer".to_owned());
+            }
+            config.alerts.webhook_timeout = timeout;
+            Ok(())
+        },
+        |config| shown(config.alerts.webhook_timeout)
     ),
     key!(
         "elements",
