@@ -81,4 +81,55 @@ export const OVERVIEW_STORIES = {
     await page.getByRole('button', { name: 'Live' }).click();
     await page.getByRole('button', { name: 'Paused' }).waitFor();
   },
+
+  async 'Fleet shows the ledger, the exporters and their templates as the API has them'({ page, base }) {
+    await open(page, base, '/fleet', 'Fleet');
+    await page.waitForSelector('[data-exporter]');
+    const { ledger } = await ask(base, 'status');
+    const { exporters } = await ask(base, 'exporters');
+    assert.equal(await page.locator('[data-figure=received]').innerText(), grouped(ledger.received.records));
+    assert.equal(
+      await page.locator('[data-part-value="stored"]').innerText(),
+      grouped(ledger.stored),
+      'what is stored',
+    );
+    assert.equal((await page.getByText('balances', { exact: true }).count()) > 0, ledger.balanced);
+    const keys = await page
+      .locator('[data-exporter]')
+      .evaluateAll((rows) => rows.map((row) => row.dataset.exporter));
+    assert.deepEqual(
+      keys.toSorted(),
+      exporters.map((one) => `${one.address}/${one.protocol}/${one.domain}`).toSorted(),
+    );
+    const busiest = exporters.toSorted((a, b) => b.records - a.records)[0];
+    await page.locator('[data-exporter] button').first().click();
+    const detail = page.locator('[data-part=exporter]');
+    await detail.locator('svg[aria-roledescription=chart]').waitFor();
+    assert.ok((await detail.innerText()).includes(grouped(busiest.records)));
+    assert.equal(
+      new URL(page.url()).searchParams.get('exporter'),
+      `${busiest.address}/${busiest.protocol}/${busiest.domain}`,
+    );
+    await page.reload();
+    await detail.waitFor();
+    await detail.getByRole('button', { name: 'Close' }).click();
+    await detail.waitFor({ state: 'detached' });
+  },
+
+  async 'Fleet says what to fix when records are lost'({ page, base }) {
+    await page.route(/\/api\/v1\/exporters/, async (route) => {
+      const answer = await route.fetch();
+      const body = await answer.json();
+      const [first] = body.exporters;
+      Object.assign(first, { sequence_lost: 22, name: '\u202e<img src=x onerror=alert(1)>' });
+      Object.assign(first.sequence, { lost: 22, gaps: 2 });
+      await route.fulfill({ response: answer, json: body });
+    });
+    await open(page, base, '/fleet', 'Fleet');
+    const fixes = page.locator('[data-part=fixes]');
+    await fixes.getByText(/22 records of .* never came, in 2 gaps/).waitFor();
+    assert.equal(await page.locator('main img').count(), 0, 'names stay text');
+    await fixes.getByRole('button', { name: 'Show' }).first().click();
+    await page.locator('[data-part=exporter]').waitFor();
+  },
 };

@@ -79,7 +79,30 @@ export interface Status {
     sets_waiting?: number;
     balanced: boolean;
   };
-  listeners: unknown[];
+  journal?: {
+    waiting: number;
+    waiting_octets: number;
+    octets: number;
+    limit_octets: number;
+    is_behind: boolean;
+    is_full: boolean;
+    times_full: number;
+  };
+  listeners: Listener[];
+}
+
+/** What one address was opened for; counters that a kind of listener lacks are missing. */
+export interface Listener {
+  address: string;
+  transport?: string;
+  datagrams?: number;
+  messages?: number;
+  octets?: number;
+  kernel_drops?: number;
+  queue_drops?: number;
+  receive_buffer_octets?: number;
+  connections?: number;
+  accepted?: number;
 }
 
 /** RFC 9457 problem document, with the place in the filter when there is one. */
@@ -172,6 +195,8 @@ export interface Exporter {
   sets: { waited: number; replayed: number; overflowed: number; expired: number; abandoned: number };
   errors: Record<string, number>;
   balanced: boolean;
+  /** What it says of itself (software, host, clock), where the collector keeps it. */
+  identity?: Record<string, Cell> | null;
   first: string;
   last: string;
 }
