@@ -1,7 +1,7 @@
 // A page that asks questions of a filter and a span of time: its state is the address, and nothing is asked twice.
 import { Answer } from './answer.svelte';
 import type { ApiError } from './api';
-import { faultOf, type FilterFault, type Filtered } from './asking';
+import { checkFilter, type FilterFault, type Filtered } from './asking';
 import { collector } from './collector.svelte';
 import { router } from './router.svelte';
 import { Times } from './times.svelte';
@@ -41,10 +41,10 @@ export abstract class Asked<S extends AskedState> {
     return this.answers.some((answer) => answer.busy);
   }
 
-  /** The first failure that is not about the filter's text. */
+  /** The first failure that is not about what somebody wrote into the filter. */
   get error(): ApiError | null {
     const errors = [collector, ...this.answers].map((answer) => answer.error);
-    return errors.find((error) => error !== null && !error.inFilter) ?? null;
+    return errors.find((error) => error !== null && (!error.inFilter || this.fault === null)) ?? null;
   }
 
   get empty(): boolean {
@@ -87,8 +87,9 @@ export abstract class Asked<S extends AskedState> {
     if (span === null) return;
     this.fault = null;
     await this.ask(span);
-    const wrong = this.answers.find((answer) => answer.error?.inFilter)?.error;
-    if (wrong != null) this.fault = faultOf(wrong, this.state.filter);
+    if (!this.answers.some((answer) => answer.error?.inFilter)) return;
+    // Questions have terms of their own around the filter: where it is wrong by itself is found by asking for it alone.
+    this.fault = await checkFilter(this.state.filter, new AbortController().signal);
   }
 
   /** Stops every question; what was answered before stays. */

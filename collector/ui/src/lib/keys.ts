@@ -34,6 +34,10 @@ export const PAGE_KEYS: Readonly<Record<string, readonly Shortcut[]>> = {
     { keys: ['Shift →', 'Enter'], does: 'Choose a part of a chart, and zoom in' },
     { keys: ['Esc'], does: 'Stop the question' },
   ],
+  '/tcp': [
+    { keys: ['/'], does: 'To the filter' },
+    { keys: ['←', '→'], does: 'Read the values of a chart' },
+  ],
   '/dns': [
     { keys: ['/'], does: 'To the filter' },
     { keys: ['←', '→'], does: 'Read the values of a chart' },

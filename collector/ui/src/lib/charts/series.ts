@@ -103,6 +103,8 @@ function valueAxis(plot: Plot, look: Look, text: object) {
     min: plot.log === true ? logFloor(plot.lines) : whole ? (both ? -1 : 0) : undefined,
     max: whole ? 1 : plot.most === undefined ? undefined : valueTicks(plot.most, 3).pop(),
     splitNumber: plot.small ? 3 : 5,
+    // Halves of what is counted whole say nothing.
+    minInterval: plot.unit === 'count' && !plot.rated ? 1 : undefined,
     axisLabel: {
       ...text,
       formatter: (value: number) =>
