@@ -132,4 +132,48 @@ export const OVERVIEW_STORIES = {
     await fixes.getByRole('button', { name: 'Show' }).first().click();
     await page.locator('[data-part=exporter]').waitFor();
   },
+
+  async 'Help knows every column, path and metric that the collector has'({ page, base }) {
+    await open(page, base, '/help', 'Help');
+    const { columns } = await ask(base, 'columns');
+    const parts = page.getByRole('navigation', { name: 'Parts of the help' });
+    await page.locator('#column-src\\.ip').waitFor();
+    assert.equal(await page.locator('[id^=column-]').count(), columns.length);
+    await page.keyboard.press('/');
+    await page.keyboard.type('tcpControlBits');
+    await page.getByText('0.6, unsigned16').waitFor();
+    assert.equal(new URL(page.url()).searchParams.get('q'), 'tcpControlBits');
+    await page.getByRole('searchbox').fill('');
+    await parts.getByRole('link', { name: 'API' }).click();
+    const description = await fetch(`${base}/api/openapi.json`).then((answer) => answer.json());
+    await page.locator('[data-operation]').first().waitFor();
+    assert.deepEqual(
+      await page
+        .locator('[data-operation]')
+        .evaluateAll((found) => found.map((one) => one.dataset.operation)),
+      Object.keys(description.paths),
+    );
+    await parts.getByRole('link', { name: 'Metrics' }).click();
+    const text = await fetch(`${base}/metrics`).then((answer) => answer.text());
+    const names = [...text.matchAll(/^# HELP (\S+)/gm)].map((match) => match[1]);
+    await page.locator('[data-metric]').first().waitFor();
+    const shown = await page
+      .locator('[data-metric]')
+      .evaluateAll((found) => found.map((one) => one.dataset.metric));
+    assert.deepEqual(
+      names.filter((name) => !shown.includes(name)),
+      [],
+    );
+  },
+
+  async 'every example of the help is a filter, and runs'({ page, base }) {
+    await open(page, base, '/help?part=filter', 'Help');
+    const examples = page.locator('[data-example]');
+    const filters = await examples.evaluateAll((found) => found.map((one) => one.dataset.example));
+    assert.ok(filters.length > 30);
+    for (const filter of filters) await ask(base, 'flows', { filter, limit: 1 });
+    await page.locator('[data-example="port 53 or port 22"]').click();
+    await page.getByRole('heading', { level: 1, name: 'Discover' }).waitFor();
+    assert.equal(new URL(page.url()).searchParams.get('filter'), 'port 53 or port 22');
+  },
 };

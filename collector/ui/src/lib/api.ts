@@ -5,6 +5,7 @@ import type {
   Alerts,
   Column,
   Completion,
+  Counter,
   Element,
   Exporter,
   OpenApi,
@@ -135,7 +136,8 @@ export const api = {
     ask<Rows>('/api/v1/aggregate', parameters, signal),
   complete: (text: string, at: number, signal?: AbortSignal) =>
     ask<Completion>('/api/v1/complete', { text, at }, signal),
-  columns: (signal?: AbortSignal) => ask<{ columns: Column[] }>('/api/v1/columns', {}, signal),
+  columns: (signal?: AbortSignal) =>
+    ask<{ columns: Column[]; counters?: Counter[] }>('/api/v1/columns', {}, signal),
   status: (signal?: AbortSignal) => ask<Status>('/api/v1/status', {}, signal),
   summaries: (parameters: Parameters, signal?: AbortSignal) =>
     ask<Summaries>('/api/v1/summaries', parameters, signal),

@@ -19,6 +19,14 @@ export interface Column {
   codes: Record<string, string> | null;
 }
 
+/** What sFlow reads from a device. */
+export interface Counter {
+  name: string;
+  group: string;
+  /** Does it grow, so that `increase` and `rate` take it? */
+  grows: boolean;
+}
+
 export interface Stats {
   rows_read: number;
   rows_matched?: number;
