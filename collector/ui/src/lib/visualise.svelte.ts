@@ -37,7 +37,7 @@ export interface Seen {
 export class Visualise extends Asked<VisualiseState> {
   readonly seen = new Answer<Seen>();
   /** How many buckets the chart has room for; its component says. */
-  room = 120;
+  room = Math.max(30, Math.min(240, Math.floor(innerWidth / 8)));
   /** What the collector turned out not to know. */
   known = $state.raw<Known>({ compare: true, other: true });
 

@@ -37,7 +37,7 @@ export function sankeyOption(
           color: look.text,
           fontFamily: look.font,
           fontSize: look.rem * 0.86,
-          width: room,
+          width: Math.min(look.rem * 16, (pixels / (last + 1)) * 0.5),
           overflow: 'truncate',
           formatter: (each: { data: { node: { label: string } } }) => each.data.node.label,
         },

@@ -86,6 +86,8 @@ export function seriesOption(plot: Plot, look: Look, pixels: number): EChartsCor
         ...text,
         customValues: at,
         hideOverlap: true,
+        // Centred, the first would reach into the labels of the other axis.
+        alignMinLabel: 'left',
         formatter: (ms: number) => labels.get(ms) ?? '',
       },
       splitLine: { show: false },
@@ -156,7 +158,7 @@ function lineSeries(plot: Plot, look: Look): object[] {
     showSymbol: false,
     silent: true,
     z: 4,
-    lineStyle: { color: colour, width: 1.6, type: [5, 4] },
+    lineStyle: { color: colour, width: look.rem * 0.11, type: [5, 4] },
     itemStyle: { color: colour },
   });
   if (plot.kind === 'lines')
@@ -213,7 +215,7 @@ function oneSeries(
     symbolSize: look.rem * 0.28,
     connectNulls: false,
     lineStyle: {
-      width: stacked ? 0.6 : 1.8,
+      width: look.rem * (stacked ? 0.04 : 0.125),
       color: colour,
       type: line.dashed === true ? [5, 4] : 'solid',
     },
