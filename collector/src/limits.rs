@@ -53,6 +53,10 @@ pub const GROUP_COLUMNS: usize = 8;
 pub const METRICS_PER_AGGREGATE: usize = 32;
 /// Values held for `unique` and quantiles while an aggregate runs.
 pub const VALUES_PER_AGGREGATE: usize = 16_000_000;
+/// Rows that `once` compares with each other: 64 octets each.
+pub const ONCE_ROWS: usize = 3_000_000;
+/// Exporters that `once` may prefer, in order.
+pub const ONCE_EXPORTERS: usize = 64;
 /// Items of one answer of `complete`.
 pub const COMPLETIONS: usize = 50;
 /// Dictionary terms read for one answer of `complete`.

@@ -14,7 +14,7 @@ use crate::run::now_ns;
 
 /// Parameters of [`aggregate`].
 pub const PARAMETERS: &[&str] = &[
-    "filter", "from", "to", "group_by", "metrics", "interval", "limit", "order_by", "tier", "compare", "other",
+    "filter", "from", "to", "group_by", "metrics", "interval", "limit", "order_by", "tier", "compare", "other", "once",
 ];
 
 /// `auto`, or a duration.
@@ -40,6 +40,7 @@ pub async fn aggregate(
         from_ns: parameters.time("from")?,
         // What is compared has an end.
         to_ns: parameters.time("to")?.or_else(|| compare.map(|_| now_ns())),
+        once: parameters.once()?,
         compare,
         other: parameters.is_set("other")?,
         group_by: parameters.list("group_by"),

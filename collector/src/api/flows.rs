@@ -14,7 +14,7 @@ use crate::normalize::row::cut;
 use crate::query::{self, FlowsRequest};
 
 /// Parameters of [`list`].
-pub const PARAMETERS: &[&str] = &["filter", "from", "to", "limit", "cursor", "order", "fields"];
+pub const PARAMETERS: &[&str] = &["filter", "from", "to", "limit", "cursor", "order", "fields", "once"];
 
 /// Flows, a page at a time.
 pub async fn list(State(api): State<Api>, parameters: Parameters, headers: HeaderMap) -> Result<Response, Problem> {
@@ -25,6 +25,8 @@ pub async fn list(State(api): State<Api>, parameters: Parameters, headers: Heade
         to_ns: parameters.time("to")?,
         limit: parameters.limit()?.unwrap_or(0),
         cursor: parameters.text("cursor").map(str::to_owned),
+        once: parameters.once()?,
+        asked: Some(parameters.asked()),
         order: parameters.text("order").map(str::to_owned),
         fields: parameters.list("fields"),
         ..FlowsRequest::default()

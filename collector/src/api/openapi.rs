@@ -59,7 +59,7 @@ fn help_of(parameter: &str) -> (&'static str, &'static str) {
         ),
         "to" => ("string", "Flows that start before this time"),
         "limit" => ("integer", "At most so many rows, or groups"),
-        "cursor" => ("string", "next of the page before"),
+        "cursor" => ("string", "next of the page before, of the same filter, times and order"),
         "order" => (
             "string",
             "A column, with - before it for descending; -start unless told otherwise",
@@ -70,7 +70,7 @@ fn help_of(parameter: &str) -> (&'static str, &'static str) {
         ),
         "group_by" => (
             "string",
-            "Columns or elements, with commas; addresses may have a prefix length: src.ip/24",
+            "Columns or elements, with commas; addresses may have prefix lengths: src.ip/24, src.ip/24/48",
         ),
         "metrics" => (
             "string",
@@ -89,6 +89,10 @@ fn help_of(parameter: &str) -> (&'static str, &'static str) {
         "other" => (
             "boolean",
             "Behind the rows everything outside the groups shown, as one more with _other",
+        ),
+        "once" => (
+            "string",
+            "Conversations that several exporters saw count once: auto (as the one that saw the most packets) or exporters, the first that saw it: 10.0.0.1,10.0.0.2",
         ),
         "order_by" => ("string", "A metric or group column, with - before it for descending"),
         "text" => ("string", "The filter as far as it is written"),
@@ -291,6 +295,10 @@ pub fn openapi() -> Value {
                 "compare": { "type": "object", "description": "the time that was compared with", "properties": {
                     "from": { "type": "string", "format": "date-time" },
                     "to": { "type": "string", "format": "date-time" },
+                }},
+                "once": { "type": "object", "description": "how conversations were counted once", "properties": {
+                    "rule": { "type": "string" },
+                    "left_out": { "type": "integer", "description": "rows that would have counted again" },
                 }},
                 "hint": { "type": "string" },
                 "from": { "type": ["string", "null"], "format": "date-time" },

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use super::problem::Problem;
 use crate::failure::nearest;
 use crate::normalize::row::cut;
-use crate::query::{Filter, filter, time};
+use crate::query::{Filter, OnceRule, filter, time};
 use crate::run::now_ns;
 use crate::store::Snapshot;
 
@@ -115,6 +115,18 @@ impl Parameters {
             time::parse_time(text, now_ns()).map_err(|why| Problem::parameter(name, format!("{name}: {why}"), None))
         };
         self.text(name).map(read).transpose()
+    }
+
+    /// How conversations are counted once, if they are to be.
+    pub fn once(&self) -> Result<Option<OnceRule>, Problem> {
+        let read = |text| OnceRule::parse(text).map_err(|why| Problem::parameter("once", format!("once: {why}"), None));
+        self.text("once").map(read).transpose()
+    }
+
+    /// The question in the words it was asked in: parameters that say which rows.
+    pub fn asked(&self) -> String {
+        let words = ["filter", "from", "to", "once"].map(|name| self.text(name).unwrap_or_default().trim());
+        words.join("\n")
     }
 
     /// The filter; elements that `snapshot` holds may be named in it.

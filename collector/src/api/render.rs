@@ -76,6 +76,9 @@ pub fn stats_json(stats: &QueryStats, interval_ns: Option<i64>) -> Json {
         let span = json!({ "from": time::format_time(from), "to": time::format_time(to) });
         fields.insert("compare".to_owned(), span);
     }
+    if let Some((rule, left_out)) = &stats.once {
+        fields.insert("once".to_owned(), json!({ "rule": rule, "left_out": left_out }));
+    }
     if let Some(hint) = &stats.hint {
         fields.insert("hint".to_owned(), hint.as_str().into());
     }

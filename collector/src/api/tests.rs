@@ -11,6 +11,8 @@ use crate::io::listener::Transport;
 use crate::run::Collector;
 use crate::test_messages::*;
 
+mod questions;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A collector on free loopback ports with its own directory.

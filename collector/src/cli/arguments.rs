@@ -179,7 +179,8 @@ pub struct QueryArguments {
     /// Flows that start before this time
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub to: Option<String>,
-    /// Group by these columns and give the largest groups; addresses may have a prefix length: src.ip/24
+    /// Group by these columns and give the largest groups; addresses may have prefix lengths: src.ip/24,
+    /// or src.ip/24/48 for those of IPv6, too
     #[arg(long, value_name = "FIELD[,FIELD..]", value_delimiter = ',')]
     pub top: Vec<String>,
     /// What groups are ordered by and totals are of: octets, packets, flows, bps, unique(dst.ip), p99(dns.latency),
@@ -192,6 +193,10 @@ pub struct QueryArguments {
     /// Beside it, what the same groups had before: previous (as long, right before --from) or how much earlier, like 1d
     #[arg(long, value_name = "previous|D", requires = "from", conflicts_with_all = ["fields", "order"])]
     pub compare: Option<String>,
+    /// Count conversations that several exporters saw once: auto (as the one that saw the most packets), or exporters, the
+    /// first that saw it
+    #[arg(long, value_name = "auto|ADDRESS[,ADDRESS..]")]
+    pub once: Option<String>,
     /// Behind the groups, everything outside of them as one more row
     #[arg(long, requires = "top")]
     pub other: bool,

@@ -14,7 +14,8 @@ use crate::failure::Failure;
 use crate::normalize::row::cut;
 use crate::query::table::{OTHER, PREVIOUS};
 use crate::query::{
-    AggregateRequest, Compare, FilterError, FlowsRequest, QueryError, TierAsked, aggregate, filter, flows, time,
+    AggregateRequest, Compare, FilterError, FlowsRequest, OnceRule, QueryError, TierAsked, aggregate, filter, flows,
+    time,
 };
 use crate::run::{now_ns, store_failure};
 use crate::store::Store;
@@ -107,6 +108,7 @@ fn online(arguments: &QueryArguments) -> Result<Answer, Failure> {
     add("filter", arguments.filter.clone());
     add("from", arguments.from.clone());
     add("to", arguments.to.clone());
+    add("once", arguments.once.clone());
     add("limit", arguments.limit.map(|limit| limit.to_string()));
     let joined = |items: &[String]| (!items.is_empty()).then(|| items.join(","));
     let path = if is_aggregate(arguments) {
@@ -225,6 +227,8 @@ fn offline_once(arguments: &QueryArguments, directory: &Path) -> Result<(Answer,
     let snapshot = store.snapshot();
     let filter = filter::parse_over(filter_text, now, &snapshot).map_err(|error| filter_failure(arguments, &error))?;
     let limit = arguments.limit.unwrap_or(0);
+    let once = arguments.once.as_deref().map(OnceRule::parse).transpose();
+    let once = once.map_err(|why| Failure::usage(format!("--once: {why}")))?;
     let table = if is_aggregate(arguments) {
         let metrics = metrics(arguments);
         let interval = arguments.interval.as_deref().map(aggregate_interval).transpose();
@@ -234,6 +238,7 @@ fn offline_once(arguments: &QueryArguments, directory: &Path) -> Result<(Answer,
             filter,
             from_ns,
             to_ns: to_ns.or_else(|| compare.map(|_| now)),
+            once,
             compare,
             other: arguments.other,
             group_by: arguments.top.clone(),
@@ -258,6 +263,7 @@ fn offline_once(arguments: &QueryArguments, directory: &Path) -> Result<(Answer,
                 from_ns,
                 to_ns,
                 limit,
+                once,
                 order,
                 fields,
                 ..FlowsRequest::default()
@@ -410,6 +416,10 @@ fn footer(answer: &Answer) -> String {
     };
     // A page that is full leaves out what lies behind it, so there may be more than were counted.
     let least = if more.is_empty() { "" } else { "at least " };
+    let once = answer.stat("once").and_then(|once| once.get("left_out")?.as_u64());
+    let once = once.map_or_else(String::new, |rows| {
+        format!("; {rows} left out, of conversations seen more than once")
+    });
     let hint = match answer.stat("hint").and_then(Json::as_str) {
         Some(hint) => format!("; {hint}"),
         None => String::new(),
@@ -428,7 +438,7 @@ fn footer(answer: &Answer) -> String {
         );
     }
     format!(
-        "{} rows; {least}{} of {} flows matched, {} partitions, {elapsed:.1} ms{more}{hint}",
+        "{} rows; {least}{} of {} flows matched, {} partitions, {elapsed:.1} ms{more}{once}{hint}",
         answer.rows().len(),
         number("rows_matched"),
         number("rows_read"),

@@ -227,6 +227,8 @@ fn digits(value: f64) -> String {
         _ if value.fract() == 0.0 && value.abs() < 1e6 => format!("{value:.0}"),
         large if large >= 100.0 => format!("{value:.0}"),
         large if large >= 10.0 => format!("{value:.1}"),
+        // Shares and ratios may be small, and then two places say nothing.
+        small if small < 0.01 => format!("{value:.*}", (1.0 - small.log10().floor()).min(9.0) as usize),
         _ => format!("{value:.2}"),
     }
 }

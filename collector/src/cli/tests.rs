@@ -390,6 +390,49 @@ fn replay_then_query_online_and_offline_agree() {
         &["--interval", "1m", "--by", "flows", "--format", "csv"],
         &["--by", "total.octets", "--format", "ndjson"],
         &[
+            "--top",
+            "src.ip",
+            "--by",
+            "share(octets)",
+            "--other",
+            "--limit",
+            "2",
+            "--format",
+            "csv",
+        ],
+        &[
+            "--top",
+            "host",
+            "--by",
+            "unique(peer)",
+            "--once",
+            "auto",
+            "--format",
+            "ndjson",
+        ],
+        &[
+            "--once",
+            "127.0.0.1",
+            "--order",
+            "-octets",
+            "--fields",
+            "src.ip,octets",
+            "--format",
+            "csv",
+        ],
+        &[
+            "--by",
+            "octets/packets",
+            "--from",
+            "2026-01-01T00:00:00Z",
+            "--to",
+            "2026-01-02T00:00:00Z",
+            "--compare",
+            "previous",
+            "--format",
+            "csv",
+        ],
+        &[
             "--from",
             "2026-01-01T00:00:50Z",
             "--to",
@@ -418,6 +461,42 @@ fn replay_then_query_online_and_offline_agree() {
             "10.0.0.2,200,6,2",
             "10.0.0.3,200,6,2"
         ]
+    );
+    let compared = [
+        "query",
+        "--url",
+        &url,
+        "--top",
+        "src.ip",
+        "--by",
+        "octets/packets",
+        "--limit",
+        "2",
+        "--other",
+        "--compare",
+        "1d",
+        "--from",
+        "2026-01-01T00:00:00Z",
+    ];
+    let (text, _) = run(&compared);
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(
+        lines[0].ends_with(&[
+            "previous.octets/packets",
+            "previous.octets",
+            "previous.packets",
+            "previous.flows"
+        ]),
+        "{text}"
+    );
+    // 100 octets in 3 packets, and nothing the day before.
+    assert_eq!(lines[1][..2], ["10.0.0.1", "33.3"], "{text}");
+    assert_eq!(lines[3][..2], ["(other)", "33.3"], "{text}");
+    let (text, _) = run(&[&compared[..], &["--format", "csv"]].concat());
+    let last = text.lines().last().unwrap();
+    assert!(
+        last.starts_with(",33.3333") && last.ends_with(",200,6,2,,0,0,0,true"),
+        "{text}"
     );
     let (text, _) = run(&["query", "--url", &url, "src.ip = 10.0.0.3", "--limit", "1"]);
     assert!(

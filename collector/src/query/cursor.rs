@@ -10,13 +10,24 @@ use crate::normalize::columns::{ColumnId, id};
 use crate::normalize::row::Cell;
 use crate::store::segment::{Codes, Decode};
 
-/// The last row of a page.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cursor {
+/// What pages belong to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PageOf {
     /// The column of the order.
     pub column: ColumnId,
     /// Its direction.
     pub descending: bool,
+    /// Which question.
+    pub question: u64,
+    /// The time the first page is about; later pages are about the same, whatever `-1h` means by then.
+    pub span_ns: (Option<i64>, Option<i64>),
+}
+
+/// The last row of a page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cursor {
+    /// The question.
+    pub of: PageOf,
     /// The last row's value.
     pub value: Option<Cell>,
     /// The last row's number.
@@ -27,6 +38,9 @@ pub struct Cursor {
 #[derive(Serialize, Deserialize)]
 struct Written {
     order: String,
+    question: u64,
+    from: Option<i64>,
+    to: Option<i64>,
     value: Option<WrittenCell>,
     row: u64,
 }
@@ -53,9 +67,11 @@ impl Cursor {
             Cell::Text(text) => WrittenCell::Text(text.to_string()),
             Cell::Bool(value) => WrittenCell::Bool(*value),
         });
-        let sign = if self.descending { "-" } else { "" };
         let written = Written {
-            order: format!("{sign}{}", self.column.column().name),
+            order: self.of.order(),
+            question: self.of.question,
+            from: self.of.span_ns.0,
+            to: self.of.span_ns.1,
             value,
             row: self.row,
         };
@@ -63,11 +79,11 @@ impl Cursor {
         flowgauge_templates::text::hex_text(&json)
     }
 
-    /// Reads a cursor for a request with this order.
+    /// Reads a cursor for a question, and gives that the time of the first page.
     ///
     /// # Errors
-    /// When it is none, or comes from a request with another order.
-    pub fn parse(text: &str, column: ColumnId, descending: bool) -> Result<Self, QueryError> {
+    /// When it is none, or comes from another question or order.
+    pub fn parse(text: &str, of: &mut PageOf) -> Result<Self, QueryError> {
         let wrong = |detail: &str| QueryError::Request {
             parameter: "cursor",
             detail: detail.to_owned(),
@@ -76,12 +92,17 @@ impl Cursor {
         let written: Written = octets(text)
             .and_then(|json| serde_json::from_slice(&json).ok())
             .ok_or_else(|| wrong("the cursor is not one of this server; ask without it for the first page"))?;
-        let sign = if descending { "-" } else { "" };
-        if written.order != format!("{sign}{}", column.column().name) {
+        if written.order != of.order() {
             return Err(wrong(
                 "the cursor belongs to another order; ask without it for the first page",
             ));
         }
+        if written.question != of.question {
+            return Err(wrong(
+                "the cursor belongs to another filter or time; ask without it for the first page",
+            ));
+        }
+        of.span_ns = (written.from, written.to);
         let value = match written.value {
             None => None,
             Some(cell) => Some(match cell {
@@ -96,8 +117,7 @@ impl Cursor {
             }),
         };
         Ok(Self {
-            column,
-            descending,
+            of: *of,
             value,
             row: written.row,
         })
@@ -117,7 +137,7 @@ impl Cursor {
         let (mut beyond, mut same) = (Ranges::default(), Ranges::default());
         if let (Some(value), Some(decode)) = (&self.value, decode) {
             let literal = literal(value);
-            let further = if self.descending {
+            let further = if self.of.descending {
                 Operator::Less
             } else {
                 Operator::Greater
@@ -131,7 +151,7 @@ impl Cursor {
                 // In the order of codes, where NaN and both zeros have their places.
                 let code = value.to_u64();
                 let (below, above) = (code.checked_sub(1).map(|last| (0, last)), code.checked_add(1));
-                let further = if self.descending {
+                let further = if self.of.descending {
                     below
                 } else {
                     above.map(|first| (first, u64::MAX))
@@ -182,6 +202,19 @@ fn literal(cell: &Cell) -> Literal {
         Cell::Text(text) => Literal::Text(text.to_string()),
         Cell::Bool(value) => Literal::Bool(*value),
     }
+}
+
+impl PageOf {
+    fn order(&self) -> String {
+        let sign = if self.descending { "-" } else { "" };
+        format!("{sign}{}", self.column.column().name)
+    }
+}
+
+/// A number that is the same in every run (FNV-1a).
+pub fn fnv(octets: &[u8]) -> u64 {
+    let mix = |hash: u64, octet: &u8| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3);
+    octets.iter().fold(0xcbf2_9ce4_8422_2325, mix)
 }
 
 fn octets(hex: &str) -> Option<Vec<u8>> {

@@ -10,16 +10,17 @@ use std::sync::Arc;
 use tantivy::columnar::MonotonicallyMappableToU64;
 
 use super::aggregate::metric::parse_subject;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, PageOf, fnv};
 use super::ends::EndColumn;
 use super::evaluate::Selection;
 use super::filter::ast::Subject;
 use super::filter::{Filter, nearest};
 use super::kinds::Kinds;
+use super::once::{self, OnceRule};
 use super::order::total_order;
 use super::scan::{BLOCK, first_codes};
 use super::table::{TableColumn, TableRow};
-use super::{Limits, QueryError, QueryStats, Table, Watch};
+use super::{Limits, QueryError, QueryStats, Table, Watch, time};
 use crate::limits;
 use crate::normalize::columns::{COLUMNS, ColumnId, ColumnKind, column, columns, id};
 use crate::normalize::row::Cell;
@@ -40,8 +41,13 @@ pub struct FlowsRequest {
     pub to_ns: Option<i64>,
     /// At most so many; 0 is 100.
     pub limit: usize,
-    /// `next` of the page before.
+    /// `next` of the page before, which is of the same question: its filter, its times and its order.
     pub cursor: Option<String>,
+    /// Of conversations that several exporters saw, only the rows that count.
+    pub once: Option<OnceRule>,
+    /// Filter and times in the caller's words, so that pages of `-1h` belong together while time passes; without them
+    /// pages are told apart by what they mean.
+    pub asked: Option<String>,
     /// A column, `-` before it for descending; `None` is `-start`.
     pub order: Option<String>,
     /// Columns and element names to give; empty is everything.
@@ -73,10 +79,21 @@ struct Found {
 pub fn flows(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, QueryError> {
     let watch = Watch::new(&request.limits);
     let order = parse_order(request.order.as_deref())?;
+    time::check_span(request.from_ns, request.to_ns).map_err(|detail| QueryError::Request {
+        parameter: "from",
+        detail,
+        nearest: None,
+    })?;
+    let mut page_of = PageOf {
+        column: order.column,
+        descending: order.descending,
+        question: fingerprint(request),
+        span_ns: (request.from_ns, request.to_ns),
+    };
     let cursor = request
         .cursor
         .as_deref()
-        .map(|text| Cursor::parse(text, order.column, order.descending))
+        .map(|text| Cursor::parse(text, &mut page_of))
         .transpose()?;
     let limit = if request.limit == 0 {
         DEFAULT_LIMIT
@@ -88,15 +105,19 @@ pub fn flows(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, Query
     let selection = Selection {
         kinds: Kinds::of(request.filter.as_ref(), std::iter::once(&ordered)),
         filter: request.filter.as_ref(),
-        from_ns: request.from_ns,
-        to_ns: request.to_ns,
+        from_ns: page_of.span_ns.0,
+        to_ns: page_of.span_ns.1,
     };
 
     let mut stats = QueryStats {
-        from_ns: request.from_ns,
-        to_ns: request.to_ns,
+        from_ns: selection.from_ns,
+        to_ns: selection.to_ns,
         ..QueryStats::default()
     };
+    let find = |rule: &OnceRule| once::find(snapshot, &selection, rule, &watch);
+    let left_out = request.once.as_ref().map(find).transpose()?;
+    let once = request.once.as_ref().zip(left_out.as_ref());
+    stats.once = once.map(|(rule, left_out)| (rule.words(), left_out.rows));
     let mut page = Page {
         order,
         limit: limit + 1,
@@ -111,7 +132,10 @@ pub fn flows(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, Query
             continue;
         }
         let Some(open) = segment.open() else { continue };
-        let documents = selection.documents(segment, open, &watch)?;
+        let mut documents = selection.documents(segment, open, &watch)?;
+        if let Some(left_out) = &left_out {
+            left_out.take_out(segment, &mut documents);
+        }
         stats.segments += 1;
         stats.rows_read += u64::from(segment.rows());
         stats.rows_matched += u64::from(documents.count());
@@ -136,8 +160,7 @@ pub fn flows(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, Query
     page.rows.truncate(limit);
     let next = page.rows.last().filter(|_| more).map(|last| {
         Cursor {
-            column: order.column,
-            descending: order.descending,
+            of: page_of,
             value: last.value.clone(),
             row: last.row,
         }
@@ -148,6 +171,18 @@ pub fn flows(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, Query
     table.stats = stats;
     table.next = next;
     Ok(table)
+}
+
+/// What tells questions apart whose pages do not belong together.
+fn fingerprint(request: &FlowsRequest) -> u64 {
+    let meaning = || {
+        let filter = request.filter.as_ref().map(Filter::to_string);
+        let moment = |ns: Option<i64>| ns.map_or(String::new(), |ns| ns.to_string());
+        let times = format!("{}\n{}", moment(request.from_ns), moment(request.to_ns));
+        let once = request.once.as_ref().map(OnceRule::words).unwrap_or_default();
+        format!("{}\n{times}\n{once}", filter.unwrap_or_default())
+    };
+    fnv(request.asked.clone().unwrap_or_else(meaning).as_bytes())
 }
 
 /// One flow by its `_id` with every element, as a table of one row; no row when it is gone.

@@ -9,7 +9,9 @@ mod evaluate;
 pub mod filter;
 pub mod flows;
 mod kinds;
+mod once;
 mod order;
+mod parallel;
 mod ranges;
 mod scan;
 mod seen;
@@ -25,6 +27,7 @@ pub use aggregate::{AggregateRequest, Compare, TIERS, TierAsked, aggregate};
 pub use complete::{Completion, CompletionItem, complete};
 pub use filter::{Filter, FilterError};
 pub use flows::{FlowsRequest, flow, flows};
+pub use once::OnceRule;
 pub use table::{Table, cell_to_json, row_to_json};
 pub(crate) use watch::Watch;
 
@@ -92,6 +95,8 @@ pub struct QueryStats {
     pub to_ns: Option<i64>,
     /// The time that was compared with.
     pub compare_ns: Option<(i64, i64)>,
+    /// How conversations were counted once, and how many rows were left out for it.
+    pub once: Option<(String, u64)>,
     /// What answered: empty for flows, else the coarsest tier of rollups.
     pub tier: &'static str,
     /// How far a value is off at most; 0 for what is exact.

@@ -42,6 +42,21 @@ pub fn parse_time(text: &str, now_ns: i64) -> Result<i64, String> {
     i64::try_from(utc.timestamp().as_nanosecond()).map_err(|_| wrong())
 }
 
+/// Refuses a time that ends before it begins, in one line with both.
+///
+/// # Errors
+/// When `from` is later than `to`.
+pub fn check_span(from_ns: Option<i64>, to_ns: Option<i64>) -> Result<(), String> {
+    match (from_ns, to_ns) {
+        (Some(from), Some(to)) if from > to => Err(format!(
+            "from ({}) is later than to ({})",
+            format_time(from),
+            format_time(to)
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn parse_epoch(text: &str) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let all_digits = |part: &str| part.bytes().all(|octet| octet.is_ascii_digit());

@@ -6,7 +6,7 @@ import tempfile
 import duckdb
 
 import naive
-from rows import KINDS, network_of, shown
+from rows import KINDS, group_of, lengths, shown
 
 TYPES = {"ip": "uhugeint", "text": "varchar"}
 
@@ -17,7 +17,7 @@ def cut(group):
     if not length:
         return quoted
     # Each family counts its own bits.
-    short, long = (max(0, width - int(length)) for width in (32, 128))
+    short, long = (width - bits for width, bits in zip((32, 128), lengths(length)))
     whole = lambda bits: f"({quoted} // {1 << bits}::uhugeint * {1 << bits}::uhugeint)" if bits < 128 else f"({quoted} - {quoted})"
     return f"case when {quoted} >> 32 = 65535 then {whole(short)} else {whole(long)} end"
 
@@ -66,7 +66,7 @@ class Duck:
         found = self.connection.execute(sql).fetchall()
         must(len(found) == len(groups), f"DuckDB finds {len(found)} groups, Python {len(groups)}")
         for row in found:
-            values = (value if value is None else network_of(value, int(group.partition("/")[2])) if "/" in group else shown(group, value)
+            values = (value if value is None else group_of(value, group.partition("/")[2]) if "/" in group else shown(group, value)
                       for group, value in zip(question.groups, row))
             of_group = groups.get(tuple(values))
             must(of_group is not None, f"DuckDB has {row}, Python no such group")

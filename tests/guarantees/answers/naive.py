@@ -1,6 +1,6 @@
 """What the answer to a question must be, from rows: one after the other, values and not codes."""
 
-from rows import KINDS, network_of, shown
+from rows import KINDS, group_of, shown
 
 BOTH = {"octets": ["octets"], "packets": ["packets"], "rev.octets": ["rev.octets"], "rev.packets": ["rev.packets"],
         "total.octets": ["octets", "rev.octets"], "total.packets": ["packets", "rev.packets"]}
@@ -44,7 +44,7 @@ def cut(group, row):
     column, _, length = group.partition("/")
     value = row.get(column)
     if length and value is not None:
-        return network_of(value, int(length))
+        return group_of(value, length)
     return shown(column, value)
 
 

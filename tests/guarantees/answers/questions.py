@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from filters import Filter
 
 S = 10 ** 9
-GROUPS = ["src.ip", "dst.ip", "src.ip/8", "src.ip/24", "dst.ip/16", "dst.ip/48", "src.ip/0", "dst.ip/30", "src.port", "dst.port", "proto",
+GROUPS = ["src.ip", "dst.ip", "src.ip/8", "src.ip/24", "dst.ip/16", "dst.ip/48", "src.ip/0", "dst.ip/30", "src.ip/16/48", "dst.ip/32/0", "src.port", "dst.port", "proto",
           "ip.version", "vlan", "vlan.inner", "tos", "tcp.flags", "rev.tcp.flags", "tls.sni", "http.host", "http.method", "http.status",
           "tls.version", "tunnel.kind", "tunnel.src.ip", "packets", "duration"]
 FUNCTIONS = {

@@ -42,6 +42,19 @@ def network_of(number, length):
     return str(ipaddress.ip_network((address, min(length, address.max_prefixlen)), strict=False))
 
 
+def lengths(text):
+    """Bits of IPv4 and of IPv6 addresses that a group counts: both, those of IPv4 and a subnet, or one that IPv4 does not have."""
+    first, _, second = text.partition("/")
+    if second:
+        return int(first), int(second)
+    return (int(first), 64) if int(first) <= 32 else (32, int(first))
+
+
+def group_of(number, text):
+    short, long = lengths(text)
+    return network_of(number, short if number >> 32 == 0xFFFF else long)
+
+
 def shown(column, value):
     """As the API writes a value of a column."""
     return text_of(value) if value is not None and KINDS[column] == "ip" else value

@@ -10,8 +10,8 @@ use super::super::kinds::Kinds;
 use super::super::scan::{BLOCK, first_codes};
 use super::super::{QueryError, Watch};
 use super::keys::Keys;
-use super::metric::MetricKind;
-use super::plan::Plan;
+use super::metric::{Metric, MetricKind};
+use super::plan::{Group, Plan};
 use super::values::{LocalCode, Reader};
 use crate::limits;
 use crate::normalize::codes::KIND_FLOW;
@@ -110,8 +110,21 @@ impl<'s> Local<'s> {
         plan: &Plan,
         watch: &Watch,
     ) -> Result<Self, QueryError> {
-        let reader = |subject| Reader::open(open, subject);
-        let readers: Vec<_> = plan.groups.iter().map(|group| reader(&group.subject)).collect();
+        let reader = |subject: &Subject| Reader::open(open, subject);
+        let of_group = |group: &Group| match group.ends {
+            Some([first, second]) => Reader::open_both(open, [&Subject::Column(first), &Subject::Column(second)]),
+            None => reader(&group.subject),
+        };
+        let of_metric = |metric: &Metric| match metric.other_end.is_empty() {
+            true => metric.subjects().iter().map(reader).collect(),
+            false => {
+                let ends = metric.subjects().iter().zip(&metric.other_end);
+                ends.map(|(first, second)| Reader::open_both(open, [first, second]))
+                    .collect()
+            }
+        };
+        let ends = if plan.has_ends() { 2 } else { 1 };
+        let readers: Vec<_> = plan.groups.iter().map(of_group).collect();
         let (first_ns, last_ns) = segment.meta().start_ns;
         let buckets = plan
             .interval_ns
@@ -121,13 +134,9 @@ impl<'s> Local<'s> {
                 Kinds::Flows => Reader::Absent,
                 Kinds::Counters | Kinds::All => reader(&Subject::Column(id::KIND)),
             },
-            keys: Keys::new(&readers, buckets, documents.count()),
+            keys: Keys::new(&readers, buckets, documents.count().saturating_mul(ends as u32)),
             readers,
-            metrics: plan
-                .metrics
-                .iter()
-                .map(|metric| metric.subjects().iter().map(reader).collect())
-                .collect(),
+            metrics: plan.metrics.iter().map(of_metric).collect(),
             sums: plan.metrics.iter().map(|metric| Sums::new(&metric.kind)).collect(),
         };
         let starts = buckets.and_then(|_| open.column(id::START));
@@ -139,21 +148,23 @@ impl<'s> Local<'s> {
                 continue;
             }
             watch.check()?;
-            local.keys.start(docs.len());
-            if let Some(starts) = starts {
-                first_codes(&starts.column, &docs, &mut scratch);
-                codes.clear();
-                let bucket = |code: u64| (0, plan.bucket(i64::from_u64(code)).to_u64());
-                codes.extend(scratch.iter().map(|code| code.map(bucket)));
-                local.keys.take(0, &codes);
+            for end in 0..ends {
+                local.keys.start(docs.len());
+                if let Some(starts) = starts {
+                    first_codes(&starts.column, &docs, &mut scratch);
+                    codes.clear();
+                    let bucket = |code: u64| (0, plan.bucket(i64::from_u64(code)).to_u64());
+                    codes.extend(scratch.iter().map(|code| code.map(bucket)));
+                    local.keys.take(0, &codes);
+                }
+                let first = usize::from(buckets.is_some());
+                for (at, reader) in local.readers.iter().enumerate() {
+                    reader.read(end, &docs, &mut scratch, &mut codes);
+                    local.keys.take(first + at, &codes);
+                }
+                local.keys.number(&mut numbers)?;
+                local.add_up(plan, end, &docs, &numbers, &mut scratch, &mut codes)?;
             }
-            let first = usize::from(buckets.is_some());
-            for (at, reader) in local.readers.iter().enumerate() {
-                reader.read(&docs, &mut scratch, &mut codes);
-                local.keys.take(first + at, &codes);
-            }
-            local.keys.number(&mut numbers)?;
-            local.add_up(plan, &docs, &numbers, &mut scratch, &mut codes)?;
         }
         Ok(local)
     }
@@ -161,6 +172,7 @@ impl<'s> Local<'s> {
     fn add_up(
         &mut self,
         plan: &Plan,
+        end: usize,
         docs: &[u32],
         groups: &[u32],
         scratch: &mut Vec<Option<u64>>,
@@ -168,7 +180,7 @@ impl<'s> Local<'s> {
     ) -> Result<(), QueryError> {
         let mut values = 0;
         // What does not say what it is is a flow.
-        self.kinds.read(docs, scratch, codes);
+        self.kinds.read(end, docs, scratch, codes);
         let kinds: Vec<u64> = codes
             .iter()
             .map(|code| code.map_or(KIND_FLOW, |(_, code)| code))
@@ -186,7 +198,7 @@ impl<'s> Local<'s> {
                 if let Reader::Absent = reader {
                     continue;
                 }
-                reader.read(docs, scratch, codes);
+                reader.read(end, docs, scratch, codes);
                 add_codes(sums, reader, subject, groups, codes);
             }
             values += sums.values();

@@ -16,6 +16,10 @@ pub struct Metric {
     pub name: String,
     /// What it is.
     pub kind: MetricKind,
+    /// It is of an end of the flow, `host` or `peer`, instead of the source or the destination.
+    of_end: bool,
+    /// What is read instead of its columns when a flow is seen from its destination.
+    pub other_end: Vec<Subject>,
 }
 
 /// What a metric is.
@@ -105,6 +109,38 @@ pub fn parse_subject(name: &str, parameter: &'static str) -> Result<Subject, Que
     }
 }
 
+/// `host` and `peer`, `host.port` and `peer.port`, and so on: columns of the two ends of a flow, each seen as the host
+/// once.
+pub fn ends_of(name: &str) -> Option<[ColumnId; 2]> {
+    let (of, is_peer) = match (name.strip_prefix("host"), name.strip_prefix("peer")) {
+        (Some(of), _) => (of, false),
+        (_, Some(of)) => (of, true),
+        _ => return None,
+    };
+    let of = if of.is_empty() { "ip" } else { of.strip_prefix('.')? };
+    let [src, dst] = [column(&format!("src.{of}"))?, column(&format!("dst.{of}"))?];
+    Some(if is_peer { [dst, src] } else { [src, dst] })
+}
+
+/// What a column is when the destination is the host: what came back is what it sent.
+fn from_the_other_end(of: ColumnId, is_end: bool) -> ColumnId {
+    let name = of.column().name;
+    let found = if is_end {
+        match (name.strip_prefix("src."), name.strip_prefix("dst.")) {
+            (Some(end), _) => column(&format!("dst.{end}")),
+            (_, Some(end)) => column(&format!("src.{end}")),
+            _ => None,
+        }
+    } else {
+        let (raw, plain) = name.strip_prefix("raw.").map_or(("", name), |plain| ("raw.", plain));
+        match plain.strip_prefix("rev.") {
+            Some(back) => column(&format!("{raw}{back}")),
+            None => column(&format!("{raw}rev.{plain}")),
+        }
+    };
+    found.unwrap_or(of)
+}
+
 /// What a counter's growth is kept under.
 fn growth_of(field: &Subject, text: &str) -> Result<Subject, QueryError> {
     match field {
@@ -125,19 +161,56 @@ impl Metric {
     /// When there is none of this name, or its column cannot be used so.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
         let text = text.trim();
+        let mut of_end = false;
         let kind = match text.split_once('(') {
             Some((function, rest)) => {
                 let field = rest
                     .strip_suffix(')')
-                    .ok_or_else(|| wrong(format!("'{}' lacks a ')'", cut(text, 48)), None))?;
-                Self::function(function.trim(), parse_subject(field.trim(), "metrics")?, text)?
+                    .ok_or_else(|| wrong(format!("'{}' lacks a ')'", cut(text, 48)), None))?
+                    .trim();
+                let subject = match ends_of(field) {
+                    Some([first, _]) => {
+                        of_end = true;
+                        Subject::Column(first)
+                    }
+                    None => parse_subject(field, "metrics")?,
+                };
+                Self::function(function.trim(), subject, text)?
             }
             None => Self::plain(text)?,
         };
         Ok(Self {
             name: text.to_owned(),
             kind,
+            of_end,
+            other_end: Vec::new(),
         })
+    }
+
+    /// Gathers the same.
+    pub fn is_like(&self, other: &Metric) -> bool {
+        self.kind == other.kind && self.of_end == other.of_end
+    }
+
+    /// Tells whether flows are seen from both of their ends.
+    ///
+    /// # Errors
+    /// When it is of an end, but flows have none.
+    pub fn see_ends(&mut self, has_ends: bool) -> Result<(), QueryError> {
+        if has_ends {
+            let other_end = self.subjects().iter().map(|subject| match subject {
+                Subject::Column(column) => Subject::Column(from_the_other_end(*column, self.of_end)),
+                other => other.clone(),
+            });
+            self.other_end = other_end.collect();
+        } else if self.of_end {
+            let detail = format!(
+                "'{}' needs groups by host: without, a flow has src. and dst.",
+                cut(&self.name, 48)
+            );
+            return Err(wrong(detail, None));
+        }
+        Ok(())
     }
 
     fn plain(name: &str) -> Result<MetricKind, QueryError> {
@@ -271,6 +344,24 @@ impl Metric {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ends_are_turned_round() {
+        assert_eq!(ends_of("host"), Some([id::SRC_IP, id::DST_IP]));
+        assert_eq!(ends_of("peer.port"), Some([id::DST_PORT, id::SRC_PORT]));
+        for none in ["hosts", "host.", "peer.octets", "src.ip", "http.host", ""] {
+            assert_eq!(ends_of(none), None, "{none}");
+        }
+        assert_eq!(from_the_other_end(id::OCTETS, false), id::REV_OCTETS);
+        assert_eq!(from_the_other_end(id::REV_PACKETS, false), id::PACKETS);
+        assert_eq!(from_the_other_end(id::RAW_OCTETS, false), id::RAW_REV_OCTETS);
+        assert_eq!(from_the_other_end(id::DURATION, false), id::DURATION);
+        assert_eq!(from_the_other_end(id::DST_AS, true), id::SRC_AS);
+        let mut metric = Metric::parse("unique(peer)").unwrap();
+        assert!(metric.see_ends(false).is_err());
+        metric.see_ends(true).unwrap();
+        assert_eq!(metric.other_end, [Subject::Column(id::SRC_IP)]);
+    }
 
     #[test]
     fn metrics_in_every_form() {

@@ -13,13 +13,13 @@ mod rows;
 mod total;
 mod values;
 
-use std::sync::atomic::{AtomicUsize, Ordering as Memory};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::evaluate::Selection;
 use super::filter::Filter;
+use super::once::{self, LeftOut, OnceRule};
+use super::parallel::each;
 use super::{Limits, QueryError, QueryStats, Table, Watch, time};
-use crate::limits;
 use crate::store::Snapshot;
 use crate::store::segment::Segment;
 use local::Local;
@@ -90,6 +90,8 @@ pub struct AggregateRequest {
     pub compare: Option<Compare>,
     /// Behind the groups, everything outside of them as one more.
     pub other: bool,
+    /// Conversations that several exporters saw count once.
+    pub once: Option<OnceRule>,
     /// What answers: flows or rollups.
     pub tier: TierAsked,
     /// How long it may take.
@@ -106,6 +108,10 @@ pub struct AggregateRequest {
 pub fn aggregate(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Table, QueryError> {
     let watch = Watch::new(&request.limits);
     let plan = Plan::new(snapshot, request)?;
+    // A series of too many buckets is refused before anything is read for it.
+    if plan.interval_ns.is_some() {
+        rows::buckets_of(&plan, None, 1)?;
+    }
     let hint = match rolled::answer(snapshot, request, &plan, &watch)? {
         Rolled::Answer(table) => return Ok(*table),
         Rolled::Flows(hint) => hint,
@@ -138,23 +144,51 @@ struct Question<'q> {
 }
 
 impl Question<'_> {
-    fn gather(&self, plan: &Plan, total: Total, stats: &mut QueryStats) -> Result<Answer, QueryError> {
-        Ok(gather(self.snapshot, self.request, plan, total, self.watch, stats)?.finish())
+    fn selection(&self, plan: &Plan) -> Selection<'_> {
+        let (from_ns, to_ns) = plan.rows_span();
+        Selection {
+            kinds: plan.kinds,
+            filter: self.request.filter.as_ref(),
+            from_ns,
+            to_ns,
+        }
+    }
+
+    /// The rows that would count again.
+    fn left_out(&self, plan: &Plan) -> Result<Option<LeftOut>, QueryError> {
+        let rule = self.request.once.as_ref();
+        let found = rule.map(|rule| once::find(self.snapshot, &self.selection(plan), rule, self.watch));
+        found.transpose()
+    }
+
+    fn gather(
+        &self,
+        plan: &Plan,
+        left_out: Option<&LeftOut>,
+        total: Total,
+        stats: &mut QueryStats,
+    ) -> Result<Answer, QueryError> {
+        let selection = self.selection(plan);
+        Ok(gather(self.snapshot, &selection, left_out, plan, total, self.watch, stats)?.finish())
     }
 
     /// Which groups are shown, and what they have.
     fn present(&self, plan: &Plan, stats: &mut QueryStats) -> Result<(Groups, Found), QueryError> {
+        let left_out = self.left_out(plan)?;
+        let once = self.request.once.as_ref().zip(left_out.as_ref());
+        stats.once = once.map(|(rule, left_out)| (rule.words(), left_out.rows));
+        let left_out = left_out.as_ref();
         if plan.groups.is_empty() {
             let groups = Groups {
                 shown: vec![NO_GROUP.into()],
                 rest: false,
             };
-            let answer = self.gather(plan, Total::new(plan), stats)?;
+            let answer = self.gather(plan, left_out, Total::new(plan), stats)?;
             return Ok((groups, Found::new(answer, plan)));
         }
         // First which groups, then their series: only those are kept bucket by bucket.
         let whole = plan.without_interval();
-        let answer = self.gather(&whole, Total::new(&whole), stats)?;
+        let answer = self.gather(&whole, left_out, Total::new(&whole), stats)?;
         let mut found = Found::new(answer, &whole);
         let shown = rows::ranked(&found, &whole);
         let groups = Groups {
@@ -163,8 +197,7 @@ impl Question<'_> {
         };
         if plan.interval_ns.is_some() {
             let total = found.answer.for_groups(plan, &groups.shown);
-            *stats = QueryStats::default();
-            found = Found::new(self.gather(plan, total, stats)?, plan);
+            found = Found::new(self.gather(plan, left_out, total, stats)?, plan);
         } else if groups.rest {
             found.answer.put_rest_together(plan, &groups.shown);
         }
@@ -184,7 +217,8 @@ impl Question<'_> {
         };
         let total = present.answer.for_groups(&plan, &groups.shown);
         let mut cost = QueryStats::default();
-        let found = Found::new(self.gather(&plan, total, &mut cost)?, &plan);
+        let left_out = self.left_out(&plan)?;
+        let found = Found::new(self.gather(&plan, left_out.as_ref(), total, &mut cost)?, &plan);
         stats.rows_read += cost.rows_read;
         stats.compare_ns = match plan.rows_span() {
             (Some(from), Some(to)) => Some((from, to)),
@@ -197,58 +231,32 @@ impl Question<'_> {
 /// Adds up every segment, a few at a time.
 fn gather(
     snapshot: &Snapshot,
-    request: &AggregateRequest,
+    selection: &Selection<'_>,
+    left_out: Option<&LeftOut>,
     plan: &Plan,
     total: Total,
     watch: &Watch,
     stats: &mut QueryStats,
 ) -> Result<Total, QueryError> {
-    let (from_ns, to_ns) = plan.rows_span();
-    let selection = Selection {
-        kinds: plan.kinds,
-        filter: request.filter.as_ref(),
-        from_ns,
-        to_ns,
-    };
-    let overlaps = |segment: &&Arc<Segment>| segment.overlaps(from_ns, to_ns);
+    let overlaps = |segment: &&Arc<Segment>| segment.overlaps(selection.from_ns, selection.to_ns);
     let segments: Vec<&Arc<Segment>> = snapshot.segments().iter().filter(overlaps).collect();
-    let next = AtomicUsize::new(0);
     let shared = Mutex::new((QueryStats::default(), Vec::new()));
-    let work = || -> Result<(), QueryError> {
-        while let Some(segment) = segments.get(next.fetch_add(1, Memory::Relaxed)) {
-            let Some(open) = segment.open() else { continue };
-            let documents = selection.documents(segment, open, watch)?;
-            let local = Local::gather(segment, open, &documents, plan, watch)?;
-            total.add(&local, plan)?;
-            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            let (stats, partitions) = &mut *shared;
-            stats.segments += 1;
-            stats.rows_read += u64::from(segment.rows());
-            stats.rows_matched += u64::from(documents.count());
-            partitions.push(segment.partition());
+    each(&segments, watch, |segment| {
+        let Some(open) = segment.open() else { return Ok(()) };
+        let mut documents = selection.documents(segment, open, watch)?;
+        if let Some(left_out) = left_out {
+            left_out.take_out(segment, &mut documents);
         }
+        let local = Local::gather(segment, open, &documents, plan, watch)?;
+        total.add(&local, plan)?;
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stats, partitions) = &mut *shared;
+        stats.segments += 1;
+        stats.rows_read += u64::from(segment.rows());
+        stats.rows_matched += u64::from(documents.count());
+        partitions.push(segment.partition());
         Ok(())
-    };
-    let threads = limits::QUERY_THREADS.min(segments.len()).max(1);
-    let results = std::thread::scope(|scope| {
-        let told = || work().inspect_err(|_| watch.fail());
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(told)).collect();
-        let mut results = vec![told()];
-        for other in others {
-            results.push(other.join().unwrap_or_else(|_| {
-                Err(QueryError::Store {
-                    detail: "a thread of the query panicked".to_owned(),
-                })
-            }));
-        }
-        results
-    });
-    // What went wrong first, not who was told to stop because of it.
-    let mut errors: Vec<QueryError> = results.into_iter().filter_map(Result::err).collect();
-    errors.sort_by_key(|error| *error == QueryError::Cancelled);
-    if let Some(error) = errors.into_iter().next() {
-        return Err(error);
-    }
+    })?;
     let (found, mut partitions) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
     partitions.sort_unstable();
     partitions.dedup();

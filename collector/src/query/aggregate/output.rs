@@ -100,7 +100,7 @@ fn number(text: &str, whole: &str) -> Result<Metric, QueryError> {
 
 /// Where a metric is gathered, once for all that need it.
 fn place(gathered: &mut Vec<Metric>, metric: Metric) -> usize {
-    match gathered.iter().position(|held| held.kind == metric.kind) {
+    match gathered.iter().position(|held| held.is_like(&metric)) {
         Some(at) => at,
         None => {
             gathered.push(metric);

@@ -1,14 +1,14 @@
 //! What an aggregate request asks for, checked.
 
-use super::super::QueryError;
 use super::super::filter::ast::Subject;
 use super::super::kinds::Kinds;
-use super::metric::{Metric, parse_subject};
+use super::super::{QueryError, time};
+use super::metric::{Metric, ends_of, parse_subject};
 use super::output::{Formula, Output};
 use super::{AggregateRequest, Compare, Interval};
 use crate::limits;
 use crate::normalize::codes::KIND_DNS;
-use crate::normalize::columns::ColumnKind;
+use crate::normalize::columns::{ColumnId, ColumnKind};
 use crate::normalize::row::cut;
 use crate::store::Snapshot;
 
@@ -45,8 +45,39 @@ pub struct Group {
     pub name: String,
     /// Whose values.
     pub subject: Subject,
+    /// The columns at the two ends of a flow, when it counts at both.
+    pub ends: Option<[ColumnId; 2]>,
     /// Bits of addresses that count.
-    pub prefix: Option<u32>,
+    pub prefix: Option<Prefix>,
+}
+
+/// How many bits of addresses count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// Of IPv4 addresses.
+    pub v4: u32,
+    /// Of IPv6 addresses.
+    pub v6: u32,
+}
+
+/// Bits of IPv6 addresses that count when only those of IPv4 are told: a subnet (RFC 4291 section 2.5.1).
+const SUBNET_V6: u32 = 64;
+
+impl Prefix {
+    /// Reads `24`, `24/48` or, as there are no such lengths in IPv4, `48`.
+    fn parse(text: &str) -> Option<Prefix> {
+        let length = |text: &str, most: u32| text.parse().ok().filter(|length| *length <= most);
+        match text.split_once('/') {
+            Some((v4, v6)) => Some(Prefix {
+                v4: length(v4, 32)?,
+                v6: length(v6, 128)?,
+            }),
+            None => length(text, 128).map(|length| Prefix {
+                v4: length.min(32),
+                v6: if length <= 32 { SUBNET_V6 } else { length },
+            }),
+        }
+    }
 }
 
 /// What groups are put in order by.
@@ -136,8 +167,12 @@ impl Plan {
             .collect::<Result<Vec<_>, _>>()?;
         let shown = outputs.len();
         let (order, descending) = parse_order(request.order_by.as_deref(), &groups, &mut outputs, &mut metrics)?;
-        if request.from_ns.zip(request.to_ns).is_some_and(|(from, to)| from >= to) {
-            return Err(wrong("from", "from is not before to".to_owned()));
+        time::check_span(request.from_ns, request.to_ns).map_err(|detail| wrong("from", detail))?;
+        if request.from_ns.is_some() && request.from_ns == request.to_ns {
+            return Err(wrong(
+                "from",
+                "from is not before to: there is no time between them".to_owned(),
+            ));
         }
         let stored = snapshot.span_ns().unwrap_or((0, 0));
         let from = request.from_ns.unwrap_or(stored.0);
@@ -145,6 +180,10 @@ impl Plan {
             .to_ns
             .unwrap_or(stored.1.saturating_add(1))
             .max(from.saturating_add(1));
+        let has_ends = groups.iter().any(|group| group.ends.is_some());
+        for metric in &mut metrics {
+            metric.see_ends(has_ends)?;
+        }
         let counts_transactions = metrics.iter().any(|metric| metric.counted() == Some(KIND_DNS));
         let subjects = groups.iter().map(|group| &group.subject);
         let subjects = subjects.chain(metrics.iter().flat_map(Metric::subjects));
@@ -208,6 +247,11 @@ impl Plan {
         })
     }
 
+    /// A flow counts twice: as what its source sent and as what its destination got.
+    pub fn has_ends(&self) -> bool {
+        self.groups.iter().any(|group| group.ends.is_some())
+    }
+
     /// What is outside the groups shown must be known, too.
     pub fn needs_rest(&self) -> bool {
         let is_share = |output: &Output| matches!(output.formula, Formula::Share(_));
@@ -239,19 +283,24 @@ pub fn auto_width(span_ns: i64) -> i64 {
 
 fn parse_group(name: &str) -> Result<Group, QueryError> {
     let name = name.trim();
-    let (field, prefix) = match name.rsplit_once('/') {
-        Some((field, length)) => {
-            let length = length.parse().ok().filter(|length| *length <= 128).ok_or_else(|| {
-                wrong(
-                    "group_by",
-                    format!("'{}' has no prefix length from 0 to 128", cut(name, 48)),
-                )
+    let (field, prefix) = match name.split_once('/') {
+        Some((field, lengths)) => {
+            let prefix = Prefix::parse(lengths).ok_or_else(|| {
+                let detail = format!(
+                    "'{}': a prefix length is from 0 to 32 for IPv4 and to 128 for IPv6, both as in src.ip/24/48",
+                    cut(name, 48)
+                );
+                wrong("group_by", detail)
             })?;
-            (field, Some(length))
+            (field, Some(prefix))
         }
         None => (name, None),
     };
-    let subject = parse_subject(field, "group_by")?;
+    let ends = ends_of(field);
+    let subject = match ends {
+        Some([first, _]) => Subject::Column(first),
+        None => parse_subject(field, "group_by")?,
+    };
     let is_ip = match &subject {
         Subject::Column(column) => column.column().kind == ColumnKind::Ip,
         Subject::Other(_) => true,
@@ -265,6 +314,7 @@ fn parse_group(name: &str) -> Result<Group, QueryError> {
     Ok(Group {
         name: name.to_owned(),
         subject,
+        ends,
         prefix,
     })
 }
@@ -327,4 +377,22 @@ fn parse_order(
     })?;
     outputs.push(output);
     Ok((OrderBy::Output(outputs.len() - 1), descending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_of_both_families() {
+        let of = |text| Prefix::parse(text).map(|prefix| (prefix.v4, prefix.v6));
+        assert_eq!(of("24"), Some((24, 64)));
+        assert_eq!(of("0"), Some((0, 64)));
+        assert_eq!(of("24/48"), Some((24, 48)));
+        assert_eq!(of("32/128"), Some((32, 128)));
+        assert_eq!(of("48"), Some((32, 48)));
+        for wrong in ["", "129", "33/48", "24/129", "24/", "/48", "24/48/1", "-1", "a"] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -196,7 +196,7 @@ pub fn buckets_of(plan: &Plan, found: Option<(i64, i64)>, groups: usize) -> Resu
         .or(found.map(|(first, _)| first));
     let last = plan
         .to_ns
-        .map(|to| (to - 1).div_euclid(width))
+        .map(|to| to.saturating_sub(1).div_euclid(width))
         .or(found.map(|(_, last)| last));
     let (Some(first), Some(last)) = (first, last.or(first)) else {
         return Ok(None);

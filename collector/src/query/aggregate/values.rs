@@ -12,6 +12,7 @@ use super::super::ends::EndColumn;
 use super::super::evaluate::subject_codes;
 use super::super::filter::ast::Subject;
 use super::super::scan::first_codes;
+use super::plan::Prefix;
 use crate::normalize::columns::{ColumnKind, id};
 use crate::normalize::row::{Cell, ip_to_u128, u128_to_ip};
 use crate::store::segment::{Codes, Decode, OpenSegment};
@@ -24,6 +25,8 @@ pub enum Reader<'s> {
     Codes(Vec<Codes>),
     /// Ends of flows.
     End(EndColumn<'s>),
+    /// Columns of the two ends of a flow: the host's, when it is the source and when it is the destination.
+    Both(Box<[Option<Codes>; 2]>),
 }
 
 /// The code of a value within a segment: which of the subject's columns, and the code there.
@@ -43,10 +46,31 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Codes of documents, in their order.
-    pub fn read(&self, docs: &[u32], scratch: &mut Vec<Option<u64>>, out: &mut Vec<Option<LocalCode>>) {
+    /// Opens the columns of the two ends of a flow.
+    pub fn open_both(open: &'s OpenSegment, ends: [&Subject; 2]) -> Self {
+        match ends {
+            [Subject::Column(first), Subject::Column(second)] if first != second => {
+                let both = [first, second].map(|column| open.column(*column).cloned());
+                match both.iter().any(Option::is_some) {
+                    true => Self::Both(Box::new(both)),
+                    false => Self::Absent,
+                }
+            }
+            [subject, _] => Self::open(open, subject),
+        }
+    }
+
+    /// Codes of documents, in their order; `end` is 1 for flows seen from their destination.
+    pub fn read(&self, end: usize, docs: &[u32], scratch: &mut Vec<Option<u64>>, out: &mut Vec<Option<LocalCode>>) {
         out.clear();
         match self {
+            Self::Both(ends) => match ends.get(end) {
+                Some(Some(codes)) => {
+                    first_codes(&codes.column, docs, scratch);
+                    out.extend(scratch.iter().map(|code| code.map(|code| (end as u8, code))));
+                }
+                _ => out.resize(docs.len(), None),
+            },
             Self::Absent => out.resize(docs.len(), None),
             Self::End(end) => {
                 end.codes(docs, scratch);
@@ -77,10 +101,12 @@ impl<'s> Reader<'s> {
                 let (first, last) = end.bounds();
                 (1, first, last)
             }
-            Self::Codes(columns) => {
+            Self::Codes(_) | Self::Both(_) => {
+                let columns = self.columns();
                 let filled = || {
                     columns
                         .iter()
+                        .flatten()
                         .map(|codes| &codes.column)
                         .filter(|column| column.values.num_vals() > 0)
                 };
@@ -91,10 +117,27 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Its columns, by the number they have in codes.
+    fn columns(&self) -> Vec<Option<&Codes>> {
+        match self {
+            Self::Codes(columns) => columns.iter().map(Some).collect(),
+            Self::Both(ends) => ends.iter().map(Option::as_ref).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn column(&self, at: u8) -> Option<&Codes> {
+        match self {
+            Self::Codes(columns) => columns.get(usize::from(at)),
+            Self::Both(ends) => ends.get(usize::from(at))?.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The value of a code.
     pub fn cell(&self, (at, code): LocalCode) -> io::Result<Cell> {
         match self {
-            Self::Codes(columns) => match columns.get(usize::from(at)) {
+            Self::Codes(_) | Self::Both(_) => match self.column(at) {
                 Some(codes) => codes.cell(code),
                 None => Err(io::Error::other("a column went away")),
             },
@@ -132,7 +175,7 @@ impl<'s> Reader<'s> {
 
     fn decode(&self, at: u8) -> Option<&Decode> {
         match self {
-            Self::Codes(columns) => columns.get(usize::from(at)).map(|codes| &codes.decode),
+            Self::Codes(_) | Self::Both(_) => self.column(at).map(|codes| &codes.decode),
             Self::End(_) => Some(&Decode::Signed),
             Self::Absent => None,
         }
@@ -160,9 +203,9 @@ pub enum Encoder {
     /// Codes are the words.
     Codes(ColumnKind),
     /// Addresses are two words, cut to so many bits.
-    Ip(Option<u32>),
+    Ip(Option<Prefix>),
     /// Everything else is numbered as it is met.
-    Numbered(Mutex<Numbered>, Option<u32>),
+    Numbered(Mutex<Numbered>, Option<Prefix>),
 }
 
 /// Values in order of arrival.
@@ -202,7 +245,7 @@ impl Numbered {
 
 impl Encoder {
     /// For the values of a subject; addresses are cut to `prefix` bits.
-    pub fn new(subject: &Subject, prefix: Option<u32>) -> Self {
+    pub fn new(subject: &Subject, prefix: Option<Prefix>) -> Self {
         match subject {
             Subject::Column(column) => match column.column().kind {
                 ColumnKind::Ip => Self::Ip(prefix),
@@ -280,10 +323,16 @@ impl Encoder {
 const PLACES_PER_GROUP: u64 = 2;
 
 /// Words of addresses, each found once when codes lie close together.
-fn addresses(reader: &Reader<'_>, prefix: Option<u32>, codes: &[Option<LocalCode>]) -> io::Result<Vec<Option<Words>>> {
+fn addresses(
+    reader: &Reader<'_>,
+    prefix: Option<Prefix>,
+    codes: &[Option<LocalCode>],
+) -> io::Result<Vec<Option<Words>>> {
     let (_, least, largest) = reader.bounds();
     let places = largest.saturating_sub(least) + 1;
-    let mut table: Vec<Option<Words>> = if places <= codes.len() as u64 * PLACES_PER_GROUP {
+    // Of one column: another one has other codes for the same addresses.
+    let is_one = !matches!(reader, Reader::Both(_));
+    let mut table: Vec<Option<Words>> = if is_one && places <= codes.len() as u64 * PLACES_PER_GROUP {
         vec![None; places as usize]
     } else {
         Vec::new()
@@ -307,7 +356,7 @@ fn addresses(reader: &Reader<'_>, prefix: Option<u32>, codes: &[Option<LocalCode
     words.collect()
 }
 
-fn address_words(address: u128, prefix: Option<u32>) -> Words {
+fn address_words(address: u128, prefix: Option<Prefix>) -> Words {
     let address = prefix.map_or(address, |prefix| cut_address(address, prefix));
     [(address >> 64) as u64, address as u64]
 }
@@ -316,13 +365,8 @@ fn address_words(address: u128, prefix: Option<u32>) -> Words {
 fn cells(reader: &Reader<'_>, sorted: &[LocalCode]) -> io::Result<Vec<Cell>> {
     let mut all = Vec::with_capacity(sorted.len());
     for group in sorted.chunk_by(|left, right| left.0 == right.0) {
-        let text = match (reader, group.first()) {
-            (Reader::Codes(columns), Some((at, _))) => {
-                columns.get(usize::from(*at)).and_then(|codes| match &codes.decode {
-                    Decode::Text(text) => Some(text),
-                    _ => None,
-                })
-            }
+        let text = match group.first().and_then(|(at, _)| reader.decode(*at)) {
+            Some(Decode::Text(text)) => Some(text),
             _ => None,
         };
         let Some(text) = text else {
@@ -343,25 +387,25 @@ fn cells(reader: &Reader<'_>, sorted: &[LocalCode]) -> io::Result<Vec<Cell>> {
     Ok(all)
 }
 
-fn network_text(text: &str, prefix: u32) -> Option<Cell> {
+fn network_text(text: &str, prefix: Prefix) -> Option<Cell> {
     let address = text.parse().ok().map(ip_to_u128)?;
     Some(Cell::Text(shown_network(cut_address(address, prefix), prefix).into()))
 }
 
-fn shown_network(address: u128, prefix: u32) -> String {
+fn shown_network(address: u128, prefix: Prefix) -> String {
     let address = u128_to_ip(address);
-    let width = if address.is_ipv4() { 32 } else { 128 };
-    format!("{address}/{}", prefix.min(width))
+    let length = if address.is_ipv4() { prefix.v4 } else { prefix.v6 };
+    format!("{address}/{length}")
 }
 
 /// The first bits of an address, counted within its family.
-fn cut_address(address: u128, prefix: u32) -> u128 {
+fn cut_address(address: u128, prefix: Prefix) -> u128 {
     match u128_to_ip(address) {
         IpAddr::V4(v4) => {
-            let kept = u32::MAX.checked_shl(32u32.saturating_sub(prefix)).unwrap_or(0);
+            let kept = u32::MAX.checked_shl(32u32.saturating_sub(prefix.v4)).unwrap_or(0);
             ip_to_u128(IpAddr::V4((v4.to_bits() & kept).into()))
         }
-        IpAddr::V6(_) => address & u128::MAX.checked_shl(128u32.saturating_sub(prefix)).unwrap_or(0),
+        IpAddr::V6(_) => address & u128::MAX.checked_shl(128u32.saturating_sub(prefix.v6)).unwrap_or(0),
     }
 }
 
@@ -371,17 +415,26 @@ mod tests {
 
     #[test]
     fn networks_are_cut_within_their_family() {
-        let encoder = Encoder::new(&Subject::Column(id::SRC_IP), Some(24));
-        let of = |text: &str| address_words(ip_to_u128(text.parse().unwrap()), Some(24));
+        let prefix = Prefix { v4: 24, v6: 48 };
+        let encoder = Encoder::new(&Subject::Column(id::SRC_IP), Some(prefix));
+        let of = |text: &str| address_words(ip_to_u128(text.parse().unwrap()), Some(prefix));
         let a = of("10.1.2.3");
         assert_eq!(of("10.1.2.250"), a);
         assert_ne!(of("10.1.3.1"), a);
         assert_eq!(encoder.cell(a), Cell::Text("10.1.2.0/24".into()));
-        assert_eq!(encoder.cell(of("2001:db8::1")), Cell::Text("2001:d00::/24".into()));
-        assert_eq!(network_text("10.1.2.3", 24), Some(Cell::Text("10.1.2.0/24".into())));
-        let cut = |text: &str, prefix| u128_to_ip(cut_address(ip_to_u128(text.parse().unwrap()), prefix)).to_string();
-        assert_eq!(cut("10.1.2.3", 0), "0.0.0.0");
-        assert_eq!(cut("10.1.2.3", 64), "10.1.2.3");
-        assert_eq!(cut("2001:db8::1", 128), "2001:db8::1");
+        assert_eq!(
+            encoder.cell(of("2001:db8:1:2::1")),
+            Cell::Text("2001:db8:1::/48".into())
+        );
+        assert_eq!(network_text("10.1.2.3", prefix), Some(Cell::Text("10.1.2.0/24".into())));
+        let cut = |text: &str, v4, v6| {
+            u128_to_ip(cut_address(ip_to_u128(text.parse().unwrap()), Prefix { v4, v6 })).to_string()
+        };
+        assert_eq!(cut("10.1.2.3", 0, 0), "0.0.0.0");
+        assert_eq!(cut("10.1.2.3", 32, 64), "10.1.2.3");
+        assert_eq!(cut("2001:db8::1", 0, 128), "2001:db8::1");
+        assert_eq!(cut("2001:db8::1", 32, 1), "::");
+        // An address of IPv4 within IPv6 never becomes one of another family.
+        assert_eq!(cut("::ffff:0:1:1", 24, 0), "::");
     }
 }

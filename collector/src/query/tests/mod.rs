@@ -5,6 +5,7 @@ mod compared;
 mod counters;
 mod kinds;
 mod naive;
+mod once;
 mod pages;
 mod rolled;
 mod rows;
@@ -74,7 +75,7 @@ proptest! {
         let (_dir, snapshot) = stored(&rows, 30);
         let ns = |row: &PlainRow, column| match row.cells[&column] { Cell::Signed(ns) => ns, _ => unreachable!() };
         for (from, to) in times {
-            let (from, to) = (rows::T0 + from * rows::S / 2, rows::T0 + to * rows::S / 2);
+            let (from, to) = (rows::T0 + from.min(to) * rows::S / 2, rows::T0 + from.max(to) * rows::S / 2);
             let wanted = expected(&rows, |row| ns(row, id::END) >= from && ns(row, id::START) < to);
             prop_assert_eq!(found(&snapshot, None, Some(from), Some(to)), wanted);
             let filter = parse("proto != 6 and octets exists", 0).unwrap().unwrap();

@@ -132,8 +132,12 @@ fn reaches_beyond_flows(snapshot: &Snapshot, plan: &Plan) -> bool {
 
 /// Where every metric comes from.
 fn understand<'r>(request: &'r AggregateRequest, plan: &Plan) -> Result<Question<'r>, QueryError> {
+    if request.once.is_some() {
+        let detail = "rollups cannot tell conversations apart, to count them once; ask tier=raw";
+        return Err(wrong("once", detail.to_owned(), None));
+    }
     let Some(groups) = group_columns(plan) else {
-        let detail = "rollups have no groups by elements or by prefixes of addresses; ask tier=raw";
+        let detail = "rollups have no groups by elements, by prefixes of addresses or by hosts; ask tier=raw";
         return Err(wrong("group_by", detail.to_owned(), None));
     };
     let filter = match &request.filter {
@@ -263,10 +267,11 @@ impl Question<'_> {
         }
         let present = self.spoken(&selected, &self.plan, watch)?;
         let mut windows: Vec<&Selected> = vec![&selected];
-        let earlier = self
-            .plan
-            .of_previous()
-            .map(|plan| Ok((self.select(files, &plan)?, plan)));
+        let earlier = self.plan.of_previous().map(|mut plan| {
+            let selected = self.select(files, &plan)?;
+            plan.span_ns = span_of(&selected, plan.rows_span());
+            Ok((selected, plan))
+        });
         let earlier = earlier.transpose()?;
         let previous = match &earlier {
             Some((selected, plan)) => {

@@ -95,7 +95,7 @@ pub struct Said {
 /// The columns that are grouped by, if they are no more than columns.
 pub fn group_columns(plan: &Plan) -> Option<Vec<ColumnId>> {
     let column = |group: &super::super::plan::Group| match (&group.subject, group.prefix) {
-        (Subject::Column(column), None) => Some(*column),
+        (Subject::Column(column), None) if group.ends.is_none() => Some(*column),
         _ => None,
     };
     plan.groups.iter().map(column).collect()
