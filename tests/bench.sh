@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Whole programs beside peers, in one run on this machine: CPU seconds (user + system), the smallest of RUNS.
-#   tests/bench.sh [exporter] [sending] [summaries] [collector] [burst] [rollups] RUNS=3 PACKETS=1000000 RECORDS=2000000 RATE=100000
+#   tests/bench.sh [exporter] [sending] [summaries] [collector] [burst] [rollups] [queries] RUNS=3 PACKETS=1000000 RECORDS=2000000 RATE=100000
 # Captures and load come from the generators beside the checkout; without them, and without a peer, that part is left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -221,6 +221,14 @@ PY
   done
 }
 
+# Questions to the same flows, beside nfdump and DuckDB over Parquet; FLOWS=10000000 for one size.
+queries() {
+  local python=target/python/bin/python3
+  [ -x "$python" ] || python=python3
+  "$python" -c 'import duckdb, numpy' 2>/dev/null || { echo 'left out: questions beside peers need DuckDB and numpy (pip install duckdb numpy)'; return; }
+  WORK=$work FLOWGAUGE_PROGRAMS=$programs "$python" -B tests/bench/queries.py
+}
+
 summaries() {
   local capture=$work/dns.pcap messages cpu
   python3 "$shared/tools/synth" --seed 5 --packets "$packets" --profile dns --out "$capture"
@@ -234,4 +242,4 @@ summaries() {
 }
 
 [ -d "$shared/tools" ] || { echo "left out: figures beside peers need the generators ($shared is not there)"; exit 0; }
-for part in ${*:-exporter sending summaries collector burst rollups}; do "$part"; done
+for part in ${*:-exporter sending summaries collector burst rollups queries}; do "$part"; done
