@@ -176,4 +176,63 @@ export const OVERVIEW_STORIES = {
     await page.getByRole('heading', { level: 1, name: 'Discover' }).waitFor();
     assert.equal(new URL(page.url()).searchParams.get('filter'), 'port 53 or port 22');
   },
+
+  async 'a rule that fires is seen from everywhere'({ page, base }) {
+    const time = new Date(Date.now() - 90_000).toISOString();
+    const rule = {
+      name: '<script>alert(1)</script>',
+      description: 'A resolver that does not answer',
+      filter: 'kind = dns',
+      where: 'dns.status = unanswered',
+      metric: 'transactions',
+      unit: 'share',
+      op: '>',
+      threshold: 0.1,
+      clear: 0.05,
+      window_s: 60,
+      for_s: 0,
+      severity: 'critical',
+      state: 'firing',
+      value: 0.4,
+      since: time,
+      evaluated: time,
+      error: null,
+      labels: {},
+      groups: [{ group: { 'dst.ip': '192.0.2.53' }, state: 'firing', value: 0.4, since: time }],
+    };
+    const quiet = { ...rule, name: 'quiet', state: 'ok', value: 0, groups: [] };
+    const change = {
+      time,
+      name: rule.name,
+      group: { 'dst.ip': '192.0.2.53' },
+      from: 'ok',
+      to: 'firing',
+      value: 0.4,
+    };
+    await page.route(/\/api\/v1\/alerts$/, (route) =>
+      route.fulfill({ json: { rules: [quiet, rule], stats: { firing: 1, pending: 0, evaluations: 9 } } }),
+    );
+    await page.route(/\/api\/v1\/alerts\/history/, (route) => route.fulfill({ json: { rows: [change] } }));
+    await open(page, base, '/', 'Home');
+    const tile = page.locator('[data-health=Alerts]');
+    await tile.getByText('1 firing').waitFor();
+    await page
+      .getByRole('navigation', { name: 'Pages' })
+      .getByRole('link', { name: /^Alerts/ })
+      .click();
+    await page.getByRole('heading', { level: 1, name: 'Alerts' }).waitFor();
+    const rules = page.locator('[data-rule]');
+    assert.equal(await rules.count(), 2);
+    const first = await rules.first().innerText();
+    assert.match(first, /<script>alert\(1\)<\/script>/);
+    assert.match(first, /transactions above 10\.0\s% over 1\smin/);
+    assert.match(first, /40\.0\s%[\s\S]*dst\.ip 192\.0\.2\.53/);
+    assert.match(await page.getByRole('region', { name: 'What changed' }).innerText(), /192\.0\.2\.53/);
+    await rules.first().getByRole('link').click();
+    await page.getByRole('heading', { level: 1, name: 'Discover' }).waitFor();
+    assert.equal(
+      new URL(page.url()).searchParams.get('filter'),
+      '(kind = dns) and (dns.status = unanswered)',
+    );
+  },
 };

@@ -247,7 +247,13 @@ export type AlertState = 'ok' | 'pending' | 'firing' | 'no_data' | 'error';
 
 export interface AlertRule {
   name: string;
+  description?: string | null;
   filter: string;
+  /** The part whose share is judged. */
+  where?: string | null;
+  /** Of the value: octets, ns, and so on. */
+  unit?: string | null;
+  clear?: number | null;
   metric: string;
   op: string;
   threshold: number;
