@@ -68,5 +68,6 @@ export const PLACES = {
   DNS: '/dns',
   TCP: '/tcp',
   Fleet: '/fleet',
+  Alerts: '/alerts',
   Help: '/help',
 };
