@@ -7,6 +7,8 @@ import type { Row } from './types';
 const LEAST_CHARACTERS = 4;
 const MOST_CHARACTERS = 36;
 const MOST_OF: Readonly<Record<string, number>> = { src: 42, dst: 42, name: 30 };
+/** Rows looked at of those that came together: widths are learnt well from some, and looking costs. */
+const LOOKED_AT = 250;
 /** Days told apart; beyond it is "several" anyway. */
 const MOST_DAYS = 2;
 
@@ -23,18 +25,21 @@ export class Layout {
   ) {}
 
   add(rows: readonly Row[]): void {
-    for (const row of rows) {
+    const step = Math.max(1, Math.floor(rows.length / LOOKED_AT));
+    const last = rows[rows.length - 1];
+    const some = step === 1 ? rows : rows.filter((row, index) => index % step === 0 || row === last);
+    for (const row of some) {
       if (this.days.size < MOST_DAYS) this.days.add(localDate(Date.parse(String(row['start']))));
       for (const column of this.columns) {
         let size = 0;
-        let some = false;
+        let filled = false;
         for (const part of column.parts(row, this.known)) {
-          some = true;
+          filled = true;
           // Whether the day is shown is known only when all rows have been seen.
           if (part.day === undefined)
             size += part.text.length + (part.lead?.length ?? 0) + (part.tail?.length ?? 0);
         }
-        if (some) this.present.add(column.key);
+        if (filled) this.present.add(column.key);
         if (size > (this.#widest.get(column.key) ?? 0)) this.#widest.set(column.key, size);
       }
     }
