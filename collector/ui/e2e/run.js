@@ -47,7 +47,7 @@ let failed = 0;
 async function play(name, story) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(30_000);
   const faults = [];
   // What a story expects to be logged, such as the browser's line about a 400, it says itself.
   const allowed = [];

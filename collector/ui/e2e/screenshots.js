@@ -1,87 +1,97 @@
-// Pictures of the page as it is with a running collector: light and dark, desktop, 4k and phone.
-//   npm run screenshots -- --url http://127.0.0.1:8080 --out DIR
+// Pictures of every page as it is with a running collector, light and dark, as the documents show them; with --all also
+// a phone's, a wide screen's, and Discover with its panels open.
+//   npm run screenshots -- --url http://127.0.0.1:8080 --out ../../docs/screenshots [--all]
+// pngquant, where it is installed, makes them a third as large.
+import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { launch } from './browser.js';
+import { rest } from './pages.js';
+import { PLACES, writeFilter } from './support.js';
 
-const { values: options } = parseArgs({ options: { url: { type: 'string' }, out: { type: 'string' } } });
+const { values: options } = parseArgs({
+  options: {
+    url: { type: 'string' },
+    out: { type: 'string' },
+    // What stands behind the paths, as a span: from=now-1h&to=now
+    query: { type: 'string', default: '' },
+    only: { type: 'string' },
+    all: { type: 'boolean', default: false },
+  },
+});
 if (options.url === undefined || options.out === undefined) {
   console.error('screenshots: --url http://HOST:PORT of a running collector and --out DIR are needed');
   process.exit(2);
 }
-const SIZES = { desktop: { width: 1440, height: 900 }, phone: { width: 375, height: 812 } };
+const DESKTOP = { width: 1280, height: 800 };
+const PHONE = { width: 375, height: 812 };
+const WALL = { width: 3840, height: 2160 };
 
 mkdirSync(options.out, { recursive: true });
 const browser = await launch();
 
-async function settled(page) {
-  await page.waitForSelector('[data-figure="flows"] b, [aria-label="No flows yet"]');
-  await page.waitForLoadState('networkidle');
-}
-
 async function picture(name, size, colorScheme, path, work = async () => {}) {
+  if (options.only !== undefined && !name.includes(options.only)) return;
   const phone = size.width < 600;
   const context = await browser.newContext({
     viewport: size,
     colorScheme,
+    reducedMotion: 'reduce',
     hasTouch: phone,
     deviceScaleFactor: phone ? 2 : 1,
   });
   const page = await context.newPage();
+  page.setDefaultTimeout(60_000);
   await page.goto(options.url + path);
-  await settled(page);
+  await rest(page);
   await work(page);
-  await page.waitForTimeout(250);
+  // Charts draw themselves in.
+  await page.waitForTimeout(1_200);
   const file = join(options.out, `${name}.png`);
   await page.screenshot({ path: file });
+  spawnSync('pngquant', ['--force', '--skip-if-larger', '--strip', '--output', file, '128', file]);
   console.log(file);
   await context.close();
 }
 
+/** The address of a page with the span that was asked for, where it has one. */
+function address(path, more = '') {
+  const timed = path !== '/' && path !== '/help' && path !== '/alerts';
+  const query = [timed ? options.query : '', more].filter((part) => part !== '').join('&');
+  return query === '' ? path : `${path}?${query}`;
+}
+
 const openFirst = async (page) => {
-  await page.locator('tbody tr').nth(2).focus();
+  await page.locator('tbody tr[tabindex]').nth(2).focus();
   await page.keyboard.press('Enter');
-  await page.waitForSelector('.drawer dl');
-  await settled(page);
+  await page.waitForSelector('.drawer [data-related=record]');
 };
 const wrongFilter = async (page) => {
-  await page.locator('.cm-content').fill('src.ip = 10.0.0.0/8 and dst.prot = 53');
+  await writeFilter(page, 'src.ip = 10.0.0.0/8 and dst.prot = 53');
   await page.keyboard.press('Enter');
   await page.waitForSelector('#filter-fault');
 };
 const completion = async (page) => {
-  await page.locator('.cm-content').pressSequentially('proto = 6 and d');
+  await writeFilter(page, 'proto = 6 and ');
+  await page.keyboard.type('d');
   await page.waitForSelector('.cm-tooltip-autocomplete [role=option]');
 };
-const reading = async (page) => {
-  const box = await page.locator('svg[aria-roledescription=histogram]').boundingBox();
-  await page.mouse.move(box.x + box.width * 0.55, box.y + box.height * 0.5);
-};
-const times = async (page) => page.locator('button[aria-haspopup=dialog]').click();
+const press = (name) => (page) => page.getByRole('button', { name }).first().click();
 
 for (const scheme of ['light', 'dark']) {
-  for (const [size, viewport] of Object.entries(SIZES))
-    await picture(
-      `discover-${size}-${scheme}`,
-      viewport,
-      scheme,
-      '/discover',
-      size === 'desktop' ? reading : undefined,
-    );
-  await picture(`detail-desktop-${scheme}`, SIZES.desktop, scheme, '/discover', openFirst);
+  for (const [name, path] of Object.entries(PLACES))
+    await picture(`${name.toLowerCase()}-${scheme}`, DESKTOP, scheme, address(path));
+  await picture(`flow-${scheme}`, DESKTOP, scheme, address('/discover', 'filter=dst.port=443'), openFirst);
+  if (!options.all) continue;
+  for (const [name, path] of Object.entries(PLACES)) {
+    await picture(`${name.toLowerCase()}-phone-${scheme}`, PHONE, scheme, address(path));
+    await picture(`${name.toLowerCase()}-wall-${scheme}`, WALL, scheme, address(path));
+  }
+  await picture(`fault-${scheme}`, DESKTOP, scheme, address('/discover'), wrongFilter);
+  await picture(`completion-${scheme}`, DESKTOP, scheme, address('/discover'), completion);
+  await picture(`times-${scheme}`, DESKTOP, scheme, address('/discover'), press(/^Time span/));
+  await picture(`columns-${scheme}`, DESKTOP, scheme, address('/discover'), press('Columns'));
+  await picture(`searches-${scheme}`, DESKTOP, scheme, address('/discover'), press(/searches/));
 }
-await picture('detail-phone-light', SIZES.phone, 'light', '/discover', openFirst);
-await picture('fault-desktop-light', SIZES.desktop, 'light', '/discover', wrongFilter);
-await picture('fault-phone-dark', SIZES.phone, 'dark', '/discover', wrongFilter);
-await picture('completion-desktop-dark', SIZES.desktop, 'dark', '/discover', completion);
-await picture('times-desktop-light', SIZES.desktop, 'light', '/discover', times);
-await picture('times-phone-light', SIZES.phone, 'light', '/discover', times);
-await picture(
-  'none-desktop-light',
-  SIZES.desktop,
-  'light',
-  '/discover?filter=dst.port+%3D+1+and+dst.port+%3D+2',
-);
-await picture('discover-4k-light', { width: 3840, height: 2160 }, 'light', '/discover');
 await browser.close();

@@ -59,6 +59,8 @@ export interface FilterEditor {
   /** Replaces the text from outside, which is no change that somebody typed. */
   set(text: string): void;
   mark(fault: Place | null): void;
+  /** Colours again, for what is a column is known only when the collector has said it. */
+  recolour(): void;
   focus(selection?: 'all' | Place): void;
   destroy(): void;
 }
@@ -85,6 +87,9 @@ const fault = StateField.define<DecorationSet>({
   provide: (field) => EditorView.decorations.from(field),
 });
 
+/** What is a column is known anew. */
+const recoloured = StateEffect.define<null>();
+
 const isSetByCode = StateEffect.define<null>();
 
 function colours(isColumn: (word: string) => boolean): Extension {
@@ -104,7 +109,10 @@ function colours(isColumn: (word: string) => boolean): Extension {
         this.decorations = decorate(view);
       }
       update(update: ViewUpdate): void {
-        if (update.docChanged) this.decorations = decorate(update.view);
+        const anew = update.transactions.some(({ effects }) =>
+          effects.some((effect) => effect.is(recoloured)),
+        );
+        if (update.docChanged || anew) this.decorations = decorate(update.view);
       }
     },
     { decorations: (plugin) => plugin.decorations },
@@ -269,6 +277,7 @@ export function createEditor(ports: EditorPorts): FilterEditor {
       view.contentDOM.setAttribute('aria-invalid', String(place !== null));
       view.dispatch({ effects: setFault.of(place) });
     },
+    recolour: () => view.dispatch({ effects: recoloured.of(null) }),
     focus: (selection) => {
       view.focus();
       if (selection === undefined) return;

@@ -67,7 +67,7 @@ export class Layout {
   width(column: TableColumn): number {
     // Digits are wider than the letters of names; flags are set in a narrow fixed type.
     const character = column.key === 'flags' ? 0.5 : column.key === 'name' ? 0.48 : 0.53;
-    const marks = (column.direction === undefined ? 0 : 0.9) + (column.numeric ? 0.1 : 0.85);
+    const marks = (column.direction === undefined ? 0 : 0.9) + (column.numeric ? 0.1 : 1.3);
     const head = column.label.length * 0.54 + marks;
     const edge = column.key === this.columns[0]?.key ? 1.7 : 1.1;
     return Math.max(head, this.characters(column) * character) + edge;
