@@ -58,14 +58,19 @@ export class Home {
   error = $derived<ApiError | null>(this.recent.error ?? this.day.error ?? collector.error);
   empty = $derived(collector.value !== null && collector.value.store.rows === 0);
 
+  /** The page was left: what comes in late changes nothing and asks nothing. */
+  #left = false;
+
   /** Asks until stopped. */
   watch(): () => void {
+    this.#left = false;
     let timer: ReturnType<typeof setTimeout>;
     let slow = 0;
     const poll = async (): Promise<void> => {
       if (!document.hidden && !this.paused) {
         const due = performance.now() - slow > SLOW_MS || slow === 0 || this.error !== null;
         await this.refresh(due);
+        if (this.#left) return;
         // With nothing stored nothing was asked, and the first flows should not wait.
         if (due && !this.empty && this.error === null) slow = performance.now();
       }
@@ -73,6 +78,7 @@ export class Home {
     };
     void poll();
     return () => {
+      this.#left = true;
       clearTimeout(timer);
       this.cancel();
     };
@@ -80,7 +86,7 @@ export class Home {
 
   async refresh(all: boolean): Promise<void> {
     if ((await refreshCollector()) === null && collector.value === null) return;
-    if (this.empty) return;
+    if (this.#left || this.empty) return;
     const resolved = resolveSpan(null, null, storedSpan(collector.value), Date.now() + clockAhead);
     if ('error' in resolved) return;
     this.span = resolved.span;
