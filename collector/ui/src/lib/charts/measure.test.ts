@@ -14,7 +14,10 @@ describe('measure', () => {
       adds: true,
     });
     expect(measure('share(octets)')).toMatchObject({ unit: 'part' });
-    expect(measure('octets/packets')).toMatchObject({ title: 'octets per packets' });
+    expect(measure('octets/packets')).toMatchObject({ unit: 'octets', adds: false });
+    expect(measure('sum(tcp.retransmits)/packets')).toMatchObject({
+      title: 'sum(tcp.retransmits) per packets',
+    });
   });
 
   it('takes nothing else', () => {

@@ -53,6 +53,16 @@ export const PLAIN: readonly Measure[] = [
     perSecond: true,
   },
   {
+    name: 'octets/packets',
+    title: 'Octets per packet',
+    unit: 'octets',
+    metric: 'octets/packets',
+    total: null,
+    back: null,
+    adds: false,
+    perSecond: false,
+  },
+  {
     name: 'transactions',
     title: 'DNS transactions',
     unit: 'transactions',
