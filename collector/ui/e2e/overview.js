@@ -185,7 +185,7 @@ export const OVERVIEW_STORIES = {
       filter: 'kind = dns',
       where: 'dns.status = unanswered',
       metric: 'transactions',
-      unit: 'share',
+      unit: '',
       op: '>',
       threshold: 0.1,
       clear: 0.05,
@@ -234,5 +234,50 @@ export const OVERVIEW_STORIES = {
       new URL(page.url()).searchParams.get('filter'),
       '(kind = dns) and (dns.status = unanswered)',
     );
+  },
+
+  async 'Home says what failed, and what to type into an empty store'({ page, base, allowed }) {
+    allowed.push(/status of 500/);
+    const broken = /\/api\/v1\/(aggregate|exporters)/;
+    await page.route(broken, (route) =>
+      route.fulfill({
+        status: 500,
+        contentType: 'application/problem+json',
+        body: '{"title":"The collector failed","detail":"the store cannot be read","status":500}',
+      }),
+    );
+    await page.goto(`${base}/`);
+    await page.getByRole('alert').getByText('The store cannot be read.').waitFor();
+    await page.locator('[data-health=DNS]').getByText('Could not be asked.').waitFor();
+    await page.unroute(broken);
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.getByRole('alert').waitFor({ state: 'detached' });
+    await page.waitForSelector('[data-part=day] svg');
+    await page.route(/\/api\/v1\/status/, async (route) => {
+      const answer = await route.fetch();
+      const body = await answer.json();
+      Object.assign(body.store, { rows: 0, oldest: null, newest: null });
+      await route.fulfill({ response: answer, json: body });
+    });
+    await page.reload();
+    await page.getByRole('region', { name: 'No flows yet' }).waitFor();
+    assert.match(await page.locator('code').first().innerText(), /^flowgauge-exporter run /);
+  },
+
+  async 'Home, Fleet, Alerts and Help fit a phone'({ page, base }) {
+    await page.setViewportSize({ width: 375, height: 812 });
+    for (const [path, name] of [
+      ['/', 'Home'],
+      ['/fleet', 'Fleet'],
+      ['/alerts', 'Alerts'],
+      ['/help', 'Help'],
+      ['/help?part=filter', 'Help'],
+      ['/help?part=api', 'Help'],
+      ['/help?part=metrics', 'Help'],
+    ]) {
+      await open(page, base, path, name);
+      await page.waitForTimeout(300);
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 375, path);
+    }
   },
 };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { condition, groupText, inUnit } from './alerts';
+import { condition, groupText, inUnit, unitOf } from './alerts';
 import type { AlertRule } from './types';
 
 const RULE: AlertRule = {
@@ -46,5 +46,14 @@ describe('groupText', () => {
   it('names columns and values', () => {
     expect(groupText({ 'dst.ip': '192.0.2.1', proto: 6 })).toBe('dst.ip 192.0.2.1, proto 6');
     expect(groupText({})).toBe('');
+  });
+});
+
+describe('unitOf', () => {
+  it('knows parts of a whole', () => {
+    expect(unitOf({ ...RULE, where: 'dns.status = unanswered', unit: '' })).toBe('share');
+    expect(unitOf({ ...RULE, metric: 'share(octets)' })).toBe('share');
+    expect(unitOf({ ...RULE, metric: 'avg(dns.latency)', unit: 'ns' })).toBe('ns');
+    expect(unitOf(RULE)).toBeNull();
   });
 });

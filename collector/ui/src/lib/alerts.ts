@@ -39,6 +39,12 @@ export function inUnit(value: number | null, unit: string | null | undefined): s
   }
 }
 
+/** The unit of a rule's values: those of a rule with `where` are parts of a whole. */
+export function unitOf(rule: AlertRule): string | null {
+  if ((rule.where ?? '') !== '' || /^(share\(.*\)|exporter\.loss)$/.test(rule.metric)) return 'share';
+  return rule.unit ?? null;
+}
+
 function precise(value: number): string {
   return Math.abs(value) >= 1_000 ? short(value) : String(Number(value.toPrecision(4)));
 }
@@ -50,7 +56,7 @@ export function condition(rule: AlertRule): string {
   const seconds = (value: number): string => duration(value * 1e9);
   const sign = SIGNS[rule.op] ?? rule.op;
   const lasting = rule.for_s > 0 ? `, for ${seconds(rule.for_s)}` : '';
-  return `${rule.metric} ${sign} ${inUnit(rule.threshold, rule.unit)} over ${seconds(rule.window_s)}${lasting}`;
+  return `${rule.metric} ${sign} ${inUnit(rule.threshold, unitOf(rule))} over ${seconds(rule.window_s)}${lasting}`;
 }
 
 /** "dst.ip 192.0.2.1, proto 6"; empty for the whole rule. */

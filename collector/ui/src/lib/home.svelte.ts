@@ -92,18 +92,19 @@ export class Home {
     this.span = resolved.span;
     this.note = resolved.note;
     const { span } = resolved;
-    const asked: Promise<unknown>[] = [
+    // What one looks at first is asked first, so that it does not wait behind the rest.
+    await Promise.all([
       this.#draw(this.recent, span, 60),
       this.exporters.ask(async (signal) => (await api.exporters(signal)).exporters),
-    ];
-    if (all)
-      asked.push(
-        this.#draw(this.day, { from: span.to - DAY, to: span.to }, 96),
+    ]);
+    if (all) {
+      await Promise.all(this.lists.map((list) => this.#askList(list, span)));
+      await Promise.all([
         this.#askDns(span),
         this.#askTcp(span),
-        ...this.lists.map((list) => this.#askList(list, span)),
-      );
-    await Promise.all(asked);
+        this.#draw(this.day, { from: span.to - DAY, to: span.to }, 96),
+      ]);
+    }
     this.updated = Date.now();
   }
 
