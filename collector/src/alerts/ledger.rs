@@ -114,16 +114,19 @@ impl Memory {
             .retain(|_, heard| at.wall_ns.saturating_sub(heard.last_ns) < forgotten_ns);
     }
 
-    /// Exporters of the run before. They are silent from the start of this one on: before, nobody listened.
-    pub fn remember(&mut self, heard: impl IntoIterator<Item = (IpAddr, i64)>) {
-        for (address, last_ns) in heard.into_iter().take(EXPORTERS) {
-            self.heard.insert(address, Heard { last_ns, steady_ns: 0 });
+    /// Exporters of the run before: address, when heard last by the wall, and for how long silent when that was saved. Silence
+    /// goes on from there: while the collector was away, nobody listened.
+    pub fn remember(&mut self, heard: impl IntoIterator<Item = (IpAddr, i64, i64)>) {
+        for (address, last_ns, silent_ns) in heard.into_iter().take(EXPORTERS) {
+            let steady_ns = -silent_ns.max(0);
+            self.heard.insert(address, Heard { last_ns, steady_ns });
         }
     }
 
-    /// Who was heard, and when by the wall.
-    pub fn heard(&self) -> impl Iterator<Item = (IpAddr, i64)> + '_ {
-        self.heard.iter().map(|(address, heard)| (*address, heard.last_ns))
+    /// The same of this run, at this moment.
+    pub fn heard(&self, at: Moment) -> impl Iterator<Item = (IpAddr, i64, i64)> + '_ {
+        let each = self.heard.iter();
+        each.map(move |(address, heard)| (*address, heard.last_ns, silent_ns(heard, at)))
     }
 
     /// Forgets looks of rules that are no more.
@@ -150,8 +153,8 @@ impl Memory {
             .iter()
             .filter(|(address, _)| is_asked(rule, address))
             .map(|(address, heard)| {
-                let silent = at.steady_ns.saturating_sub(heard.steady_ns).max(0);
-                (json!({ "exporter": address }).to_string(), Some(silent as f64))
+                let silent = silent_ns(heard, at) as f64;
+                (json!({ "exporter": address }).to_string(), Some(silent))
             });
         Reading {
             values: values.collect(),
@@ -177,6 +180,10 @@ impl Memory {
         }
         looks.front().map(|(_, look)| look.clone()).unwrap_or_default()
     }
+}
+
+fn silent_ns(heard: &Heard, at: Moment) -> i64 {
+    at.steady_ns.saturating_sub(heard.steady_ns).max(0)
 }
 
 fn is_asked(rule: &Rule, address: &IpAddr) -> bool {
@@ -223,3 +230,6 @@ fn lost(before: &Look, look: &Look) -> Reading {
         ..Reading::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,7 +197,10 @@ impl Rule {
             return Ok(());
         }
         if !self.exporters.is_empty() {
-            return wrong("exporters", "of a metric of flows; write filter = \"exporter in (..)\"");
+            return wrong(
+                "exporters",
+                "of a metric of flows; write filter = \"exporter.ip in (..)\"",
+            );
         }
         for (key, text) in [("filter", Some(&self.filter)), ("where", self.part.as_ref())] {
             if let Some(text) = text {

@@ -21,7 +21,8 @@ struct Saved {
     form: String,
     rules: Vec<SavedRule>,
     history: Vec<SavedEntry>,
-    heard: Vec<(IpAddr, i64)>,
+    /// Address, when heard last, for how long silent.
+    heard: Vec<(IpAddr, i64, i64)>,
     waiting: Vec<(String, String)>,
 }
 
@@ -98,7 +99,7 @@ pub(super) fn text(book: &Book, memory: &Memory, webhooks: &Webhooks, at: Moment
         form: FORM.to_owned(),
         rules: book.rules().iter().map(rule).collect(),
         history: book.history().map(entry).collect(),
-        heard: memory.heard().collect(),
+        heard: memory.heard(at).collect(),
         waiting: webhooks.waiting(),
     };
     // Texts, numbers and lists of them always become JSON.

@@ -413,3 +413,6 @@ fn authorities() -> Result<RootCerts, String> {
         false => Ok(certificates.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,6 +53,7 @@ fn run(arguments: &[&str]) -> (String, Result<(), Failure>) {
     let result = match cli.command {
         Command::Decode(arguments) => decode::decode(&arguments, &mut out),
         Command::Query(arguments) => query::query(&arguments, &mut out),
+        Command::Alerts(arguments) => super::alerts::alerts(&arguments, &mut out),
         Command::Columns(arguments) => super::columns::columns(arguments.json, &mut out),
         Command::Elements(arguments) => super::columns::elements(&arguments, &mut out),
         Command::Check(arguments) => super::check::check(&arguments, &mut out),

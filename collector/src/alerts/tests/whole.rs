@@ -224,3 +224,105 @@ fn what_fires_and_what_waits_to_be_told_survives_a_restart() {
     wait(&collector, "the other rule is looked at", is_state("ok"));
     collector.stop();
 }
+
+#[test]
+fn the_answer_has_the_form_that_was_agreed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut grouped = rule(Duration::from_secs(86_400));
+    grouped.group_by = vec!["src.ip/24".to_owned(), "proto".to_owned()];
+    grouped.name = "by network".to_owned();
+    let mut ratio = rule(Duration::from_secs(86_400));
+    ratio.name = "part".to_owned();
+    ratio.part = Some("octets > 150".to_owned());
+    ratio.metric = "octets".to_owned();
+    (ratio.threshold, ratio.clear) = (0.8, 0.8);
+    let silence = Rule {
+        name: "silent".to_owned(),
+        metric: "exporter.silence".to_owned(),
+        threshold: 1e9,
+        clear: 1e9,
+        ..Rule::default()
+    };
+    let loss = Rule {
+        name: "lossy".to_owned(),
+        metric: "exporter.loss".to_owned(),
+        ..Rule::default()
+    };
+    let rules = vec![grouped, ratio, silence, loss];
+    let collector = Collector::start(config(directory.path(), rules, Vec::new())).unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut sequence = 0;
+    send_flows(&collector, &socket, &mut sequence);
+    let lossless = |answer: &Json| answer["rules"][3]["state"] != "no_data";
+    wait(&collector, "somebody was heard", |answer| {
+        !answer["rules"][2]["groups"].as_array().unwrap().is_empty()
+    });
+    // Six records of twelve are missing before these.
+    sequence += 6;
+    send_flows(&collector, &socket, &mut sequence);
+    wait(&collector, "loss", |answer| {
+        lossless(answer) && answer["rules"][3]["state"] == "firing"
+    });
+    let answer = wait(&collector, "silence", |answer| answer["rules"][2]["state"] == "firing");
+    let rules = &answer["rules"];
+    let group = &rules[0]["groups"][0];
+    assert_eq!(
+        group["group"],
+        serde_json::json!({ "src.ip/24": "10.0.0.0/24", "proto": 6 })
+    );
+    assert_eq!(
+        (&group["state"], &group["value"], &rules[0]["unit"]),
+        (&"firing".into(), &6.0.into(), &"flows".into())
+    );
+    // 200 and 300 of 100, 200 and 300, twice.
+    let part = rules[1]["value"].as_f64().unwrap();
+    assert!(
+        (part - 1_000.0 / 1_200.0).abs() < 1e-9 && rules[1]["state"] == "firing",
+        "{}",
+        rules[1]
+    );
+    assert_eq!(rules[1]["groups"].as_array().unwrap().len(), 0);
+    assert_eq!(
+        rules[2]["groups"][0]["group"],
+        serde_json::json!({ "exporter": "127.0.0.1" })
+    );
+    let lost = rules[3]["value"].as_f64().unwrap();
+    assert!(lost > 0.0 && lost <= 6.0 / 9.0 + 1e-9, "{lost}");
+    for key in [
+        "name",
+        "filter",
+        "metric",
+        "op",
+        "threshold",
+        "window_s",
+        "for_s",
+        "severity",
+        "state",
+        "value",
+        "since",
+        "evaluated",
+        "error",
+        "labels",
+        "groups",
+    ] {
+        assert!(
+            rules.as_array().unwrap().iter().all(|rule| rule.get(key).is_some()),
+            "{key}"
+        );
+    }
+    let document = get(&collector, "/api/openapi.json");
+    let described = document["components"]["schemas"]["Alert"]["properties"]
+        .as_object()
+        .unwrap();
+    let answered = rules[0].as_object().unwrap();
+    assert!(answered.keys().eq(described.keys()), "{answered:?} {described:?}");
+    let history = get(&collector, "/api/v1/alerts/history");
+    assert!(
+        history["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["name"] == "lossy" && row["to"] == "firing")
+    );
+    collector.stop();
+}
