@@ -103,7 +103,15 @@ describe('the question elsewhere', () => {
     expect(shellWord('now-1h')).toBe('now-1h');
     expect(shellWord(`it's`)).toBe(`'it'\\''s'`);
     expect(curlText('http://h:1', asked)).toContain(`--data-urlencode 'filter=app.name = "it'\\''s $HOME"'`);
-    expect(commandText('http://h:1', { ...asked, group_by: 'src.ip/24', metrics: 'octets,rev.octets' })).toBe(
+    expect(
+      commandText('http://h:1', {
+        ...asked,
+        group_by: 'src.ip/24',
+        metrics: 'octets,rev.octets',
+        compare: '1d',
+        other: 'true',
+      }),
+    ).toBe(
       [
         'flowgauge-collector query',
         '--url http://h:1',
@@ -111,6 +119,8 @@ describe('the question elsewhere', () => {
         '--top src.ip/24',
         '--by octets',
         '--limit 8',
+        '--compare 1d',
+        '--other',
       ].join(' \\\n  '),
     );
   });

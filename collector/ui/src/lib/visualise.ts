@@ -204,7 +204,7 @@ export function curlText(origin: string, parameters: Parameters): string {
   return lines.join(' \\\n  ');
 }
 
-/** The question for `flowgauge-collector query`, as far as its flags say it: one metric, no period to compare with. */
+/** The question for `flowgauge-collector query`, as far as its flags say it: it takes one metric. */
 export function commandText(origin: string, parameters: Parameters): string {
   const words = ['flowgauge-collector query'];
   const flag = (name: string, value: Parameters[string]): void => {
@@ -220,5 +220,7 @@ export function commandText(origin: string, parameters: Parameters): string {
   flag('--by', String(parameters['metrics']).split(',')[0]);
   flag('--interval', parameters['interval']);
   flag('--limit', parameters['limit']);
+  flag('--compare', parameters['compare']);
+  if (parameters['other'] === 'true') words.push('--other');
   return words.join(' \\\n  ');
 }
