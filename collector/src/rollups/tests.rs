@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::normalize::columns::id;
 use crate::normalize::row::{Cell, Row};
-use crate::query::{AggregateRequest, QueryError, Table, TierAsked, aggregate};
+use crate::query::{AggregateRequest, Compare, QueryError, Table, TierAsked, aggregate};
 use crate::store::{Store, StoreConfig};
 
 const T0: i64 = 1_767_225_600_000_000_000;
@@ -182,6 +182,24 @@ fn what_flows_cannot_answer_any_more_rollups_do() {
             ..
         })
     ));
+    // Flows of the last hour are there, those of five hours before it only in rollups.
+    let compared = |tier| {
+        let request = AggregateRequest {
+            from_ns: Some(T0 + 7 * HOUR),
+            to_ns: Some(T0 + 8 * HOUR),
+            metrics: vec!["flows".to_owned()],
+            compare: Some(Compare::Ns(5 * HOUR)),
+            tier,
+            ..AggregateRequest::default()
+        };
+        let table = aggregate(&store.snapshot(), &request).unwrap();
+        let values = (number(&table.rows[0].cells[0]), number(&table.rows[0].cells[1]));
+        (values, table.stats.tier, table.stats.hint)
+    };
+    assert_eq!(compared(TierAsked::Auto), ((60.0, 60.0), "hour", None));
+    let (values, tier, hint) = compared(TierAsked::Raw);
+    assert_eq!((values, tier), ((60.0, 0.0), ""));
+    assert!(hint.unwrap().contains("still kept"));
     // Rows that are gone cannot be made again: their files stay.
     let rebuilt = store.rebuild_rollups(None, None, now).unwrap();
     assert!(rebuilt.left > 0 && rebuilt.rows < 200, "{rebuilt:?}");

@@ -129,11 +129,27 @@ pub fn aggregate(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Tabl
     };
     let (groups, present) = question.present(&plan, &mut stats)?;
     let previous = question.previous(&plan, &groups, &present, &mut stats)?;
+    if stats.hint.is_none() {
+        stats.hint = stats
+            .compare_ns
+            .and_then(|compared| before_the_oldest(snapshot, compared));
+    }
     let mut table = rows::table(&plan, &groups, &present, previous.as_ref())?;
     stats.elapsed_ms = watch.elapsed_ms();
     table.stats = stats;
     table.interval_ns = plan.interval_ns;
     Ok(table)
+}
+
+/// Says that flows of the time compared with are gone, if they may be.
+fn before_the_oldest(snapshot: &Snapshot, (from_ns, _): (i64, i64)) -> Option<String> {
+    let (oldest, _) = snapshot.span_ns()?;
+    (snapshot.first_row() > 0 && from_ns < oldest).then(|| {
+        format!(
+            "what was before is only of flows that are still kept, and those from before {} are gone",
+            time::format_time(oldest)
+        )
+    })
 }
 
 /// A request over flows.

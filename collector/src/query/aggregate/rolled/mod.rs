@@ -287,7 +287,14 @@ impl Question<'_> {
             let (from, to) = plan.rows_span();
             selected.span_ns.or(from.zip(to))
         });
+        let width = |(from, to): (i64, i64)| to.saturating_sub(from);
+        let is_uneven = |(selected_before, _): &&(Selected, Plan)| {
+            let spans = selected.span_ns.zip(selected_before.span_ns);
+            spans.is_some_and(|(now, before)| width(now) != width(before))
+        };
+        let uneven = "windows of rollups are wider than the time asked about: from and to in stats are not as long as in compare";
         table.stats = QueryStats {
+            hint: earlier.as_ref().filter(is_uneven).map(|_| uneven.to_owned()),
             elapsed_ms: watch.elapsed_ms(),
             from_ns: Some(selected.span_ns.map_or(span.0, |found| found.0)),
             to_ns: Some(selected.span_ns.map_or(span.1, |found| found.1)),
