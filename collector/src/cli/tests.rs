@@ -478,6 +478,8 @@ fn replay_then_query_online_and_offline_agree() {
         "1d",
         "--from",
         "2026-01-01T00:00:00Z",
+        "--to",
+        "2026-01-02T00:00:00Z",
     ];
     let (text, _) = run(&compared);
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
