@@ -14,7 +14,7 @@ use crate::support::peers::is_installed;
 use crate::support::{program, root, run, skipped, succeed, synth_with, text};
 
 /// Questions to flows of one capture; a third as many to rollups.
-const QUESTIONS: u64 = 200;
+const QUESTIONS: u64 = 160;
 /// How long a generated capture lasts, seconds: some windows of rollups.
 const SECONDS: &str = "600";
 

@@ -62,40 +62,75 @@ def must(condition, what):
         raise Wrong(what)
 
 
-def compare_row(question, row, rows, seconds):
+def compare_row(question, row, seconds, rows, everything):
     for name in question.metrics:
-        have, want = plain(name, row.get(name)), naive.metric(name, rows, seconds)
+        have, want = plain(name, row.get(name)), naive.value(name, rows, everything, seconds)
         must(naive.is_same(name, have, want), f"{name} is {have}, not {want}, in {row}")
 
 
+class Span:
+    """The flows of a time by group and bucket; `shift` is how much earlier than what was asked about it is."""
+
+    def __init__(self, question, rows, shift=0):
+        self.question, self.found = question, naive.asked_about(question, rows)
+        self.groups = naive.grouped(question, self.found) if question.groups else {(): self.found}
+        self.parts = {}
+        for key, of_group in self.groups.items():
+            for row in of_group:
+                self.parts.setdefault((key, naive.bucket(question, row, shift)), []).append(row)
+
+    def of(self, bucket, wanted):
+        """Flows of the groups that are wanted, in one bucket or in all."""
+        if bucket is None:
+            return [row for key, of_group in self.groups.items() if wanted(key) for row in of_group]
+        return [row for (key, at), part in self.parts.items() if at == bucket and wanted(key) for row in part]
+
+
 def compare(question, answer, rows, duck):
-    found = naive.asked_about(question, rows)
-    stats, shown = answer["stats"], answer["rows"]
-    must(stats["rows_matched"] == len(found), f"{stats['rows_matched']} flows match, not {len(found)}")
+    span = Span(question, rows)
+    stats = answer["stats"]
+    must(stats["rows_matched"] == len(span.found) or question.compare, f"{stats['rows_matched']} flows match, not {len(span.found)}")
     must(stats["error_bound"] == 0 and stats["tier"] == "flows", f"not exact: {stats}")
+    must(stats["from"] and stats["to"], f"about no time: {answer}")
     first, last = ns_of(stats["from"]), ns_of(stats["to"])
     want_first = min(row["start"] for row in rows) if question.start is None else question.start
     want_last = max(row["end"] for row in rows) + 1 if question.end is None else question.end
     must((first, last) == (want_first, max(want_last, want_first + 1)), f"about {stats['from']} to {stats['to']}")
     whole = (last - first) / S
-    if not question.groups:
-        groups = {(): found}
-    else:
-        groups = naive.grouped(question, found)
-        ranked(question, shown, groups, whole)
+    shown = [row for row in answer["rows"] if not row.get("_other")]
+    beyond = answer["rows"][len(shown):]
+    must(all(row.get("_other") for row in beyond), "everything else is not behind the groups")
+    key_of = lambda row: tuple(row.get(group) for group in question.groups)
+    keys = list(dict.fromkeys(map(key_of, shown))) if question.groups else [()]
+    if question.groups:
+        ranked(question, shown, keys, span, whole)
+    must(question.groups or question.interval or len(shown) == 1, f"{len(shown)} rows of totals")
+    spans = [(None, span)]
+    if question.compare:
+        earlier, shift = question.earlier()
+        spans.append(("previous", Span(earlier, rows, shift)))
+        about = stats["compare"]
+        must((ns_of(about["from"]), ns_of(about["to"])) == (earlier.start, earlier.end), f"compared with {about}")
+    buckets, seconds = [None], whole
     if question.interval:
-        series(question, shown, groups)
-    else:
-        must(question.groups or len(shown) == 1, f"{len(shown)} rows of totals")
-        for row in shown:
-            compare_row(question, row, groups[tuple(row.get(group) for group in question.groups)], whole)
-        if duck:
-            duck.check(question, groups, whole, must)
+        buckets, seconds = series(question, span, keys), question.interval / S
+        must(len(shown) == len(buckets) * len(keys), f"{len(shown)} rows, not {len(buckets)} buckets of {len(keys)} groups")
+    outside = any(one.of(None, lambda key: key not in keys) for _, one in spans)
+    must(len(beyond) in ([len(buckets)] if question.other and outside else [0, len(buckets)] if question.other and question.compare else [0]),
+         f"{len(beyond)} rows of everything else")
+    for at, row in enumerate(shown + beyond):
+        bucket, key = buckets[at % len(buckets)], key_of(row)
+        must(bucket is None or ns_of(row["time"]) == bucket * question.interval, f"bucket {row.get('time')} at {at}")
+        wanted = (lambda key: key not in keys) if row.get("_other") else (lambda one: one == key)
+        for name, one in spans:
+            compare_row(question, row[name] if name else row, seconds, one.of(bucket, wanted), one.of(bucket, lambda key: True))
+    if duck and not question.interval:
+        duck.check(question, span.groups, whole, must)
 
 
-def ranked(question, shown, groups, seconds):
+def ranked(question, shown, keys, span, seconds):
     """The groups are those that come first; which of equal ones come first is not promised."""
-    keys = list(dict.fromkeys(tuple(row.get(group) for group in question.groups) for row in shown))
+    groups = span.groups
     must(all(key in groups for key in keys), "a group that is none: " + str([key for key in keys if key not in groups][:3]))
     want = min(question.limit, len(groups))
     must(len(keys) == want or question.interval, f"{len(keys)} groups, not {want}")
@@ -106,7 +141,7 @@ def ranked(question, shown, groups, seconds):
         if name in question.groups:
             value = group[question.groups.index(name)]
             return truth.number_of(value) if value is not None and truth.KINDS[name] == "ip" else value
-        return naive.metric(name, groups[group], seconds)
+        return naive.value(name, groups[group], span.found, seconds)
 
     values = [key(group) for group in groups]
     present = sorted((value for value in values if value is not None), reverse=question.is_descending)
@@ -116,22 +151,14 @@ def ranked(question, shown, groups, seconds):
     must(question.interval and not keys or have == expected, f"order by {name}: {have[:5]}.. instead of {expected[:5]}..")
 
 
-def series(question, shown, groups):
+def series(question, span, keys):
+    """Buckets of a series: of the time asked about, or of what the groups shown have, or of everything where everything is needed."""
     width = question.interval
-    keys = list(dict.fromkeys(tuple(row.get(group) for group in question.groups) for row in shown)) if question.groups else [()]
-    buckets = [naive.bucket(question, row) for key in keys for row in groups[key]]
-    first = question.start // width if question.start is not None else min(buckets, default=None)
-    last = (question.end - 1) // width if question.end is not None else max(buckets, default=first)
-    count = 0 if first is None or last is None else max(0, last - first + 1)
-    must(len(shown) == count * len(keys), f"{len(shown)} rows, not {count} buckets of {len(keys)} groups")
-    by_bucket = {}
-    for key in keys:
-        for row in groups[key]:
-            by_bucket.setdefault((key, naive.bucket(question, row)), []).append(row)
-    for at, row in enumerate(shown):
-        key, bucket = tuple(row.get(group) for group in question.groups), first + at % count
-        must(ns_of(row["time"]) == bucket * width, f"bucket {row['time']} at {at}")
-        compare_row(question, row, by_bucket.get((key, bucket), []), width / S)
+    everything = question.other or any(name.startswith("share(") for name in question.metrics)
+    found = [bucket for key, bucket in span.parts if key in keys or everything]
+    first = question.start // width if question.start is not None else min(found, default=None)
+    last = (question.end - 1) // width if question.end is not None else max(found, default=first)
+    return list(range(first, last + 1)) if first is not None and last is not None else []
 
 
 def main():

@@ -23,6 +23,13 @@ def cut(group):
 
 
 def metric(name, seconds):
+    if name.startswith("share("):
+        part = metric(name[len("share("):-1], seconds)
+        # Sums over the groups, where there are groups.
+        return f"({part})::double / nullif(sum({part}) over (), 0)"
+    above, slash, below = name.partition("/")
+    if slash:
+        return f"({metric(above, seconds)})::double / nullif({metric(below, seconds)}, 0)"
     if name == "flows":
         return "count(*)"
     if name == "fps":
@@ -71,5 +78,5 @@ class Duck:
             of_group = groups.get(tuple(values))
             must(of_group is not None, f"DuckDB has {row}, Python no such group")
             for name, have in zip(question.metrics, row[len(by):]):
-                want = naive.metric(name, of_group, seconds)
+                want = naive.value(name, of_group, [row for one in groups.values() for row in one], seconds)
                 must(naive.is_same(name, have, want), f"DuckDB says {name} is {have}, Python {want}, of {row}")

@@ -39,6 +39,21 @@ def metric(name, rows, seconds):
     return values[-(-percent * len(values) // 100) - 1]
 
 
+def quotient(above, below):
+    return None if above is None or not below else above / below
+
+
+def value(name, rows, everything, seconds):
+    """A metric, one for each of another, or the part of one that everything has."""
+    if name.startswith("share("):
+        part = name[len("share("):-1]
+        return quotient(metric(part, rows, seconds), metric(part, everything, seconds))
+    above, slash, below = name.partition("/")
+    if slash:
+        return quotient(metric(above, rows, seconds), metric(below, rows, seconds))
+    return metric(name, rows, seconds)
+
+
 def cut(group, row):
     """The value that a row is grouped by, as it is shown."""
     column, _, length = group.partition("/")
@@ -63,19 +78,21 @@ def asked_about(question, rows):
             and (question.filter is None or question.filter.fits(row))]
 
 
-def bucket(question, row):
-    """That of the start; flows that began before the time asked about are in its first."""
+def bucket(question, row, shift=0):
+    """That of the start; flows that began before the time asked about are in its first. Of earlier ones that beside which they stand."""
+    if question.interval is None:
+        return 0
     start = row["start"] if question.start is None else max(row["start"], question.start)
-    return start // question.interval
+    return (start + shift) // question.interval
 
 
 def is_approximate(name):
-    return name in RATES or name == "fps" or name.startswith("avg(")
+    return name in RATES or name == "fps" or name.startswith(("avg(", "share(")) or "/" in name
 
 
 def is_same(name, have, want):
     if is_approximate(name) and have is not None and want is not None:
         # Means of durations are whole nanoseconds.
-        column = name[4:-1] if name.startswith("avg(") else None
+        column = name[4:-1] if name.startswith("avg(") and "/" not in name else None
         return abs(have - want) <= (1 if KINDS.get(column) == "duration" else 0) + 1e-9 * abs(want)
     return have == want

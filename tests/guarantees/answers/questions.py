@@ -1,6 +1,6 @@
 """Questions made up at random about flows."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from filters import Filter
@@ -23,6 +23,11 @@ PLAIN = ["octets", "packets", "flows", "bps", "pps", "fps", "rev.octets", "rev.p
 WIDTHS = [S // 2, S, 7 * S, 10 * S, 60 * S, 600 * S]
 MOST_BUCKETS = 100
 
+RATIOS = ["octets/packets", "rev.octets/octets", "sum(tcp.rtt.server)/flows", "unique(dst.ip)/flows", "bps/pps", "max(octets)/min(octets)"]
+SHARES = ["share(octets)", "share(flows)", "share(rev.packets)", "share(bps)", "share(sum(duration))"]
+# With their length: the time right before, or so much earlier.
+COMPARED = {"previous": None, "10s": 10 * S, "1500ms": 1_500_000_000, "2m": 120 * S}
+
 
 @dataclass
 class Question:
@@ -35,6 +40,9 @@ class Question:
     limit: int = 10
     order: str | None = None
     tier: str = "raw"
+    other: bool = False
+    compare: str | None = None
+    once: str | None = None
 
     def path(self):
         time = lambda ns: f"{ns // S}.{ns % S:09}"
@@ -42,8 +50,14 @@ class Question:
             "filter": self.filter and self.filter.text, "from": self.start and time(self.start), "to": self.end and time(self.end),
             "group_by": ",".join(self.groups), "metrics": ",".join(self.metrics), "interval": self.interval and f"{self.interval // 1_000_000}ms",
             "limit": self.limit, "order_by": self.order, "tier": self.tier,
+            "other": self.other and "true", "compare": self.compare, "once": self.once,
         }
-        return "/api/v1/aggregate?" + urlencode({name: value for name, value in parameters.items() if value not in (None, "")})
+        return "/api/v1/aggregate?" + urlencode({name: value for name, value in parameters.items() if value not in (None, "", False)})
+
+    def earlier(self):
+        """The same about the time that is compared with, and how much earlier that is."""
+        shift = COMPARED[self.compare] or self.end - self.start
+        return replace(self, start=self.start - shift, end=self.end - shift), shift
 
     @property
     def order_name(self):
@@ -57,7 +71,10 @@ class Question:
 def metrics(rng, columns, most=4):
     names = []
     for _ in range(rng.randrange(1, most + 1)):
-        if rng.random() < 0.5:
+        form = rng.random()
+        if form < 0.15:
+            names.append(rng.choice([name for name in RATIOS + SHARES if "tcp.rtt.server" not in name or "tcp.rtt.server" in columns]))
+        elif form < 0.55:
             names.append(rng.choice(PLAIN))
         else:
             function = rng.choice(list(FUNCTIONS))
@@ -98,4 +115,9 @@ def question(rng, generator, rows):
         # By networks the order is that of their text or of their addresses; neither is promised.
         by = [group for group in asked.groups if "/" not in group]
         asked.order = sign + rng.choice(asked.metrics + by + [extra] * (extra not in by))
+    asked.other = bool(asked.groups) and rng.random() < 0.3
+    if asked.start is not None and asked.end is not None and rng.random() < 0.4:
+        asked.compare = rng.choice(list(COMPARED))
+    # One exporter saw everything: counting conversations once leaves nothing out.
+    asked.once = "auto" if rng.random() < 0.1 else None
     return asked
