@@ -19,6 +19,12 @@ pub const RECYCLED_ROW_TEXT_OCTETS: usize = 65_536;
 pub const SEGMENTS_IN_FLIGHT: usize = 1;
 /// How often a segment that the disk does not take is tried when the collector stops and no journal has its rows.
 pub const WRITES_AT_THE_END: u32 = 3;
+/// What a partition of rows whose times nobody can believe covers at least, seconds of arrival.
+pub const ODD_PARTITION_S: u64 = 86_400;
+/// A clock that goes on by more than this at once is not believed at once.
+pub const CLOCK_JUMP_NS: i64 = 86_400_000_000_000;
+/// A clock that says less, the beginning of 2020, was never set.
+pub const CLOCK_LEAST_NS: i64 = 1_577_836_800_000_000_000;
 /// Segments of one partition that are kept beside each other before some are merged.
 pub const SEGMENTS_PER_PARTITION: usize = 24;
 /// Segments merged in one go.
@@ -280,6 +286,10 @@ pub const ROLLUP_GATHERED_KEYS: usize = 8_192;
 pub const ROLLUP_MERGED_KEYS: usize = 131_072;
 /// Keys with a distinct count of their own in one window.
 pub const ROLLUP_DISTINCT_KEYS: usize = 256;
+/// Keys of a section of distributions in a file; the values of others are together.
+pub const ROLLUP_SPREAD_KEYS: usize = 128;
+/// Zones held while rows are gathered, each with sketches; those of others are together.
+pub const ROLLUP_GATHERED_ZONES: usize = 1_024;
 /// Texts that come again and again in the rows of one segment: applications, networks, countries.
 pub const ROLLUP_NAMES: usize = 16_384;
 /// Windows that the rows of one segment may be in; from half of them on it ends, and the rest has no time.

@@ -472,7 +472,7 @@ fn store(out: &mut Exposition, shared: &Shared) {
         (
             "commit_errors_total",
             "counter",
-            "Segments that could not be written.",
+            "Tries to write a segment that failed.",
             counters.commit_errors,
         ),
         ("merges_total", "counter", "Merges done.", counters.merges),
@@ -541,6 +541,18 @@ fn store(out: &mut Exposition, shared: &Shared) {
             "counter",
             "Octets removed by retention.",
             counters.octets_removed,
+        ),
+        (
+            "rows_odd_total",
+            "counter",
+            "Rows whose times nobody can believe, in partitions of their own.",
+            counters.rows_odd,
+        ),
+        (
+            "clock_jumps_total",
+            "counter",
+            "Times that the clock went on by more than a day at once.",
+            counters.clock_jumps,
         ),
         (
             "segments_damaged_total",

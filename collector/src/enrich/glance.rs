@@ -28,6 +28,8 @@ pub(super) struct Glance {
     /// Where the cells are of names that the flow itself asked for.
     pub sni: Option<usize>,
     pub host: Option<usize>,
+    /// Where the name is that DNS was asked for.
+    pub qname: Option<usize>,
 }
 
 impl Glance {
@@ -55,6 +57,7 @@ impl Glance {
                 (id::APP_NAME, _) => glance.has_application = true,
                 (id::TLS_SNI, _) => glance.sni = Some(place),
                 (id::HTTP_HOST, _) => glance.host = Some(place),
+                (id::DNS_QNAME, _) => glance.qname = Some(place),
                 _ => {}
             }
         }

@@ -35,6 +35,7 @@ use crate::limits::{OBSERVED_NAME_OCTETS, OBSERVED_TLS_S, OBSERVED_TTL_S};
 use crate::normalize::codes::{APPLICATION_PORT, KIND_FLOW, NAME_DNS, NAME_HTTP, NAME_TLS, NAME_TLS_SEEN};
 use crate::normalize::columns::{ColumnId, id};
 use crate::normalize::row::{CellRef, Row, u128_to_ip};
+use crate::normalize::zone::{zone_of, zone_part};
 
 const NS_PER_S: i64 = 1_000_000_000;
 /// Stands in a record where the number of a system does not fit in 16 bits (RFC 6793 section 9).
@@ -291,6 +292,16 @@ impl Enricher {
             row.append_text(id::APP_NAME, name);
             row.append_number(id::APP_NAME_SOURCE, APPLICATION_PORT);
             self.counters.applications += 1;
+        }
+        if let Some(place) = glance.qname {
+            let name = row.text_at(place).unwrap_or_default();
+            match zone_part(name) {
+                Some(part) => row.append_part(id::DNS_ZONE, place, part),
+                None => {
+                    let zone = zone_of(name).into_owned();
+                    row.append_text(id::DNS_ZONE, &zone);
+                }
+            }
         }
         row.settle(sorted);
     }

@@ -271,7 +271,7 @@ columns! {
     END_REASON = plain("end_reason", Number, &["flowEndReason"], "why the flow record ended").codes(codes::END_REASONS, "");
 
     EXPORTER_IP = plain("exporter.ip", Ip, &[], "address the record came from");
-    EXPORTER_NAME = plain("exporter.name", Text, &[], "name of the exporter");
+    EXPORTER_NAME = plain("exporter.name", Text, &[], "name of the exporter: as configured, else as it calls itself");
     EXPORTER_DOMAIN = plain("exporter.domain", Number, &[], "observation domain of the exporter");
     IN_IF = plain("in.if", Number, &["ingressInterface"], "index of the interface the packets came in by");
     IN_IF_NAME = plain("in.if.name", Text, &[], "name of the interface the packets came in by");
@@ -359,6 +359,7 @@ columns! {
     DNS_LATENCY = plain("dns.latency", Duration, &["dnsResponseTimeMicroseconds"], "time from query to response").unit("ns");
     DNS_STATUS = plain("dns.status", Number, &["dnsTransactionStatus"], "whether the query was answered")
         .codes(codes::DNS_STATUS, "flowgauge-dns-transaction-status");
+    DNS_ZONE = plain("dns.zone", Text, &[], "what somebody registered of the name asked for, by the public suffix list");
     TLS_SNI = plain("tls.sni", Text, &["tlsServerName", "sslServerName"], "server name the client asked for").indexed();
     TLS_ALPN = plain("tls.alpn", Text, &["tlsApplicationProtocol"], "application protocol agreed on");
     TLS_VERSION = plain("tls.version", Number, &["tlsVersion"], "TLS version").codes(codes::TLS_VERSIONS, "tls-version");

@@ -11,6 +11,7 @@ pub mod packet;
 pub mod plan;
 pub mod row;
 pub mod sampling;
+pub mod zone;
 
 #[cfg(test)]
 mod tests;

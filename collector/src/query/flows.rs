@@ -24,6 +24,7 @@ use super::{Limits, QueryError, QueryStats, Table, Watch, time};
 use crate::limits;
 use crate::normalize::columns::{COLUMNS, ColumnId, ColumnKind, column, columns, id};
 use crate::normalize::row::Cell;
+use crate::query::sound::without_damage;
 use crate::store::Snapshot;
 use crate::store::segment::{Codes, OpenSegment, Segment};
 
@@ -77,6 +78,10 @@ struct Found {
 /// # Errors
 /// When a parameter is wrong, the time is over, or the store cannot be read.
 pub fn flows(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, QueryError> {
+    without_damage(snapshot, || list(snapshot, request))
+}
+
+fn list(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, QueryError> {
     let watch = Watch::new(&request.limits);
     let order = parse_order(request.order.as_deref())?;
     time::check_span(request.from_ns, request.to_ns).map_err(|detail| QueryError::Request {

@@ -15,6 +15,7 @@ mod parallel;
 mod ranges;
 mod scan;
 mod seen;
+mod sound;
 pub mod table;
 pub mod time;
 mod watch;

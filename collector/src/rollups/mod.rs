@@ -31,6 +31,11 @@ const MINUTE_NS: i64 = 60_000_000_000;
 /// The window of rows whose time is none: they did not say when they began, or a year that is far from when they arrived.
 pub const NO_TIME: i64 = i64::MIN;
 
+/// A flow that began this long before its record arrived is taken for what an exporter without a clock says.
+pub const OLDEST_NS: i64 = 10 * 365 * 24 * 60 * MINUTE_NS;
+/// Likewise one that begins later than it arrives by this much.
+pub const NEWEST_NS: i64 = 24 * 60 * MINUTE_NS;
+
 /// How wide windows are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

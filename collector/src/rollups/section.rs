@@ -3,6 +3,7 @@
 //! ```text
 //! table    = count (key counters)* counters(other) counters(most of one of them)     key = length octets; counters = 5 varints
 //! distinct = count (key length image)* length image(other)
+//! spread   = count (key length image)* length image(other)
 //! list, quantiles = an Apache image
 //! ```
 
@@ -195,6 +196,72 @@ impl Distinct {
     }
 }
 
+/// Distributions by key, and that of values of keys for which there was no place.
+#[derive(Clone, Debug, Default)]
+pub struct Spread {
+    /// By key.
+    pub rows: ByKey<Quantiles>,
+    /// Of all other keys together.
+    pub other: Option<Quantiles>,
+}
+
+impl Spread {
+    /// Takes a value of a key in, while there is room for it.
+    pub fn update(&mut self, key: Item, value: f32, most: usize) {
+        let is_full = self.rows.len() >= most;
+        match self.rows.entry(key) {
+            Entry::Occupied(mut held) => held.get_mut().update(value),
+            Entry::Vacant(_) if is_full => self.other.get_or_insert_with(Quantiles::even).update(value),
+            Entry::Vacant(place) => place.insert(Quantiles::even()).update(value),
+        }
+    }
+
+    /// Takes in what another one has.
+    fn merge(&mut self, other: &Spread) -> Result<(), Refusal> {
+        for (key, quantiles) in &other.rows {
+            let is_full = self.rows.len() >= limits::ROLLUP_MERGED_KEYS;
+            match self.rows.entry(key.clone()) {
+                Entry::Occupied(mut held) => held.get_mut().merge(quantiles)?,
+                Entry::Vacant(_) if is_full => join(&mut self.other, quantiles)?,
+                Entry::Vacant(place) => {
+                    place.insert(quantiles.clone());
+                }
+            }
+        }
+        match &other.other {
+            Some(others) => join(&mut self.other, others),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves the keys with the most values; the rest goes to the others.
+    fn shrink(&mut self, most: usize) {
+        if self.rows.len() <= most {
+            return;
+        }
+        let mut keys: Vec<(Item, Quantiles)> = self.rows.drain().collect();
+        keys.sort_unstable_by(|a, b| {
+            let by_weight = b.1.weight().cmp(&a.1.weight());
+            by_weight.then_with(|| a.0.octets().cmp(b.0.octets()))
+        });
+        for (_, quantiles) in keys.drain(most..) {
+            // Refused only beyond weights that nobody has.
+            let _ = join(&mut self.other, &quantiles);
+        }
+        self.rows.extend(keys);
+    }
+}
+
+fn join(held: &mut Option<Quantiles>, more: &Quantiles) -> Result<(), Refusal> {
+    match held {
+        Some(held) => held.merge(more),
+        None => {
+            *held = Some(more.clone());
+            Ok(())
+        }
+    }
+}
+
 /// One section.
 #[derive(Clone, Debug)]
 pub enum Section {
@@ -206,6 +273,8 @@ pub enum Section {
     Distinct(Distinct),
     /// Distribution of values.
     Quantiles(Quantiles),
+    /// Distributions by key.
+    Spread(Spread),
 }
 
 impl Section {
@@ -219,6 +288,7 @@ impl Section {
             (Section::List(held), Section::List(other)) => held.merge(other)?,
             (Section::Distinct(held), Section::Distinct(other)) => held.merge(other),
             (Section::Quantiles(held), Section::Quantiles(other)) => held.merge(other)?,
+            (Section::Spread(held), Section::Spread(other)) => held.merge(other)?,
             _ => return Err(Refusal::Family),
         }
         Ok(())
@@ -261,6 +331,19 @@ impl Section {
             }
             Section::Quantiles(quantiles) if quantiles.weight() == 0 => return None,
             Section::Quantiles(quantiles) => out = quantiles.image(),
+            Section::Spread(spread) => {
+                if spread.rows.is_empty() && spread.other.is_none() {
+                    return None;
+                }
+                spread.shrink(limits::ROLLUP_SPREAD_KEYS);
+                put(&mut out, spread.rows.len() as u64);
+                for (key, quantiles) in sorted(&spread.rows) {
+                    put_octets(&mut out, key.octets());
+                    put_octets(&mut out, &quantiles.image());
+                }
+                let other = spread.other.as_ref().map(Quantiles::image);
+                put_octets(&mut out, &other.unwrap_or_default());
+            }
         }
         Some(out)
     }
@@ -275,6 +358,7 @@ impl Section {
             Some(Family::List) => List::of_image(octets).map(Section::List),
             Some(Family::Distinct) => decode_distinct(octets).map(Section::Distinct),
             Some(Family::Quantiles) => Quantiles::of_image(octets).map(Section::Quantiles),
+            Some(Family::Spread) => decode_spread(octets).map(Section::Spread),
             None => Err(Refusal::Family),
         }
     }
@@ -316,6 +400,23 @@ fn decode_distinct(octets: &[u8]) -> Result<Distinct, Refusal> {
         distinct.other = Cardinality::of_image(other)?;
     }
     Ok(distinct)
+}
+
+fn decode_spread(octets: &[u8]) -> Result<Spread, Refusal> {
+    let mut rest = octets;
+    let count = take_count(&mut rest, limits::ROLLUP_SPREAD_KEYS)?;
+    let mut spread = Spread::default();
+    spread.rows.reserve(count);
+    for _ in 0..count {
+        let key = Item::new(take_octets(&mut rest)?);
+        let image = take_octets(&mut rest)?;
+        spread.rows.insert(key, Quantiles::of_image(image)?);
+    }
+    let other = take_octets(&mut rest)?;
+    if !other.is_empty() {
+        spread.other = Some(Quantiles::of_image(other)?);
+    }
+    Ok(spread)
 }
 
 /// LEB128.
@@ -385,6 +486,35 @@ mod tests {
         match section {
             Section::Table(table) => table,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn distributions_come_back_by_key_and_the_rest_is_together() {
+        let mut spread = Spread::default();
+        let keys = limits::ROLLUP_SPREAD_KEYS as u64 + 3;
+        for key in 0..keys {
+            // Those with few values are the first to go.
+            for value in 0..=key {
+                spread.update(Item::new(&key.to_be_bytes()), value as f32, usize::MAX);
+            }
+        }
+        let mut section = Section::Spread(spread);
+        let octets = section.encode().unwrap();
+        let Section::Spread(mut read) = Section::decode(SectionId::spread(0), &octets).unwrap() else {
+            panic!("{section:?}");
+        };
+        assert_eq!(read.rows.len(), limits::ROLLUP_SPREAD_KEYS);
+        let weight = |quantiles: Option<&Quantiles>| quantiles.map_or(0, Quantiles::weight);
+        // 1 + 2 + 3.
+        assert_eq!(weight(read.other.as_ref()), 6);
+        let last = Item::new(&(keys - 1).to_be_bytes());
+        assert_eq!(weight(read.rows.get(&last)), keys);
+        read.merge(&read.clone()).unwrap();
+        assert_eq!(weight(read.rows.get(&last)), 2 * keys);
+        assert_eq!(weight(read.other.as_ref()), 12);
+        for cut in (0..octets.len()).step_by(997).chain([octets.len() - 1]) {
+            assert!(Section::decode(SectionId::spread(0), &octets[..cut]).is_err(), "{cut}");
         }
     }
 

@@ -45,6 +45,7 @@ pub(super) fn start_segment(
     shared: &Shared,
     partition: &mut Option<PartitionMeta>,
     (now_ns, arrived_ns): (i64, i64),
+    odd: bool,
 ) -> Result<Box<Filling>, StoreError> {
     let full = |partition: &PartitionMeta| {
         let state = shared.lock();
@@ -53,7 +54,7 @@ pub(super) fn start_segment(
     };
     let partition = match partition.take() {
         Some(current) if !full(&current) => partition.insert(current),
-        _ => partition.insert(fresh_partition(shared, arrived_ns)),
+        _ => partition.insert(fresh_partition(shared, arrived_ns, odd)),
     };
     let segment = shared.fresh_id();
     let path = shared.segment_path(partition.id, segment);
@@ -96,8 +97,10 @@ pub(super) fn start_segment(
     }))
 }
 
-fn fresh_partition(shared: &Shared, now_ns: i64) -> PartitionMeta {
-    let width_ns = i64::try_from(shared.config.partition_s.max(1))
+fn fresh_partition(shared: &Shared, now_ns: i64, odd: bool) -> PartitionMeta {
+    // Odd rows are few.
+    let least_s = if odd { limits::ODD_PARTITION_S } else { 1 };
+    let width_ns = i64::try_from(shared.config.partition_s.max(least_s))
         .unwrap_or(i64::MAX)
         .saturating_mul(NS_PER_S);
     let from_ns = now_ns - now_ns.rem_euclid(width_ns);
@@ -106,6 +109,7 @@ fn fresh_partition(shared: &Shared, now_ns: i64) -> PartitionMeta {
         from_ns,
         to_ns: from_ns.saturating_add(width_ns),
         sealed: false,
+        odd,
         segments: Vec::new(),
     }
 }

@@ -49,6 +49,9 @@ pub struct PartitionMeta {
     pub to_ns: i64,
     /// Nothing is added any more.
     pub sealed: bool,
+    /// Of rows that tell of times that nobody can believe: they would spoil what others say of theirs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub odd: bool,
     /// Segments in order of their rows.
     pub segments: Vec<SegmentMeta>,
 }
@@ -251,6 +254,7 @@ mod tests {
                 from_ns: 0,
                 to_ns: 1,
                 sealed: true,
+                odd: false,
                 segments: vec![segment()],
             }],
             ..Manifest::default()

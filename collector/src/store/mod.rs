@@ -75,6 +75,10 @@ pub struct StoreCounters {
     pub rows_lost: u64,
     /// Rows that could not be written at the end and that the journal still has, for the next start.
     pub rows_left: u64,
+    /// Rows whose times nobody can believe, in partitions of their own.
+    pub rows_odd: u64,
+    /// How often the clock went on by more than a day at once, and retention by age waited for that.
+    pub clock_jumps: u64,
     /// Segments written.
     pub commits: u64,
     /// Tries to write a segment that failed.
@@ -277,5 +281,7 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
     }
 }
 
+#[cfg(test)]
+mod clock_tests;
 #[cfg(test)]
 mod tests;

@@ -118,19 +118,23 @@ impl Store {
 
 /// Runs of rows that are here, in order.
 fn rows_of(segments: &[Arc<Segment>]) -> Vec<(u64, u64)> {
-    let mut runs: Vec<(u64, u64)> = Vec::new();
+    let mut all: Vec<(u64, u64)> = Vec::new();
     for meta in segments.iter().map(|segment| segment.meta()) {
         let ends = meta.runs.iter().skip(1).map(|run| u64::from(run.doc));
         let ends = ends.chain(std::iter::once(meta.rows));
-        for (run, end) in meta.runs.iter().zip(ends) {
-            let rows = (run.row, run.row + (end - u64::from(run.doc)));
-            match runs.last_mut() {
-                Some(last) if last.1 == rows.0 => last.1 = rows.1,
-                _ => runs.push(rows),
-            }
-        }
+        let runs = meta.runs.iter().zip(ends);
+        all.extend(runs.map(|(run, end)| (run.row, run.row + (end - u64::from(run.doc)))));
     }
-    runs
+    // Rows of odd times lie in holes of others.
+    all.sort_unstable();
+    all.dedup_by(|later, earlier| {
+        let goes_on = earlier.1 == later.0;
+        if goes_on {
+            earlier.1 = later.1;
+        }
+        goes_on
+    });
+    all
 }
 
 /// The files that are made.

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -121,6 +122,7 @@ pub struct Segment {
     path: PathBuf,
     opened: OnceLock<Option<OpenSegment>>,
     damaged: Arc<AtomicU64>,
+    set_aside: AtomicBool,
     doomed: AtomicBool,
 }
 
@@ -141,6 +143,7 @@ impl Segment {
             path,
             opened: OnceLock::new(),
             damaged,
+            set_aside: AtomicBool::new(false),
             doomed: AtomicBool::new(false),
         }
     }
@@ -167,6 +170,9 @@ impl Segment {
 
     /// Opens it if it is not open. `None` when it is damaged, which is counted once.
     pub fn open(&self) -> Option<&OpenSegment> {
+        if self.set_aside.load(Ordering::Acquire) {
+            return None;
+        }
         self.opened
             .get_or_init(|| match open_segment(&self.path, self.meta.rows) {
                 Ok(opened) => Some(opened),
@@ -177,6 +183,25 @@ impl Segment {
                 }
             })
             .as_ref()
+    }
+
+    /// Whether somebody reads it.
+    pub(super) fn is_open(&self) -> bool {
+        !self.set_aside.load(Ordering::Acquire) && matches!(self.opened.get(), Some(Some(_)))
+    }
+
+    /// Whether its files are what was written: all of them are read.
+    pub(super) fn is_sound(&self) -> bool {
+        let check = || Index::open_in_dir(&self.path)?.validate_checksum();
+        matches!(catch_unwind(AssertUnwindSafe(check)), Ok(Ok(damaged)) if damaged.is_empty())
+    }
+
+    /// Leaves it out from now on.
+    pub(super) fn set_aside(&self) {
+        if !self.set_aside.swap(true, Ordering::AcqRel) {
+            self.damaged.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(segment = %self.path.display(), "segment left out: its files are not what was written");
+        }
     }
 
     /// Removes its files as soon as nobody reads it any more.

@@ -17,6 +17,9 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(super) fn new(manifest: &Manifest, segments: Vec<Arc<Segment>>, rollups: Vec<Arc<RollupFile>>) -> Self {
+        let mut segments = segments;
+        // Partitions of odd rows lie between the others.
+        segments.sort_by_key(|segment| segment.meta().first_row());
         let partitions = manifest
             .partitions
             .iter()
@@ -83,10 +86,19 @@ impl Snapshot {
     pub fn find_row(&self, row: u64) -> Option<(&Arc<Segment>, u32)> {
         let at = self
             .segments
-            .partition_point(|segment| segment.meta().first_row() <= row)
-            .checked_sub(1)?;
-        let segment = self.segments.get(at)?;
-        Some((segment, segment.meta().doc_of(row)?))
+            .partition_point(|segment| segment.meta().first_row() <= row);
+        // It may be behind a hole of an earlier one, in which a later one lies.
+        let mut earlier = self.segments.get(..at)?.iter().rev();
+        earlier.find_map(|segment| Some((segment, segment.meta().doc_of(row)?)))
+    }
+
+    /// Reads every segment that is open as a whole, and leaves out from now on those whose octets are not what was written. Says
+    /// how many these are.
+    pub fn set_damaged_aside(&self) -> usize {
+        let open = self.segments.iter().filter(|segment| segment.is_open());
+        open.filter(|segment| !segment.is_sound())
+            .map(|segment| segment.set_aside())
+            .count()
     }
 
     /// Whether any row may hold an element of this name that no column takes.

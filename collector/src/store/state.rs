@@ -11,6 +11,7 @@ use super::segment::Segment;
 use super::snapshot::Snapshot;
 use super::{StoreConfig, StoreCounters, StoreError};
 use crate::io::disk::{Room, room};
+use crate::limits;
 use crate::rehearsal::{Phase, during};
 use crate::rollups::RollupFile;
 
@@ -21,6 +22,8 @@ pub(super) struct Counters {
     pub rows_committed: AtomicU64,
     pub rows_lost: AtomicU64,
     pub rows_left: AtomicU64,
+    pub rows_odd: AtomicU64,
+    pub clock_jumps: AtomicU64,
     pub commits: AtomicU64,
     pub commit_errors: AtomicU64,
     pub merges: AtomicU64,
@@ -271,6 +274,8 @@ impl Shared {
             rows_committed: read(&counters.rows_committed),
             rows_lost: read(&counters.rows_lost),
             rows_left: read(&counters.rows_left),
+            rows_odd: read(&counters.rows_odd),
+            clock_jumps: read(&counters.clock_jumps),
             commits: read(&counters.commits),
             commit_errors: read(&counters.commit_errors),
             merges: read(&counters.merges),
@@ -323,17 +328,18 @@ impl Shared {
     }
 }
 
-fn doomed_partitions(partitions: &[PartitionMeta], config: &StoreConfig, now_ns: i64) -> Vec<u64> {
+pub(super) fn doomed_partitions(partitions: &[PartitionMeta], config: &StoreConfig, now_ns: i64) -> Vec<u64> {
     let old = (config.retention_s > 0).then(|| {
         let age_ns = i64::try_from(config.retention_s)
             .unwrap_or(i64::MAX)
             .saturating_mul(1_000_000_000);
         now_ns.saturating_sub(age_ns)
     });
+    let ends = ends_of(partitions, now_ns);
     let mut octets: u64 = partitions.iter().map(PartitionMeta::octets).sum();
     let mut doomed = Vec::new();
-    for partition in partitions.iter().filter(|partition| partition.sealed) {
-        let too_old = old.is_some_and(|before| partition.to_ns <= before);
+    for (partition, end_ns) in partitions.iter().zip(ends).filter(|(partition, _)| partition.sealed) {
+        let too_old = old.is_some_and(|before| end_ns <= before);
         let too_much = config.retention_octets > 0 && octets > config.retention_octets;
         if too_old || too_much {
             octets = octets.saturating_sub(partition.octets());
@@ -341,6 +347,25 @@ fn doomed_partitions(partitions: &[PartitionMeta], config: &StoreConfig, now_ns:
         }
     }
     doomed
+}
+
+/// When what is in partitions had arrived, whatever the clock said at the time: one that was in the future, or in a year
+/// before there were collectors, says what its neighbours say.
+fn ends_of(partitions: &[PartitionMeta], now_ns: i64) -> Vec<i64> {
+    let width = |partition: &PartitionMeta| partition.to_ns.saturating_sub(partition.from_ns);
+    let is_believed = |partition: &PartitionMeta| {
+        partition.from_ns >= limits::CLOCK_LEAST_NS && partition.to_ns <= now_ns.saturating_add(width(partition))
+    };
+    let mut ends: Vec<i64> = Vec::with_capacity(partitions.len());
+    let mut next = now_ns;
+    for partition in partitions.iter().rev() {
+        if is_believed(partition) {
+            next = partition.to_ns;
+        }
+        ends.push(next);
+    }
+    ends.reverse();
+    ends
 }
 
 fn directories(root: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
@@ -382,7 +407,7 @@ pub(super) fn add_segment(manifest: &mut Manifest, partition: PartitionMeta, seg
     match manifest.partitions.iter_mut().find(|held| held.id == partition.id) {
         Some(held) => held.segments.push(segment),
         None => {
-            for earlier in &mut manifest.partitions {
+            for earlier in manifest.partitions.iter_mut().filter(|held| held.odd == partition.odd) {
                 earlier.sealed = true;
             }
             manifest.partitions.push(PartitionMeta {

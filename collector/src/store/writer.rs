@@ -12,9 +12,11 @@ use super::manifest::PartitionMeta;
 use super::merge;
 use super::rolling;
 use super::state::{Shared, count};
-use super::writing::{Job, write_jobs};
+use super::writing::{Fillings, Job, write_jobs};
 use crate::limits;
+use crate::normalize::columns::id;
 use crate::normalize::row::Row;
+use crate::rollups::{NEWEST_NS, OLDEST_NS};
 
 const NS_PER_S: i64 = 1_000_000_000;
 const NS_PER_MS: i64 = 1_000_000;
@@ -22,6 +24,8 @@ const NS_PER_MS: i64 = 1_000_000;
 const RETRY_NS: i64 = 50 * NS_PER_MS;
 /// How often retention looks at the partitions.
 const RETENTION_NS: i64 = 30 * NS_PER_S;
+/// How often it does not, when the clock jumped: somebody may put it right.
+const RETENTIONS_HELD_BACK: u32 = 120;
 
 /// Adds rows. Not shared: one thread owns it.
 ///
@@ -29,11 +33,15 @@ const RETENTION_NS: i64 = 30 * NS_PER_S;
 pub struct StoreWriter {
     shared: Arc<Shared>,
     partition: Option<PartitionMeta>,
-    filling: Option<Box<Filling>>,
+    /// For rows whose times nobody can believe.
+    odd_partition: Option<PartitionMeta>,
+    fillings: Fillings,
     jobs: Option<Sender<Job>>,
     wake: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
     retention_ns: i64,
+    /// How often retention is yet to be passed over.
+    held_back: u32,
     /// The position in the journal of what was added, once there is one.
     journal: Option<u64>,
 }
@@ -72,21 +80,25 @@ impl StoreWriter {
                 Box::new(move || rolling::run(&for_rollups, &rollups_woken)),
             )?,
         ];
-        let partition = shared
-            .lock()
-            .manifest
-            .partitions
-            .last()
-            .filter(|last| !last.sealed)
-            .cloned();
+        let open = |odd: bool| {
+            let state = shared.lock();
+            let mut partitions = state.manifest.partitions.iter().rev();
+            partitions
+                .find(|held| held.odd == odd)
+                .filter(|last| !last.sealed)
+                .cloned()
+        };
+        let (partition, odd_partition) = (open(false), open(true));
         Ok(Self {
             shared,
             partition,
-            filling: None,
+            odd_partition,
+            fillings: Fillings::default(),
             jobs: Some(jobs),
             wake: Some(wake),
             threads,
             retention_ns: i64::MIN,
+            held_back: 0,
             journal: None,
         })
     }
@@ -107,21 +119,22 @@ impl StoreWriter {
     /// As [`StoreWriter::add`].
     pub fn add_arrived(&mut self, (now_ns, arrived_ns): (i64, i64), mut row: Row) -> Result<(), StoreError> {
         count(&self.shared.counters.rows_added, 1);
-        if self
-            .partition
-            .as_ref()
-            .is_some_and(|partition| arrived_ns >= partition.to_ns)
-        {
-            self.seal(now_ns)?;
+        if self.is_over(arrived_ns) {
+            self.seal(now_ns, arrived_ns)?;
         }
         let limits = (self.shared.config.commit_rows, self.shared.config.memory_octets);
-        let filling = match &mut self.filling {
+        let is_odd = is_odd(&row, arrived_ns);
+        let (filling, partition) = match is_odd {
+            false => (&mut self.fillings.own, &mut self.partition),
+            true => (&mut self.fillings.odd, &mut self.odd_partition),
+        };
+        let filling = match filling {
             Some(filling) => filling,
-            None => match start_segment(&self.shared, &mut self.partition, (now_ns, arrived_ns)) {
-                Ok(mut filling) => {
+            None => match start_segment(&self.shared, partition, (now_ns, arrived_ns), is_odd) {
+                Ok(mut started) => {
                     // As if nothing was in it: its first rows may be half of an entry's.
-                    filling.journal = self.journal;
-                    self.filling.insert(filling)
+                    started.journal = self.journal;
+                    filling.insert(started)
                 }
                 Err(error) => {
                     count(&self.shared.counters.rows_lost, 1);
@@ -142,7 +155,10 @@ impl StoreWriter {
         if let Err(error) = filling.add(row) {
             // What tantivy holds of this segment may not fit together any more.
             let rows = filling.meta.rows + 1;
-            self.filling = None;
+            match is_odd {
+                false => self.fillings.own = None,
+                true => self.fillings.odd = None,
+            }
             count(&self.shared.counters.rows_lost, rows);
             count(&self.shared.counters.commit_errors, 1);
             return Err(error);
@@ -165,11 +181,12 @@ impl StoreWriter {
     /// As [`StoreWriter::add`].
     pub fn mark(&mut self, now_ns: i64, position: u64) -> Result<(), StoreError> {
         self.journal = Some(position);
-        let Some(filling) = &mut self.filling else {
-            return Ok(());
-        };
-        filling.journal = Some(position);
-        if filling.is_full {
+        let mut is_full = false;
+        for filling in self.fillings.iter_mut() {
+            filling.journal = Some(position);
+            is_full |= filling.is_full;
+        }
+        if is_full {
             self.hand_over(now_ns)?;
             return self.report();
         }
@@ -178,7 +195,7 @@ impl StoreWriter {
 
     /// Commits the position that was marked last where no rows wait to be committed with it. To be asked again until it is.
     pub fn commit_mark(&mut self) {
-        if self.filling.is_none()
+        if self.fillings.iter().next().is_none()
             && let Some(position) = self.journal
         {
             let _ = self.try_send(Job::Position(position));
@@ -200,21 +217,33 @@ impl StoreWriter {
     pub fn handle_timeout_arrived(&mut self, now_ns: i64, arrived_ns: i64) -> Result<(), StoreError> {
         // Asking more of a disk that takes nothing would be waiting for it.
         if self.shared.blocked().is_none() {
-            if self
-                .partition
-                .as_ref()
-                .is_some_and(|partition| arrived_ns >= partition.to_ns)
-            {
-                self.seal(now_ns)?;
+            if self.is_over(arrived_ns) {
+                self.seal(now_ns, arrived_ns)?;
             }
             if self.commit_due().is_some_and(|due_ns| now_ns >= due_ns) {
                 self.try_hand_over(now_ns);
             }
         }
         self.shared.now_ns.store(now_ns, Ordering::Release);
-        if now_ns.saturating_sub(self.retention_ns) >= RETENTION_NS {
+        // A clock that went back is asked again, too.
+        let since_ns = now_ns.saturating_sub(self.retention_ns);
+        if !(0..RETENTION_NS).contains(&since_ns) {
+            if self.shared.is_patient.load(Ordering::Acquire)
+                && self.retention_ns != i64::MIN
+                && since_ns > limits::CLOCK_JUMP_NS
+            {
+                count(&self.shared.counters.clock_jumps, 1);
+                tracing::warn!(
+                    "the clock went on by {} s at once: retention waits for an hour",
+                    since_ns / NS_PER_S
+                );
+                self.held_back = RETENTIONS_HELD_BACK;
+            }
             self.retention_ns = now_ns;
-            self.shared.retain_ns.store(now_ns, Ordering::Release);
+            match self.held_back.checked_sub(1) {
+                Some(left) => self.held_back = left,
+                None => self.shared.retain_ns.store(now_ns, Ordering::Release),
+            }
             if let Some(wake) = &self.wake {
                 // A wake-up that is already waiting is enough.
                 let _ = wake.try_send(());
@@ -227,7 +256,8 @@ impl StoreWriter {
     /// By when [`StoreWriter::handle_timeout`] should be called: to commit waiting rows, seal a partition, or remove
     /// old ones.
     pub fn poll_timeout(&self) -> Option<i64> {
-        let seal_ns = self.partition.as_ref().map(|partition| partition.to_ns);
+        let partitions = [&self.partition, &self.odd_partition].into_iter().flatten();
+        let seal_ns = partitions.map(|partition| partition.to_ns).min();
         let retain_ns = Some(self.retention_ns.saturating_add(RETENTION_NS));
         [self.commit_due(), seal_ns, retain_ns].into_iter().flatten().min()
     }
@@ -236,14 +266,13 @@ impl StoreWriter {
         let wait_ns = i64::try_from(self.shared.config.commit_ms)
             .unwrap_or(i64::MAX)
             .saturating_mul(NS_PER_MS);
-        self.filling
-            .as_ref()
-            .map(|filling| filling.since_ns.saturating_add(wait_ns).max(filling.retry_ns))
+        let due = |filling: &Filling| filling.since_ns.saturating_add(wait_ns).max(filling.retry_ns);
+        self.fillings.iter().map(due).min()
     }
 
     /// Rows added and not yet handed over to be written.
     pub fn waiting(&self) -> u64 {
-        self.filling.as_ref().map_or(0, |filling| filling.meta.rows)
+        self.fillings.rows()
     }
 
     /// Makes everything added so far durable and searchable before it returns.
@@ -273,34 +302,38 @@ impl StoreWriter {
         committed.and_then(|()| self.report())
     }
 
-    fn seal(&mut self, now_ns: i64) -> Result<(), StoreError> {
+    fn is_over(&self, arrived_ns: i64) -> bool {
+        let mut partitions = [&self.partition, &self.odd_partition].into_iter().flatten();
+        partitions.any(|partition| is_past(partition, arrived_ns))
+    }
+
+    /// Seals what is past.
+    fn seal(&mut self, now_ns: i64, arrived_ns: i64) -> Result<(), StoreError> {
         self.hand_over(now_ns)?;
-        match self.partition.take() {
-            Some(partition) => self.send(Job::Seal(partition.id)),
-            None => Ok(()),
-        }
+        let past = |held: &mut Option<PartitionMeta>| held.take_if(|held| is_past(held, arrived_ns));
+        let past = [past(&mut self.partition), past(&mut self.odd_partition)];
+        past.into_iter()
+            .flatten()
+            .try_for_each(|partition| self.send(Job::Seal(partition.id)))
     }
 
     fn hand_over(&mut self, now_ns: i64) -> Result<(), StoreError> {
-        let Some(filling) = self.filling.take() else {
-            return Ok(());
-        };
-        let rows = filling.meta.rows;
+        let fillings = std::mem::take(&mut self.fillings);
+        let rows = fillings.rows();
         if rows == 0 {
             return Ok(());
         }
-        self.send(Job::Write(filling, now_ns))
+        self.send(Job::Write(fillings, now_ns))
             .inspect_err(|_| count(&self.shared.counters.rows_lost, rows))
     }
 
     fn try_hand_over(&mut self, now_ns: i64) {
-        let Some(filling) = self.filling.take() else { return };
-        if let Some(Job::Write(filling, _)) = self.try_send(Job::Write(filling, now_ns)) {
+        let fillings = std::mem::take(&mut self.fillings);
+        if let Some(Job::Write(mut fillings, _)) = self.try_send(Job::Write(fillings, now_ns)) {
             // The segment before is still being written: this one goes on filling.
             let retry_ns = now_ns.saturating_add(RETRY_NS);
-            let mut filling = filling;
-            filling.retry_ns = retry_ns;
-            self.filling = Some(filling);
+            fillings.iter_mut().for_each(|filling| filling.retry_ns = retry_ns);
+            self.fillings = fillings;
         }
     }
 
@@ -344,10 +377,25 @@ impl StoreWriter {
 impl Drop for StoreWriter {
     fn drop(&mut self) {
         if self.jobs.is_some() {
-            let now_ns = self.filling.as_ref().map_or(0, |filling| filling.since_ns);
+            let now_ns = self.fillings.iter().map(|filling| filling.since_ns).max().unwrap_or(0);
             // Nobody is left to tell; the loss is counted and logged where it happens.
             let _ = self.hand_over(now_ns);
             self.stop();
         }
     }
+}
+
+/// Whether what arrived at a time belongs into another partition: time went on, or the clock was ahead and is no more.
+fn is_past(partition: &PartitionMeta, arrived_ns: i64) -> bool {
+    let width_ns = partition.to_ns.saturating_sub(partition.from_ns);
+    arrived_ns >= partition.to_ns || arrived_ns < partition.from_ns.saturating_sub(width_ns)
+}
+
+/// Whether nobody can believe when a flow was, for what arrived at a time.
+fn is_odd(row: &Row, arrived_ns: i64) -> bool {
+    let Some(start) = row.signed(id::START) else {
+        return false;
+    };
+    let end = start.saturating_add(row.signed(id::DURATION).unwrap_or(0));
+    arrived_ns.saturating_sub(start) > OLDEST_NS || end.saturating_sub(arrived_ns) > NEWEST_NS
 }

@@ -27,8 +27,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the thread is asked to do.
 pub(super) enum Job {
-    /// Write a segment, handed over at this time.
-    Write(Box<Filling>, i64),
+    /// Write segments in one step, handed over at this time.
+    Write(Fillings, i64),
     /// Nothing is added to this partition any more.
     Seal(u64),
     /// Every row of before this position in the journal was written.
@@ -39,18 +39,41 @@ pub(super) enum Job {
     Reply(Sender<()>),
 }
 
+/// What fills at one time: rows of times that can be believed, and others.
+#[derive(Default)]
+pub(super) struct Fillings {
+    pub own: Option<Box<Filling>>,
+    pub odd: Option<Box<Filling>>,
+}
+
+impl Fillings {
+    pub fn iter(&self) -> impl Iterator<Item = &Filling> {
+        [&self.own, &self.odd].into_iter().filter_map(Option::as_deref)
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Filling> {
+        [&mut self.own, &mut self.odd]
+            .into_iter()
+            .filter_map(Option::as_deref_mut)
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.iter().map(|filling| filling.meta.rows).sum()
+    }
+}
+
 /// Does what it is asked to until the channel closes.
 pub(super) fn write_jobs(shared: &Shared, jobs: &Receiver<Job>, wakes: &[Sender<()>]) {
     // Rows were left to the journal: nothing of behind them may be committed any more.
     let mut has_left_rows = false;
     for job in jobs {
         match job {
-            Job::Write(filling, now_ns) => {
-                let rows = filling.meta.rows;
-                let is_journaled = filling.journal.is_some();
+            Job::Write(fillings, now_ns) => {
+                let rows = fillings.rows();
+                let is_journaled = fillings.iter().any(|filling| filling.journal.is_some());
                 match has_left_rows {
                     true => count(&shared.counters.rows_left, rows),
-                    false => match write(shared, *filling) {
+                    false => match write(shared, fillings) {
                         Ok(()) => {
                             count(&shared.counters.commits, 1);
                             count(&shared.counters.rows_committed, rows);
@@ -128,27 +151,34 @@ fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Resu
     }
 }
 
-/// Writes a segment; tries again while the disk does not take it and nobody waits for the end.
-fn write(shared: &Shared, filling: Filling) -> Result<(), NotWritten> {
+/// Writes segments; tries again while the disk does not take them and nobody waits for the end.
+fn write(shared: &Shared, fillings: Fillings) -> Result<(), NotWritten> {
     let _noted = during(Phase::Commit);
-    let (path, rows) = (filling.path.clone(), filling.meta.rows);
-    // What fails in memory fails again.
-    let finished = guarded(&path, || finish(shared, filling)).map_err(|failed| NotWritten {
-        may_pass: false,
-        ..failed
-    });
-    let mut finished = finished.inspect_err(|_| count(&shared.counters.commit_errors, 1))?;
+    let rows = fillings.rows();
+    let mut finished = Vec::with_capacity(2);
+    let fillings = [fillings.own, fillings.odd];
+    for filling in fillings.into_iter().flatten().filter(|filling| filling.meta.rows > 0) {
+        let path = filling.path.clone();
+        // What fails in memory fails again.
+        let one = guarded(&path, || finish(shared, *filling)).map_err(|failed| NotWritten {
+            may_pass: false,
+            ..failed
+        });
+        finished.push(one.inspect_err(|_| count(&shared.counters.commit_errors, 1))?);
+    }
+    let is_journaled = finished.iter().any(|one| one.journal.is_some());
     let (mut pause, mut tries) = (FIRST_PAUSE, 0);
     loop {
-        let Err(failed) = guarded(&path, || place(shared, &mut finished)) else {
+        let Err(failed) = guarded(&shared.dir, || place_all(shared, &mut finished)) else {
             shared.unblock();
             return Ok(());
         };
         count(&shared.counters.commit_errors, 1);
-        let _ = fs::remove_dir_all(&path);
+        for one in &finished {
+            let _ = fs::remove_dir_all(&one.path);
+        }
         tries += 1;
-        let is_last =
-            !shared.is_patient.load(Ordering::Acquire) && (finished.journal.is_some() || tries >= WRITES_AT_THE_END);
+        let is_last = !shared.is_patient.load(Ordering::Acquire) && (is_journaled || tries >= WRITES_AT_THE_END);
         if is_last || !failed.may_pass {
             shared.unblock();
             return Err(failed);
@@ -201,8 +231,47 @@ fn miss(shared: &Shared, rows: u64, why: &str) {
     count(&shared.counters.rollup_rows_missed, rows);
 }
 
-/// Puts a segment and its rollups on the disk and into the manifest.
-fn place(shared: &Shared, finished: &mut Finished) -> Result<(), StoreError> {
+/// Puts segments and their rollups on the disk, and into the manifest in one step.
+fn place_all(shared: &Shared, finished: &mut [Finished]) -> Result<(), StoreError> {
+    let mut rollups = Vec::with_capacity(finished.len());
+    let placed = finished
+        .iter_mut()
+        .try_for_each(|one| place(shared, one).map(|rollup| rollups.push(rollup)));
+    let changed = placed.and_then(|()| {
+        shared.change(|manifest| {
+            for (one, rollup) in finished.iter().zip(&rollups) {
+                let mut meta = one.meta.clone();
+                let first = manifest.next_row;
+                meta.runs = vec![RowRun { doc: 0, row: first }];
+                if let Some(rollup) = rollup.clone() {
+                    let rows = (first, first + meta.rows);
+                    manifest.rollups.add(RollupMeta { rows, ..rollup });
+                }
+                add_segment(manifest, one.partition.clone(), meta);
+                manifest.journal = manifest.journal.max(one.journal);
+            }
+        })
+    });
+    for (one, rollup) in finished.iter().zip(&rollups) {
+        match (&changed, rollup) {
+            (Ok(()), Some(_)) => {
+                count(&shared.counters.rollups_written, 1);
+                count(&shared.counters.rollup_rows, one.meta.rows);
+            }
+            (Err(_), Some(rollup)) => {
+                let _ = fs::remove_file(shared.rollup_path(rollup));
+            }
+            (_, None) => {}
+        }
+        if changed.is_ok() && one.partition.odd {
+            count(&shared.counters.rows_odd, one.meta.rows);
+        }
+    }
+    changed
+}
+
+/// Puts a segment on the disk, and beside it what its rows come to.
+fn place(shared: &Shared, finished: &mut Finished) -> Result<Option<RollupMeta>, StoreError> {
     let path = finished.path.as_path();
     fs::create_dir_all(path).map_err(StoreError::io(path))?;
     let directory = MmapDirectory::open(path).map_err(|error| StoreError::Damaged {
@@ -212,34 +281,7 @@ fn place(shared: &Shared, finished: &mut Finished) -> Result<(), StoreError> {
     finished.files.persist(&directory).map_err(StoreError::tantivy(path))?;
     sync_segment(path)?;
     finished.meta.octets = directory_octets(path)?;
-    let rollup = place_rollup(shared, finished)?;
-    let rollup_path = rollup.as_ref().map(|rollup| shared.rollup_path(rollup));
-    let rows = finished.meta.rows;
-    let changed = shared.change(|manifest| {
-        let mut meta = finished.meta.clone();
-        meta.runs = vec![RowRun {
-            doc: 0,
-            row: manifest.next_row,
-        }];
-        if let Some(rollup) = rollup {
-            let rows = (manifest.next_row, manifest.next_row + meta.rows);
-            manifest.rollups.add(RollupMeta { rows, ..rollup });
-        }
-        add_segment(manifest, finished.partition.clone(), meta);
-        manifest.journal = manifest.journal.max(finished.journal);
-    });
-    if let Some(path) = rollup_path {
-        match &changed {
-            Ok(()) => {
-                count(&shared.counters.rollups_written, 1);
-                count(&shared.counters.rollup_rows, rows);
-            }
-            Err(_) => {
-                let _ = fs::remove_file(path);
-            }
-        }
-    }
-    changed
+    place_rollup(shared, finished)
 }
 
 /// Writes what the rows of a segment come to. When that cannot be, whatever there is room for, they are counted as missed.

@@ -20,6 +20,7 @@ use super::filter::Filter;
 use super::once::{self, LeftOut, OnceRule};
 use super::parallel::each;
 use super::{Limits, QueryError, QueryStats, Table, Watch, time};
+use crate::query::sound::without_damage;
 use crate::store::Snapshot;
 use crate::store::segment::Segment;
 use local::Local;
@@ -106,6 +107,10 @@ pub struct AggregateRequest {
 /// # Errors
 /// When a parameter is wrong, a bound or the time is reached, or the store cannot be read.
 pub fn aggregate(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Table, QueryError> {
+    without_damage(snapshot, || answer(snapshot, request))
+}
+
+fn answer(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Table, QueryError> {
     let watch = Watch::new(&request.limits);
     let plan = Plan::new(snapshot, request)?;
     // A series of too many buckets is refused before anything is read for it.

@@ -75,13 +75,25 @@ fn row() -> impl Strategy<Value = (i64, Option<i64>, PlainRow)> {
         duration(id::TCP_RTT_CLIENT),
         duration(id::TCP_RTT_SERVER),
     ];
-    let names = ["example.com", "example.org", "a.test", "b.test"];
+    // Names with their zones, as publicsuffix.org has it.
+    let names = [
+        ("example.com", "example.com"),
+        ("www.example.com", "example.com"),
+        ("a.b.example.co.uk", "example.co.uk"),
+        ("b.test", "b.test"),
+    ];
     let ends = (
         0..3u8,
         proptest::option::weighted(0.9, 0..20u8),
         proptest::option::weighted(0.9, 0..20u8),
     );
-    let dns = (proptest::bool::weighted(0.2), 0..names.len(), duration(id::DNS_LATENCY));
+    let fate = (number(id::DNS_STATUS, 0..3), number(id::DNS_RCODE, 0..4));
+    let dns = (
+        proptest::bool::weighted(0.3),
+        0..names.len(),
+        duration(id::DNS_LATENCY),
+        fate,
+    );
     (0..1_800i64, age(), ends, texts, dns).prop_map(move |(wait, age, (exporter, src, dst), texts, dns)| {
         let mut row = PlainRow::default();
         let exporter = address(&format!("198.51.100.{exporter}"));
@@ -89,11 +101,14 @@ fn row() -> impl Strategy<Value = (i64, Option<i64>, PlainRow)> {
         let ip = |last: u8| address(&format!("10.0.0.{last}"));
         row.cells.extend(src.map(|last| (id::SRC_IP, ip(last))));
         row.cells.extend(dst.map(|last| (id::DST_IP, ip(last))));
-        let (is_dns, name, latency) = dns;
+        let (is_dns, name, latency, (status, rcode)) = dns;
         if is_dns {
             row.cells.insert(id::KIND, Cell::Number(KIND_DNS));
-            row.cells.insert(id::DNS_QNAME, Cell::Text(names[name].into()));
+            row.cells.insert(id::DNS_QNAME, Cell::Text(names[name].0.into()));
+            row.cells.insert(id::DNS_ZONE, Cell::Text(names[name].1.into()));
             row.cells.extend(latency);
+            row.cells.extend(status);
+            row.cells.extend(rcode);
         } else {
             row.cells.insert(id::KIND, Cell::Number(KIND_FLOW));
             row.cells.extend(texts.into_iter().flatten());
@@ -167,15 +182,15 @@ fn text(cell: Option<&Cell>) -> String {
     })
 }
 
-/// A metric of some rows, made one by one.
-fn truth(metric: &str, rows: &[&PlainRow]) -> Option<f64> {
+/// A metric of some rows, made one by one; clients of zones are those of transactions.
+fn truth(metric: &str, rows: &[&PlainRow], of_zones: bool) -> Option<f64> {
     let flows = || rows.iter().filter(|row| kind(row) == KIND_FLOW);
     let sum = |column: ColumnId| flows().filter_map(|row| value(row, column)).sum::<f64>();
     if let Some(field) = metric.strip_prefix("unique(") {
         let of = column(field.trim_end_matches(')')).unwrap();
         let different: BTreeSet<String> = rows
             .iter()
-            .filter(|row| of == id::DNS_QNAME || kind(row) == KIND_FLOW)
+            .filter(|row| of_zones || of == id::DNS_QNAME || kind(row) == KIND_FLOW)
             .filter_map(|row| row.cells.get(&of))
             .map(|cell| text(Some(cell)))
             .collect();
@@ -201,7 +216,7 @@ fn truth(metric: &str, rows: &[&PlainRow]) -> Option<f64> {
 }
 
 /// What can be asked: groups, metrics, filter.
-const QUESTIONS: [(&[&str], &[&str], &str); 22] = [
+const QUESTIONS: [(&[&str], &[&str], &str); 31] = [
     (&[], &["octets", "packets", "flows", "rev.octets", "total.packets"], ""),
     (
         &["exporter.ip"],
@@ -231,6 +246,28 @@ const QUESTIONS: [(&[&str], &[&str], &str); 22] = [
     (&["dst.port"], &["octets"], ""),
     (&["dst.name"], &["octets"], ""),
     (&["dns.qname"], &["transactions"], ""),
+    (&["src.ip"], &["packets"], ""),
+    (&["dst.ip"], &["packets"], ""),
+    (&["src.ip"], &["flows"], ""),
+    (&["dst.ip"], &["flows"], ""),
+    (
+        &["dns.zone"],
+        &[
+            "transactions",
+            "unique(src.ip)",
+            "unique(dns.qname)",
+            "p95(dns.latency)",
+        ],
+        "",
+    ),
+    (&["dns.zone"], &["transactions"], "dns.status = 1 and dns.rcode = 0"),
+    (
+        &[],
+        &["transactions", "unique(src.ip)", "p95(dns.latency)"],
+        "dns.zone = example.com",
+    ),
+    (&[], &["transactions"], "dns.rcode = 3"),
+    (&["exporter.ip"], &["transactions"], "dns.status = 2"),
     (
         &[],
         &[
@@ -276,8 +313,13 @@ fn check(stored: &Stored, question: (&[&str], &[&str], &str), asked: TierAsked, 
     if groups.is_empty() {
         wanted.insert(Vec::new(), Vec::new());
     }
+    let of_zones = groups.contains(&"dns.zone") || question.2.contains("dns.zone");
     let is_about = |row: &PlainRow| {
-        let all_kinds = groups.is_empty() && filter.is_none() || groups.contains(&"dns.qname");
+        let of_dns = question.2.contains("dns.") || groups.iter().any(|group| group.starts_with("dns."));
+        if of_dns && kind(row) != KIND_DNS {
+            return false;
+        }
+        let all_kinds = groups.is_empty() && filter.is_none() || of_dns;
         (all_kinds || kind(row) == KIND_FLOW) && filter.as_ref().is_none_or(|filter| naive::fits(&filter.root, row))
     };
     for (_, row) in stored.rows.iter().filter(|(start, row)| is_in(start) && is_about(row)) {
@@ -289,7 +331,7 @@ fn check(stored: &Stored, question: (&[&str], &[&str], &str), asked: TierAsked, 
         .iter()
         .any(|name| groups.contains(name));
     if is_list {
-        wanted.retain(|key, rows| !key.contains(&"-".to_owned()) && truth(metrics[0], rows) != Some(0.0));
+        wanted.retain(|key, rows| !key.contains(&"-".to_owned()) && truth(metrics[0], rows, of_zones) != Some(0.0));
     }
     let shown = groups.len() + metrics.len();
     let as_float = |cell: &Option<Cell>| match cell {
@@ -316,7 +358,7 @@ fn check(stored: &Stored, question: (&[&str], &[&str], &str), asked: TierAsked, 
     );
     for (key, rows) in &wanted {
         for (metric, found) in metrics.iter().zip(&found[key]) {
-            let truth = truth(metric, rows);
+            let truth = truth(metric, rows, of_zones);
             let is_same = match (found, truth) {
                 // Values of quantiles have 24 bits.
                 (Some(found), Some(truth)) => (found - truth).abs() <= truth.abs() * 1e-6,

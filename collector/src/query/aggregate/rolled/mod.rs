@@ -143,8 +143,8 @@ fn understand<'r>(request: &'r AggregateRequest, plan: &Plan) -> Result<Question
     let filter = match &request.filter {
         None => Vec::new(),
         Some(filter) => matching::columns_of(&filter.root).ok_or_else(|| {
-            let detail = "rollups cannot tell what this filter asks; compare exporter.ip, in.if, out.if, proto, app.name \
-                          or the networks, systems and countries, or ask tier=raw";
+            let detail = "rollups cannot tell what this filter asks; compare exporter.ip, in.if, out.if, proto, app.name, \
+                          dns.zone, dns.status, dns.rcode or the networks, systems and countries, or ask tier=raw";
             wrong("filter", detail.to_owned(), None)
         })?,
     };

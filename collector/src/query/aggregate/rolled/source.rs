@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use flowgauge_sketches::{Cardinality, Item};
+use flowgauge_sketches::{Cardinality, Item, Quantiles};
 use foldhash::fast::RandomState;
 
 use super::super::metric::{Metric, MetricKind};
@@ -13,7 +13,7 @@ use crate::normalize::columns::{ColumnId, id};
 use crate::normalize::row::Cell;
 use crate::query::Filter;
 use crate::query::filter::ast::Subject;
-use crate::rollups::kept::{DISTINCTS, LISTS, QUANTILES, TABLES, Weight};
+use crate::rollups::kept::{DISTINCTS, LISTS, QUANTILES, SPREADS, TABLES, Weight};
 use crate::rollups::key::{KeyWriter, cells};
 use crate::rollups::section::Counters;
 use crate::rollups::{Section, SectionId};
@@ -116,7 +116,7 @@ pub fn source(metric: &Metric, groups: &[ColumnId], filter: &[ColumnId]) -> Opti
         MetricKind::FlowRate => (Reading::Counters(Vec::new()), Some(1.0)),
         MetricKind::Sum(subjects) => (Reading::Counters(columns(subjects)?), None),
         MetricKind::Rate(subjects, by) => (Reading::Counters(columns(subjects)?), Some(*by as f64)),
-        MetricKind::Count(KIND_DNS) => (Reading::Weights, None),
+        MetricKind::Count(KIND_DNS) => (Reading::Counters(Vec::new()), None),
         MetricKind::Unique(Subject::Column(column)) => {
             let kept = DISTINCTS.iter().find(|kept| {
                 let is_key = |column: &ColumnId| *column == kept.key;
@@ -138,13 +138,29 @@ pub fn source(metric: &Metric, groups: &[ColumnId], filter: &[ColumnId]) -> Opti
                 rate: None,
             });
         }
+        MetricKind::Quantile(Subject::Column(column), rank) => {
+            let kept = SPREADS.iter().find(|kept| {
+                let is_key = |column: &ColumnId| *column == kept.key;
+                kept.of == *column && groups.iter().chain(filter).all(is_key)
+            })?;
+            return Some(Source {
+                section: SectionId::spread(kept.number),
+                key: vec![kept.key],
+                reading: Reading::Quantile(*rank),
+                rate: None,
+            });
+        }
         _ => return None,
+    };
+    let of = match &metric.kind {
+        MetricKind::Count(kind) => *kind,
+        _ => KIND_FLOW,
     };
     if let Reading::Counters(_) = &reading {
         let needed = || groups.iter().chain(filter);
         let tables = TABLES
             .iter()
-            .filter(|kept| needed().all(|column| kept.key.contains(column)));
+            .filter(|kept| kept.of == of && needed().all(|column| kept.key.contains(column)));
         if let Some(kept) = tables.min_by_key(|kept| kept.key.len()) {
             return Some(Source {
                 section: SectionId::table(kept.number),
@@ -155,8 +171,10 @@ pub fn source(metric: &Metric, groups: &[ColumnId], filter: &[ColumnId]) -> Opti
         }
     }
     let weight = match &reading {
-        Reading::Weights => Weight::Transactions,
+        Reading::Counters(_) if of == KIND_DNS => Weight::Transactions,
+        Reading::Counters(columns) if columns.is_empty() => Weight::Flows,
         Reading::Counters(columns) if columns == &[id::OCTETS] => Weight::Octets,
+        Reading::Counters(columns) if columns == &[id::PACKETS] => Weight::Packets,
         Reading::Counters(columns) if columns == &[id::REV_OCTETS] => Weight::RevOctets,
         _ => return None,
     };
@@ -284,6 +302,23 @@ impl Source {
             }
             (None, Reading::Quantile(_)) => said.absent = NOTHING,
             (None, Reading::Counters(_) | Reading::Weights) => said.all = Some(Measured::default()),
+            (Some(Section::Spread(spread)), Reading::Quantile(rank)) => {
+                said.absent = NOTHING;
+                let mut unions: HashMap<Item, Quantiles, RandomState> = HashMap::default();
+                for (key, quantiles) in &spread.rows {
+                    let Some(group) = group_of(key) else { continue };
+                    match unions.get_mut(&group) {
+                        // Refused only beyond weights that nobody has.
+                        Some(held) => drop(held.merge(quantiles)),
+                        None => {
+                            unions.insert(group, quantiles.clone());
+                        }
+                    }
+                }
+                let measured = |held: &Quantiles| quantile(held, spread.other.as_ref(), *rank);
+                let groups = unions.iter().map(|(group, held)| (group.clone(), measured(held)));
+                said.groups = groups.collect();
+            }
             (Some(Section::Quantiles(quantiles)), Reading::Quantile(rank)) => {
                 said.absent = NOTHING;
                 if let Some(estimate) = quantiles.estimates(&[*rank]).first() {
@@ -299,6 +334,35 @@ impl Source {
         }
         said
     }
+}
+
+/// The value at a rank among values of which some may be with the others: those may be the smallest, or the largest.
+fn quantile(held: &Quantiles, other: Option<&Quantiles>, rank: f64) -> Measured {
+    let estimate = |rank: f64| held.estimates(&[rank.clamp(0.0, 1.0)]).into_iter().next();
+    let Some(own) = estimate(rank) else { return NOTHING };
+    let mut measured = Measured {
+        value: own.value,
+        lower: own.lower,
+        upper: own.upper,
+    };
+    let Some(other) = other.filter(|other| other.weight() > 0) else {
+        return measured;
+    };
+    let share = other.weight() as f64 / (held.weight() as f64).max(1.0);
+    let (lowest, highest) = (rank - (1.0 - rank) * share, rank + rank * share);
+    let [least, most] = match (held.extremes(), other.extremes()) {
+        (Some(held), Some(other)) => [held[0].min(other[0]), held[1].max(other[1])],
+        (held, other) => held.or(other).unwrap_or([own.lower, own.upper]),
+    };
+    measured.lower = match estimate(lowest).filter(|_| lowest > 0.0) {
+        Some(found) => found.lower,
+        None => least,
+    };
+    measured.upper = match estimate(highest).filter(|_| highest < 1.0) {
+        Some(found) => found.upper,
+        None => most,
+    };
+    measured
 }
 
 /// Those of the others may be of any key, and are of everything.
