@@ -17,7 +17,8 @@ use crate::normalize::facts::{DomainFacts, Facts, Names, Statistics};
 use crate::normalize::sampling::{Rate, RateField, RateFields, RateScope};
 
 /// Elements of options records that are put to work, beside those of sampling.
-const KNOWN: [ElementId; 7] = [
+const KNOWN: [ElementId; 8] = [
+    ids::OBSERVATION_DOMAIN_NAME,
     ids::SELECTION_SEQUENCE_ID,
     ids::INTERFACE_NAME,
     ids::INTERFACE_DESCRIPTION,
@@ -70,6 +71,7 @@ struct Told<'r> {
     application_name: Option<String>,
     application_description: Option<String>,
     vrf_name: Option<String>,
+    exporter_name: Option<String>,
     started_ns: Option<i64>,
 }
 
@@ -130,11 +132,28 @@ impl OptionsData {
             ),
             (told.vrf.map(Named::Vrf), told.vrf_name),
         ];
+        if let Some(name) = told.exporter_name {
+            self.set_exporter(exporter, header.domain, &name);
+        }
         for (named, name) in named {
             if let Some((named, name)) = named.zip(name) {
                 self.name(exporter, header.domain, &named, &name);
             }
         }
+    }
+
+    /// Gives an exporter, or one Observation Domain of it, its name.
+    pub fn set_exporter(&mut self, exporter: IpAddr, domain: u32, name: &str) {
+        if let Some(facts) = self.domain(exporter, domain)
+            && facts.name.as_deref() != Some(name)
+        {
+            facts.name = Some(name.into());
+        }
+    }
+
+    /// What an exporter calls itself.
+    pub fn exporter(&self, exporter: IpAddr, domain: u32) -> Option<&Arc<str>> {
+        self.facts(exporter, domain).name()
     }
 
     /// Gives an interface its name.
@@ -183,6 +202,7 @@ impl OptionsData {
             let of = (options.exporter, options.domain);
             let Some(facts) = self.domain(of.0, of.1) else { continue };
             facts.started_ns = options.started_ns;
+            facts.name = options.name.as_deref().map(Arc::from);
             for (scope, sampler, history) in &options.rates {
                 for (since_ns, rate) in history {
                     facts.rates.announce(*scope, *rate, *since_ns, *sampler);
@@ -241,6 +261,8 @@ pub(super) struct SavedOptions {
     exporter: IpAddr,
     domain: u32,
     started_ns: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     rates: Vec<SavedRates>,
     interfaces: Vec<(u64, String)>,
     applications: Vec<(Vec<u8>, String)>,
@@ -270,6 +292,7 @@ impl SavedOptions {
             exporter,
             domain,
             started_ns: facts.started_ns,
+            name: facts.name.as_ref().map(|name| name.to_string()),
             rates,
             interfaces: by_number(&facts.interfaces),
             applications,
@@ -299,6 +322,7 @@ impl<'r> Told<'r> {
                 ids::APPLICATION_NAME => told.application_name = text(&value),
                 ids::APPLICATION_DESCRIPTION => told.application_description = text(&value),
                 ids::VRF_NAME => told.vrf_name = text(&value),
+                ids::OBSERVATION_DOMAIN_NAME => told.exporter_name = text(&value),
                 ids::SYSTEM_INIT_TIME_MILLISECONDS => {
                     if let Value::DateTime { ns, .. } = value {
                         told.started_ns = Some(ns);

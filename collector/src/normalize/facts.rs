@@ -62,6 +62,8 @@ impl<K: Eq + std::hash::Hash> Names<K> {
 /// What one Observation Domain of an exporter told.
 #[derive(Debug, Default)]
 pub struct DomainFacts {
+    /// What the exporter is called, or its domain.
+    pub name: Option<Arc<str>>,
     /// Sampling.
     pub rates: Rates,
     /// Interfaces by index.
@@ -130,6 +132,11 @@ pub struct Facts<'f> {
 impl<'f> Facts<'f> {
     fn first<T>(self, of: impl Fn(&'f DomainFacts) -> Option<T>) -> Option<T> {
         self.own.and_then(&of).or_else(|| self.common.and_then(&of))
+    }
+
+    /// What the exporter is called.
+    pub fn name(self) -> Option<&'f Arc<str>> {
+        self.first(|facts| facts.name.as_ref())
     }
 
     /// The name of an interface.

@@ -156,6 +156,9 @@ impl Times {
         if facts.own.is_none() && facts.common.is_none() {
             return;
         }
+        if let Some(known) = facts.name() {
+            set_absent(row, id::EXPORTER_NAME, known);
+        }
         for (number, name) in [(id::IN_IF, id::IN_IF_NAME), (id::OUT_IF, id::OUT_IF_NAME)] {
             if let Some(known) = row.number(number).and_then(|index| facts.interface(index)) {
                 set_absent(row, name, known);

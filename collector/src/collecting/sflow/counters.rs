@@ -46,6 +46,11 @@ static KEPT: LazyLock<HashMap<&'static str, Kept>> = LazyLock::new(|| {
     kept
 });
 
+/// What a host is called, and more (sFlow Host Structures, host_descr).
+const HOST: u32 = 2000;
+/// Class of the data source that is the machine itself (entPhysicalEntry).
+const PHYSICAL: u32 = 2;
+
 static AGENT: LazyLock<Arc<str>> = LazyLock::new(|| "sflowAgentAddress".into());
 static SOURCE: LazyLock<Arc<str>> = LazyLock::new(|| "sflowSource".into());
 
@@ -73,6 +78,9 @@ impl SflowHandling<'_> {
                     continue;
                 }
             };
+            if format.0 == HOST && sample.source.class == PHYSICAL {
+                self.name_exporter(datagram, body);
+            }
             if format.0 == PORT_NAME {
                 self.name_interface(datagram, sample.source.index, body);
             }

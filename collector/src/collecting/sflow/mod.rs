@@ -121,12 +121,15 @@ impl SflowHandling<'_> {
         self.account.sequence.grow(&before, &after);
     }
 
+    /// Hosts say what they are called; those within an agent are no exporters.
+    fn name_exporter(&mut self, datagram: &Datagram<'_>, body: &[u8]) {
+        if let Some(name) = leading_text(body) {
+            self.options.set_exporter(self.address, datagram.sub_agent, name);
+        }
+    }
+
     fn name_interface(&mut self, datagram: &Datagram<'_>, index: u32, body: &[u8]) {
-        let name = body.split_first_chunk::<4>().and_then(|(length, text)| {
-            let text = text.get(..u32::from_be_bytes(*length) as usize)?;
-            std::str::from_utf8(text).ok()
-        });
-        if let Some(name) = name.filter(|name| !name.is_empty()) {
+        if let Some(name) = leading_text(body) {
             self.options
                 .set_interface(self.address, datagram.sub_agent, index, name);
         }
@@ -171,6 +174,9 @@ impl SflowHandling<'_> {
                 row.set_text(name, known);
             }
         }
+        if let Some(known) = self.options.exporter(self.address, datagram.sub_agent) {
+            row.set_text(id::EXPORTER_NAME, known);
+        }
         row.set_number(id::EXPORTER_DOMAIN, u64::from(self.domain));
         if let Some(exporter) = self.exporter {
             exporter.put(&mut row);
@@ -182,4 +188,11 @@ impl SflowHandling<'_> {
         self.rows.push(row);
         self.account.rows += 1;
     }
+}
+
+/// The text that a record begins with.
+fn leading_text(body: &[u8]) -> Option<&str> {
+    let (length, text) = body.split_first_chunk::<4>()?;
+    let text = text.get(..u32::from_be_bytes(*length) as usize)?;
+    std::str::from_utf8(text).ok().filter(|text| !text.is_empty())
 }

@@ -240,6 +240,24 @@ fn block(format: u32, body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_host_says_what_it_is_called_and_those_within_do_not() {
+    let host = |name: &[u8; 4]| {
+        block(
+            2000,
+            &[words(&[4]), name.to_vec(), vec![0; 16], words(&[3, 2, 0])].concat(),
+        )
+    };
+    // Data source 2:1 is the machine, 3:1 a machine within it.
+    let machine = [words(&[1, 2 << 24 | 1, 1]), host(b"edge")].concat();
+    let within = [words(&[1, 3 << 24 | 1, 1]), host(b"inns")].concat();
+    let samples = [block(2, &machine), block(2, &within)];
+    let datagram = [words(&[5, 1, 0xc000_0263, 2, 1, 5000, 2]), samples.concat()].concat();
+    let (_, rows) = collect(&[datagram]);
+    let names: Vec<_> = rows.iter().map(|row| row.get(id::EXPORTER_NAME)).collect();
+    assert_eq!(names, [Some(CellRef::Text("edge")); 2]);
+}
+
+#[test]
 fn what_devices_add_lands_in_columns_and_under_names() {
     // IPv4 as the device read it, then the extended records, as the specification lays them out.
     let records = [

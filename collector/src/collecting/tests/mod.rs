@@ -281,6 +281,20 @@ fn values_of_every_length_are_what_they_are() {
 }
 
 #[test]
+fn what_an_exporter_calls_itself_reaches_later_flows() {
+    let mut process = process();
+    let options = options_template_set(500, &[(149, 4), (300, 8)]);
+    let named = set(500, &[&[0, 0, 0, 1][..], b"edge-7\0\0"].concat());
+    take(&mut process, NOW, udp(A), &message(1, 0, &[options, named]));
+    let flows = [template_set(501, &[(1, 8)]), set(501, &[0, 0, 0, 0, 0, 0, 0, 9])];
+    let rows = take(&mut process, NOW, udp(A), &message(1, 1, &flows));
+    assert_eq!(rows[0].get(id::EXPORTER_NAME), Some(CellRef::Text("edge-7")));
+    // Of another domain nothing is known.
+    let rows = take(&mut process, NOW, udp(A), &message(2, 0, &flows));
+    assert_eq!(rows[0].get(id::EXPORTER_NAME), None);
+}
+
+#[test]
 fn interface_names_from_options_reach_later_flows() {
     let mut process = process();
     let options = options_template_set(500, &[(10, 4), (82, 8)]);
