@@ -6,6 +6,7 @@ import { createServer, request as ask } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { createGzip } from 'node:zlib';
 
 const { values: options } = parseArgs({
   options: { collector: { type: 'string' }, port: { type: 'string', default: '10809' } },
@@ -50,8 +51,10 @@ createServer((request, response) => {
   response.writeHead(200, {
     'content-type': TYPES[extname(found)] ?? 'application/octet-stream',
     'content-security-policy': POLICY,
+    // As the collector does, so that what is counted of it is what comes.
+    'content-encoding': 'gzip',
   });
-  createReadStream(found).pipe(response);
+  createReadStream(found).pipe(createGzip()).pipe(response);
 }).listen(Number(options.port), '127.0.0.1', () =>
   console.log(`page at http://127.0.0.1:${options.port}, answers from ${collector.origin}`),
 );
