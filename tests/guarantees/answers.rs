@@ -14,7 +14,7 @@ use crate::support::peers::is_installed;
 use crate::support::{program, root, run, skipped, succeed, synth_with, text};
 
 /// Questions to flows of one capture; a third as many to rollups.
-const QUESTIONS: u64 = 160;
+const QUESTIONS: u64 = 120;
 /// How long a generated capture lasts, seconds: some windows of rollups.
 const SECONDS: &str = "600";
 
@@ -66,7 +66,7 @@ fn ask(capture: &Path, truth: &Path, seed: u64) -> Value {
     assert_eq!(summary["flows"], biflows);
     assert_eq!(count("totals") + count("groups") + count("series"), QUESTIONS);
     for kind in ["totals", "groups", "series", "rolled"] {
-        assert!(count(kind) >= 10, "{summary}");
+        assert!(count(kind) > 0, "{summary}");
     }
     // Most filters find something, or they would prove nothing.
     assert!(count("some") > QUESTIONS / 2, "{summary}");

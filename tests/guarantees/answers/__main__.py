@@ -74,16 +74,22 @@ class Span:
     def __init__(self, question, rows, shift=0):
         self.question, self.found = question, naive.asked_about(question, rows)
         self.groups = naive.grouped(question, self.found) if question.groups else {(): self.found}
-        self.parts = {}
+        self.parts, self.buckets = {}, {}
         for key, of_group in self.groups.items():
             for row in of_group:
-                self.parts.setdefault((key, naive.bucket(question, row, shift)), []).append(row)
+                bucket = naive.bucket(question, row, shift)
+                self.parts.setdefault((key, bucket), []).append(row)
+                self.buckets.setdefault(bucket, []).append((key, row))
 
-    def of(self, bucket, wanted):
-        """Flows of the groups that are wanted, in one bucket or in all."""
+    def of(self, bucket, key):
+        """Flows of a group, in one bucket or in all."""
+        return self.groups.get(key, []) if bucket is None else self.parts.get((key, bucket), [])
+
+    def beyond(self, bucket, keys):
+        """Flows of all groups but these."""
         if bucket is None:
-            return [row for key, of_group in self.groups.items() if wanted(key) for row in of_group]
-        return [row for (key, at), part in self.parts.items() if at == bucket and wanted(key) for row in part]
+            return [row for key, of_group in self.groups.items() if key not in keys for row in of_group]
+        return [row for key, row in self.buckets.get(bucket, []) if key not in keys]
 
 
 def compare(question, answer, rows, duck):
@@ -115,15 +121,18 @@ def compare(question, answer, rows, duck):
     if question.interval:
         buckets, seconds = series(question, span, keys), question.interval / S
         must(len(shown) == len(buckets) * len(keys), f"{len(shown)} rows, not {len(buckets)} buckets of {len(keys)} groups")
-    outside = any(one.of(None, lambda key: key not in keys) for _, one in spans)
+    outside = any(one.beyond(None, keys) for _, one in spans)
     must(len(beyond) in ([len(buckets)] if question.other and outside else [0, len(buckets)] if question.other and question.compare else [0]),
          f"{len(beyond)} rows of everything else")
+    has_shares = any(name.startswith("share(") for name in question.metrics)
     for at, row in enumerate(shown + beyond):
         bucket, key = buckets[at % len(buckets)], key_of(row)
         must(bucket is None or ns_of(row["time"]) == bucket * question.interval, f"bucket {row.get('time')} at {at}")
-        wanted = (lambda key: key not in keys) if row.get("_other") else (lambda one: one == key)
         for name, one in spans:
-            compare_row(question, row[name] if name else row, seconds, one.of(bucket, wanted), one.of(bucket, lambda key: True))
+            part = one.beyond(bucket, keys) if row.get("_other") else one.of(bucket, key)
+            # Only shares are of everything.
+            everything = one.beyond(bucket, ()) if has_shares else []
+            compare_row(question, row[name] if name else row, seconds, part, everything)
     if duck and not question.interval:
         duck.check(question, span.groups, whole, must)
 

@@ -71,6 +71,7 @@ class Duck:
         sql = (f"select {', '.join(by + [metric(name, seconds) for name in question.metrics])} from flows where {' and '.join(where) or 'true'}"
                + (f" group by {', '.join(str(at + 1) for at in range(len(by)))}" if by else ""))
         found = self.connection.execute(sql).fetchall()
+        everything = [row for one in groups.values() for row in one]
         must(len(found) == len(groups), f"DuckDB finds {len(found)} groups, Python {len(groups)}")
         for row in found:
             values = (value if value is None else group_of(value, group.partition("/")[2]) if "/" in group else shown(group, value)
@@ -78,5 +79,5 @@ class Duck:
             of_group = groups.get(tuple(values))
             must(of_group is not None, f"DuckDB has {row}, Python no such group")
             for name, have in zip(question.metrics, row[len(by):]):
-                want = naive.value(name, of_group, [row for one in groups.values() for row in one], seconds)
+                want = naive.value(name, of_group, everything, seconds)
                 must(naive.is_same(name, have, want), f"DuckDB says {name} is {have}, Python {want}, of {row}")

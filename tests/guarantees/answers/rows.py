@@ -3,6 +3,7 @@
 Addresses are numbers with IPv4 within ::ffff:0:0/96, times and durations nanoseconds, as filters compare them.
 """
 
+import functools
 import ipaddress
 import json
 
@@ -35,6 +36,7 @@ def text_of(number):
     return str(ipaddress.IPv6Address(number))
 
 
+@functools.cache
 def network_of(number, length):
     """The network of so many bits, counted within the family of the address."""
     version = ipaddress.IPv4Address if number >> 32 == 0xFFFF else ipaddress.IPv6Address
