@@ -10,6 +10,7 @@ import { OVERVIEW_STORIES } from './overview.js';
 import { PAGE_STORIES } from './pages.js';
 import { QUALITY } from './quality.js';
 import { STORIES } from './stories.js';
+import { TOOL_STORIES } from './tools.js';
 
 const { values: options } = parseArgs({
   options: {
@@ -79,9 +80,13 @@ async function play(name, story) {
   await context.close();
 }
 
-const chosen = Object.entries({ ...STORIES, ...PAGE_STORIES, ...OVERVIEW_STORIES, ...QUALITY }).filter(
-  ([name]) => options.only === undefined || name.includes(options.only),
-);
+const chosen = Object.entries({
+  ...STORIES,
+  ...TOOL_STORIES,
+  ...PAGE_STORIES,
+  ...OVERVIEW_STORIES,
+  ...QUALITY,
+}).filter(([name]) => options.only === undefined || name.includes(options.only));
 // Times are measured without others beside them.
 const alone = chosen.filter(([, story]) => story.alone);
 const waiting = chosen.filter(([, story]) => !story.alone);
