@@ -81,7 +81,12 @@ const press = (name) => (page) => page.getByRole('button', { name }).first().cli
 
 for (const scheme of ['light', 'dark']) {
   for (const [name, path] of Object.entries(PLACES))
-    await picture(`${name.toLowerCase()}-${scheme}`, DESKTOP, scheme, address(path));
+    await picture(
+      `${name.toLowerCase()}-${scheme}`,
+      DESKTOP,
+      scheme,
+      address(path, name === 'Visualise' ? 'interval=1m' : ''),
+    );
   await picture(`flow-${scheme}`, DESKTOP, scheme, address('/discover', 'filter=dst.port=443'), openFirst);
   if (!options.all) continue;
   for (const [name, path] of Object.entries(PLACES)) {

@@ -81,6 +81,9 @@ export const TOOL_STORIES = {
     const { flows } = (await ask(base, 'aggregate', { filter, metrics: 'flows' })).rows[0];
     await page.getByRole('button', { name: 'Download' }).click();
     const panel = page.getByRole('dialog', { name: 'Download' });
+    const { paths } = await (await fetch(`${base}/api/openapi.json`)).json();
+    const taken = JSON.stringify(paths['/api/v1/flows']).includes('"format"');
+    if (!taken) return console.log('        skipped: this collector has no format= yet');
     const files = {};
     for (const name of ['CSV', 'NDJSON', 'JSON', 'Parquet']) {
       const link = await panel.getByRole('link', { name: new RegExp(`^${name} `) }).getAttribute('href');
