@@ -163,7 +163,7 @@ def ranked(question, shown, keys, span, seconds):
 def series(question, span, keys):
     """Buckets of a series: of the time asked about, or of what the groups shown have, or of everything where everything is needed."""
     width = question.interval
-    everything = question.other or any(name.startswith("share(") for name in question.metrics)
+    everything = question.other or any(name.startswith("share(") for name in [*question.metrics, question.order_name])
     found = [bucket for key, bucket in span.parts if key in keys or everything]
     first = question.start // width if question.start is not None else min(found, default=None)
     last = (question.end - 1) // width if question.end is not None else max(found, default=first)
