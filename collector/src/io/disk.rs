@@ -68,6 +68,6 @@ mod tests {
         assert!(!room(0, 0).is_low(), "a file system that does not say");
         assert!(room(JOURNAL_RESERVE_OCTETS - 1, u64::MAX).is_spent());
         assert!(!room(JOURNAL_RESERVE_OCTETS, u64::MAX).is_spent() && !room(0, 0).is_spent());
-        assert!(room(31, 1_000).is_spent() && !room(32, 1_000).is_spent());
+        assert!(room(31, 1_024).is_spent() && !room(32, 1_024).is_spent());
     }
 }
