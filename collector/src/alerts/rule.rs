@@ -312,6 +312,8 @@ pub fn rules_toml(rules: &[Rule]) -> String {
         }
         if let Some(part) = &rule.part {
             line("where", quoted(part));
+        }
+        if rule.at_least != 0.0 {
             line("at_least", format!("{:?}", rule.at_least));
         }
         line("metric", quoted(&rule.metric));

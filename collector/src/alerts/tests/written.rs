@@ -41,6 +41,12 @@ metric = "p95(dns.latency)"
 threshold = "200ms"
 
 [[alerts.rule]]
+name = "lossy"
+metric = "exporter.loss"
+at_least = 1000
+threshold = "1%"
+
+[[alerts.rule]]
 name = "quiet"
 metric = "exporter.silence"
 exporters = "10.0.0.0/8, 2001:db8::1"
@@ -52,7 +58,7 @@ threshold = "5m"
 fn rules_are_read_and_what_is_printed_is_read_back() {
     let config = read(RULES).unwrap();
     let rules = &config.alerts.rules;
-    assert_eq!((rules.len(), config.alerts.interval.as_secs()), (3, 30));
+    assert_eq!((rules.len(), config.alerts.interval.as_secs()), (4, 30));
     assert_eq!(
         (rules[0].threshold, rules[0].clear, rules[0].at_least),
         (0.05, 0.02, 50.0)
@@ -67,7 +73,7 @@ fn rules_are_read_and_what_is_printed_is_read_back() {
         (2e8, 2e8, Comparison::Greater)
     );
     assert_eq!(
-        (rules[2].source(), rules[2].exporters.len()),
+        (rules[3].source(), rules[3].exporters.len()),
         (Source::ExporterSilence, 2)
     );
     let again = read(&format!("[alerts]\n{}", rules_toml(rules))).unwrap();
