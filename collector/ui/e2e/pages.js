@@ -87,9 +87,14 @@ async function changed(page, change) {
     const answer = await route.fetch().catch(() => null);
     if (answer === null) return route.abort().catch(() => undefined);
     const json = (answer.headers()['content-type'] ?? '').includes('json');
-    if (!json || answer.status() !== 200) return route.fulfill({ response: answer });
+    if (!json || answer.status() !== 200) return route.fulfill({ response: answer }).catch(() => undefined);
     const url = new URL(route.request().url());
-    return route.fulfill({ response: answer, json: change(url.pathname + url.search, await answer.json()) });
+    // The story may be over before its last answers are in.
+    const body = await answer.json().catch(() => null);
+    if (body === null) return undefined;
+    return route
+      .fulfill({ response: answer, json: change(url.pathname + url.search, body) })
+      .catch(() => undefined);
   });
 }
 

@@ -33,8 +33,8 @@ export class Discover {
   fault = $state.raw<FilterFault | null>(null);
   rows = $state.raw<Row[]>([]);
   cancelled = $state(false);
-  /** How many bars the histogram has room for; its component says. */
-  bars = 100;
+  /** How many bars the histogram has room for; its component says, and before it is there the window's width does. */
+  bars = Math.max(30, Math.min(160, Math.floor((innerWidth - 372) / 8)));
 
   readonly status = collector;
   readonly flows = new Answer<Rows>();
