@@ -8,6 +8,7 @@ pub mod collecting;
 pub mod config;
 pub mod enrich;
 pub mod failure;
+pub mod forms;
 pub mod io;
 pub mod journal;
 pub mod limits;
@@ -20,5 +21,7 @@ pub mod run;
 pub mod store;
 pub mod summaries;
 
+#[cfg(test)]
+mod test_duckdb;
 #[cfg(test)]
 mod test_messages;

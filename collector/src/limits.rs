@@ -47,6 +47,14 @@ pub const PATTERN_COMPILED_OCTETS: usize = 1 << 20;
 
 /// Rows of one answer of `flows`.
 pub const FLOWS_PER_ANSWER: usize = 100_000;
+/// Rows of one file of flows; more are refused before the first one is written.
+pub const FLOWS_PER_DOWNLOAD: u64 = 10_000_000;
+/// Elements that no column takes in one file.
+pub const DOWNLOAD_ELEMENTS: usize = 1_024;
+/// Octets in which is kept which rows go into a file; those of further segments are looked for a second time.
+pub const DOWNLOAD_SELECTED_OCTETS: usize = 16 << 20;
+/// Files that are written at one time; further ones are refused.
+pub const DOWNLOADS: usize = 4;
 /// Groups held while an aggregate runs, over all threads.
 pub const GROUPS_PER_AGGREGATE: usize = 4_000_000;
 /// Rows of one answer of `aggregate`, series counted by bucket.
@@ -170,6 +178,17 @@ pub const LIVE_READERS: usize = 64;
 pub const LIVE_ROWS_PER_SECOND: usize = 1_000;
 /// Octets of one HTTP answer the command line reads.
 pub const ANSWER_OCTETS: u64 = 1 << 30;
+
+/// Rows of one group of a Parquet file: what readers take in one go.
+pub const PARQUET_GROUP_ROWS: usize = 122_880;
+/// Octets of the rows of such a group before it is written.
+pub const PARQUET_GROUP_OCTETS: usize = 32 << 20;
+/// Octets of an answer that are handed on in one piece.
+pub const ANSWER_PIECE_OCTETS: usize = 64 << 10;
+/// Pieces that wait for a client to read them.
+pub const ANSWER_PIECES: usize = 8;
+/// How long a piece waits for a client to read before the answer is broken off, seconds.
+pub const ANSWER_STALL_S: u64 = 60;
 
 /// TCP streams followed in one capture file.
 pub const CAPTURED_STREAMS: usize = 65_536;

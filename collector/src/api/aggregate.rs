@@ -7,7 +7,7 @@ use axum::response::Response;
 use super::Api;
 use super::parameters::Parameters;
 use super::problem::Problem;
-use super::render::{Form, render};
+use super::render::{Asked, render};
 use crate::query::aggregate::Interval;
 use crate::query::{self, AggregateRequest, Compare, TierAsked, time};
 use crate::run::now_ns;
@@ -15,6 +15,7 @@ use crate::run::now_ns;
 /// Parameters of [`aggregate`].
 pub const PARAMETERS: &[&str] = &[
     "filter", "from", "to", "group_by", "metrics", "interval", "limit", "order_by", "tier", "compare", "other", "once",
+    "format",
 ];
 
 /// `auto`, or a duration.
@@ -32,6 +33,7 @@ pub async fn aggregate(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     parameters.only(PARAMETERS)?;
+    let asked = Asked::of(&parameters, &headers)?;
     let read_interval = |text| interval(text).map_err(|why| Problem::parameter("interval", why, None));
     let read_compare = |text| Compare::parse(text).map_err(|why| Problem::parameter("compare", why, None));
     let compare = parameters.text("compare").map(read_compare).transpose()?;
@@ -57,5 +59,5 @@ pub async fn aggregate(
             query::aggregate(&shared.store.snapshot(), &request)
         })
         .await?;
-    Ok(render(Form::of(&headers), &table))
+    Ok(render(asked, "aggregate", table))
 }

@@ -16,6 +16,7 @@ mod parameters;
 mod problem;
 mod render;
 mod status;
+mod streamed;
 pub mod summaries;
 
 #[cfg(test)]
@@ -35,14 +36,16 @@ use axum::routing::get;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 
 pub use self::aggregate::interval as aggregate_interval;
 pub use self::elements::{column_json, element_json};
 use self::problem::Problem;
-pub use self::render::{answer_json, csv_line, rows_csv};
+pub use self::render::{about_json, answer_json};
 pub use self::status::status_json;
 use crate::failure::Failure;
-use crate::limits::QUERIES;
+use crate::forms::Form;
+use crate::limits::{DOWNLOADS, QUERIES};
 use crate::query::{Limits, QueryError};
 use crate::run::Shared;
 
@@ -51,6 +54,7 @@ use crate::run::Shared;
 pub struct Api {
     shared: Arc<Shared>,
     queries: Arc<Semaphore>,
+    downloads: Arc<Semaphore>,
     live_readers: Arc<AtomicUsize>,
     stopped: watch::Receiver<bool>,
     stop: Arc<watch::Sender<bool>>,
@@ -68,6 +72,7 @@ impl Api {
         Api {
             shared,
             queries: Arc::new(Semaphore::new(QUERIES)),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS)),
             live_readers: Arc::new(AtomicUsize::new(0)),
             stopped,
             stop: Arc::new(stop),
@@ -97,7 +102,12 @@ impl Api {
             .fallback(page::page)
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .layer(axum::middleware::from_fn(harden))
-            .layer(CompressionLayer::new())
+            // Parquet is compressed already.
+            .layer(
+                CompressionLayer::new().compress_when(
+                    DefaultPredicate::new().and(NotForContentType::const_new(Form::Parquet.media_type())),
+                ),
+            )
             .with_state(self)
     }
 

@@ -58,7 +58,10 @@ fn help_of(parameter: &str) -> (&'static str, &'static str) {
             "Flows that end at or after this time: RFC 3339, now-1h, -15m or epoch seconds",
         ),
         "to" => ("string", "Flows that start before this time"),
-        "limit" => ("integer", "At most so many rows, or groups"),
+        "limit" => (
+            "integer",
+            "At most so many rows, or groups; of flows also all, with a format other than json",
+        ),
         "cursor" => ("string", "next of the page before, of the same filter, times and order"),
         "order" => (
             "string",
@@ -95,6 +98,10 @@ fn help_of(parameter: &str) -> (&'static str, &'static str) {
             "Conversations that several exporters saw count once: auto (as the one that saw the most packets) or exporters, the first that saw it: 10.0.0.1,10.0.0.2",
         ),
         "order_by" => ("string", "A metric or group column, with - before it for descending"),
+        "format" => (
+            "string",
+            "json, csv, ndjson or parquet, as a file to keep; without it the Accept header says which",
+        ),
         "text" => ("string", "The filter as far as it is written"),
         "at" => ("integer", "Where the cursor is, octets from the start"),
         "name" => ("string", "Part of an element's name, or PEN.ID"),
@@ -147,6 +154,7 @@ fn tables(schema: &Value) -> Value {
         "application/json": { "schema": answer },
         "application/x-ndjson": { "schema": schema },
         "text/csv": { "schema": { "type": "string" } },
+        "application/vnd.apache.parquet": { "schema": { "type": "string", "format": "binary" } },
     })
 }
 

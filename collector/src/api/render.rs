@@ -1,52 +1,74 @@
-//! Answers in the form the client asks for: JSON, NDJSON or CSV (RFC 4180).
+//! Answers in the form the client asks for.
 
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value as Json, json};
 
-use crate::query::table::cell_to_text;
+use super::parameters::Parameters;
+use super::problem::Problem;
+use super::streamed::streamed;
+use crate::failure::nearest;
+use crate::forms::{Form, rows_csv, write_table};
+use crate::normalize::row::cut;
 use crate::query::{QueryStats, Table, row_to_json, time};
+use crate::run::now_ns;
 
-/// The forms of an answer.
+/// The form that a client asks for, and whether it asks for a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// One object with rows, stats and the next page.
-    Json,
-    /// One row a line.
-    Ndjson,
-    /// A line of names, then one row a line.
-    Csv,
+pub struct Asked {
+    /// The form.
+    pub form: Form,
+    /// `format=` stands in links, which headers do not.
+    pub is_file: bool,
 }
 
-impl Form {
-    /// The form the Accept header prefers among the known ones, the first of equals; JSON when there is none.
-    pub fn of(headers: &HeaderMap) -> Form {
-        let accepted = headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        let mut best = (Form::Json, 0.0);
-        for range in accepted.flat_map(|value| value.split(',')) {
-            let mut parts = range.split(';').map(str::trim);
-            let form = match parts.next().unwrap_or_default() {
-                "text/csv" => Form::Csv,
-                "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Form::Ndjson,
-                "application/json" => Form::Json,
-                // "Anything" does not outdo what is named.
-                _ => continue,
-            };
-            // RFC 9110 section 12.4.2: without a weight it is 1, and 0 means "not this one".
-            let weight = parts
-                .find_map(|part| part.strip_prefix("q="))
-                .map_or(Ok(1.0), str::parse::<f32>);
-            if let Ok(weight) = weight
-                && weight > best.1
-            {
-                best = (form, weight);
-            }
-        }
-        best.0
+impl Asked {
+    /// What `format=` says, else the Accept header.
+    pub fn of(parameters: &Parameters, headers: &HeaderMap) -> Result<Asked, Problem> {
+        let Some(text) = parameters.text("format") else {
+            return Ok(Asked {
+                form: accepted(headers),
+                is_file: false,
+            });
+        };
+        let named = Form::ALL
+            .into_iter()
+            .find(|form| form.name().eq_ignore_ascii_case(text));
+        let form = named.ok_or_else(|| {
+            let names = Form::ALL.map(Form::name);
+            let near = nearest(text, names).map(str::to_owned);
+            let detail = format!("format: {:?} is none of {}", cut(text, 48), names.join(", "));
+            Problem::parameter("format", detail, near)
+        })?;
+        Ok(Asked { form, is_file: true })
     }
+}
+
+/// The form the Accept header prefers among the known ones, the first of equals; JSON when there is none.
+pub fn accepted(headers: &HeaderMap) -> Form {
+    let accepted = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut best = (Form::Json, 0.0);
+    for range in accepted.flat_map(|value| value.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        // "Anything" does not outdo what is named.
+        let Some(form) = Form::of_media_type(parts.next().unwrap_or_default()) else {
+            continue;
+        };
+        // RFC 9110 section 12.4.2: without a weight it is 1, and 0 means "not this one".
+        let weight = parts
+            .find_map(|part| part.strip_prefix("q="))
+            .map_or(Ok(1.0), str::parse::<f32>);
+        if let Ok(weight) = weight
+            && weight > best.1
+        {
+            best = (form, weight);
+        }
+    }
+    best.0
 }
 
 /// What an answer cost, as JSON.
@@ -105,69 +127,42 @@ pub fn answer_json(table: &Table) -> Json {
     })
 }
 
-/// The rows one a line.
-pub fn answer_ndjson(table: &Table) -> String {
-    rows_json(table)
-        .map(|row| Json::Object(row).to_string() + "\n")
-        .collect()
+/// What a file says about all of its rows.
+pub fn about_json(table: &Table) -> String {
+    json!({ "stats": stats_json(&table.stats, table.interval_ns), "next": table.next }).to_string()
 }
 
-/// The rows as CSV; elements no column takes get columns of their own behind the others.
-pub fn answer_csv(table: &Table) -> String {
-    let mut other: Vec<&str> = table
-        .rows
-        .iter()
-        .flat_map(|row| &row.other)
-        .map(|(name, _)| name.as_str())
-        .collect();
-    other.sort_unstable();
-    other.dedup();
-    let names = table
-        .columns
-        .iter()
-        .map(|column| column.name.as_str())
-        .chain(other.iter().copied());
-    let mut text = csv_line(names.map(str::to_owned));
-    for row in &table.rows {
-        let cells = table.columns.iter().zip(&row.cells).map(|(column, cell)| {
-            cell.as_ref()
-                .map(|cell| cell_to_text(column.kind, cell))
-                .unwrap_or_default()
-        });
-        let others = other.iter().map(|name| {
-            let cell = row.other.iter().find(|(known, _)| known == name);
-            cell.map(|(_, cell)| cell_to_text(crate::normalize::columns::ColumnKind::Text, cell))
-                .unwrap_or_default()
-        });
-        text.push_str(&csv_line(cells.chain(others)));
-    }
-    text
-}
-
-/// One line of CSV with its line end.
-pub fn csv_line(cells: impl Iterator<Item = String>) -> String {
-    let quoted = cells.map(|cell| {
-        if cell.contains(['"', ',', '\n', '\r']) {
-            format!("\"{}\"", cell.replace('"', "\"\""))
-        } else {
-            cell
-        }
-    });
-    quoted.collect::<Vec<_>>().join(",") + "\r\n"
-}
-
-/// The answer in the form the client asks for. Forms without stats name the next page in a header.
-pub fn render(form: Form, table: &Table) -> Response {
-    let (kind, body) = match form {
-        Form::Json => ("application/json", answer_json(table).to_string()),
-        Form::Ndjson => ("application/x-ndjson", answer_ndjson(table)),
-        Form::Csv => ("text/csv; charset=utf-8", answer_csv(table)),
+/// The answer in the form the client asks for, as a file of that name if it wants one. Forms without stats name the next
+/// page in a header.
+pub fn render(asked: Asked, name: &str, table: Table) -> Response {
+    let next = table.next.as_deref().and_then(|next| HeaderValue::from_str(next).ok());
+    let body = match asked.form {
+        Form::Json => Body::from(answer_json(&table).to_string()),
+        form => streamed(move |sink| {
+            let about = about_json(&table);
+            write_table(form, &table, Some(about), sink).map(drop)
+        }),
     };
-    let mut response = ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response();
+    let mut response = answer(asked, name, body);
+    if let Some(next) = next {
+        response.headers_mut().insert("flowgauge-next", next);
+    }
+    response
+}
+
+/// A body with the headers of its form.
+pub fn answer(asked: Asked, name: &str, body: Body) -> Response {
+    let kind = HeaderValue::from_static(asked.form.media_type());
+    let mut response = ([(header::CONTENT_TYPE, kind)], body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
-    if let Some(next) = table.next.as_deref().and_then(|next| HeaderValue::from_str(next).ok()) {
-        headers.insert("flowgauge-next", next);
+    if asked.is_file {
+        // RFC 6266.
+        let second = time::format_time(now_ns().div_euclid(1_000_000_000) * 1_000_000_000).replace([':', '-'], "");
+        let disposition = format!("attachment; filename=\"{name}-{second}.{}\"", asked.form.name());
+        if let Ok(disposition) = HeaderValue::from_str(&disposition) {
+            headers.insert(header::CONTENT_DISPOSITION, disposition);
+        }
     }
     response
 }
@@ -178,52 +173,24 @@ pub fn render_json(form: Form, columns: &[&str], answer: &Json) -> Response {
         .get("rows")
         .and_then(Json::as_array)
         .map_or(&[][..], Vec::as_slice);
-    let (kind, body) = match form {
-        Form::Json => ("application/json", answer.to_string()),
-        Form::Ndjson => (
-            "application/x-ndjson",
-            rows.iter().map(|row| row.to_string() + "\n").collect(),
-        ),
-        Form::Csv => ("text/csv; charset=utf-8", rows_csv(columns, rows)),
+    let (form, body) = match form {
+        // These rows have no types to write.
+        Form::Json | Form::Parquet => (Form::Json, answer.to_string()),
+        Form::Ndjson => (form, rows.iter().map(|row| row.to_string() + "\n").collect()),
+        Form::Csv => (form, rows_csv(columns, rows)),
     };
-    let mut response = ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response();
-    let vary = HeaderValue::from_static("accept");
-    response.headers_mut().insert(header::VARY, vary);
-    response
-}
-
-/// Rows of an answer as CSV.
-pub fn rows_csv(columns: &[&str], rows: &[Json]) -> String {
-    let mut text = csv_line(columns.iter().map(|name| (*name).to_owned()));
-    for row in rows {
-        text.push_str(&csv_line(columns.iter().map(|name| match row.get(*name) {
-            None | Some(Json::Null) => String::new(),
-            Some(Json::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-        })));
-    }
-    text
+    let asked = Asked { form, is_file: false };
+    self::answer(asked, "", Body::from(body))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::normalize::columns::ColumnKind;
-    use crate::normalize::row::Cell;
-    use crate::query::table::{TableColumn, TableRow};
-
-    fn column(name: &str, kind: ColumnKind) -> TableColumn {
-        TableColumn {
-            name: name.to_owned(),
-            kind,
-            unit: "",
-        }
-    }
 
     #[test]
     fn the_preferred_known_form_is_taken() {
         let of = |accept: &str| {
-            Form::of(&HeaderMap::from_iter([(
+            accepted(&HeaderMap::from_iter([(
                 header::ACCEPT,
                 HeaderValue::from_str(accept).unwrap(),
             )]))
@@ -232,38 +199,8 @@ mod tests {
         assert_eq!(of("text/html, application/x-ndjson;q=0.9, */*"), Form::Ndjson);
         assert_eq!(of("text/csv;q=0.1, application/json"), Form::Json);
         assert_eq!(of("text/csv;q=0, */*"), Form::Json);
+        assert_eq!(of("application/vnd.apache.parquet"), Form::Parquet);
         assert_eq!(of("text/html"), Form::Json);
-        assert_eq!(Form::of(&HeaderMap::new()), Form::Json);
-    }
-
-    #[test]
-    fn csv_has_a_column_for_every_element_and_quotes_what_needs_it() {
-        let table = Table {
-            columns: vec![column("start", ColumnKind::Time), column("octets", ColumnKind::Number)],
-            rows: vec![
-                TableRow {
-                    id: "x".to_owned(),
-                    cells: vec![Some(Cell::Signed(0)), Some(Cell::Number(7))],
-                    other: vec![("note".to_owned(), Cell::Text("a \"b\", c".into()))],
-                },
-                TableRow {
-                    id: "y".to_owned(),
-                    cells: vec![Some(Cell::Signed(1_500_000_000)), None],
-                    other: vec![],
-                },
-            ],
-            ..Table::default()
-        };
-        let text = answer_csv(&table);
-        let lines: Vec<_> = text.split("\r\n").collect();
-        assert_eq!(
-            lines,
-            [
-                "start,octets,note",
-                "1970-01-01T00:00:00Z,7,\"a \"\"b\"\", c\"",
-                "1970-01-01T00:00:01.5Z,,",
-                ""
-            ]
-        );
+        assert_eq!(accepted(&HeaderMap::new()), Form::Json);
     }
 }

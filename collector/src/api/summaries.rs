@@ -7,7 +7,7 @@ use axum::response::Response;
 use super::Api;
 use super::parameters::Parameters;
 use super::problem::Problem;
-use super::render::{Form, render_json};
+use super::render::{accepted, render_json};
 use crate::summaries::{self, SummariesRequest};
 
 /// Parameters of [`list`].
@@ -69,5 +69,5 @@ pub async fn list(State(api): State<Api>, parameters: Parameters, headers: Heade
             summaries::summaries(&shared.summaries.segments(), &request)
         })
         .await?;
-    Ok(render_json(Form::of(&headers), columns, &answer.to_json()))
+    Ok(render_json(accepted(&headers), columns, &answer.to_json()))
 }

@@ -87,22 +87,23 @@ impl Running {
             "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n"
         )
         .unwrap();
-        let mut text = Vec::new();
-        stream.read_to_end(&mut text).unwrap();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let mut octets = Vec::new();
+        stream.read_to_end(&mut octets).unwrap();
+        let end = octets.windows(4).position(|end| end == b"\r\n\r\n").unwrap();
+        let (head, body) = (String::from_utf8_lossy(&octets[..end]), &octets[end + 4..]);
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let answer = Answer {
             status,
-            headers: head.to_owned(),
-            body: body.to_owned(),
+            headers: head.into_owned(),
+            body: String::new(),
         };
-        match answer.header("transfer-encoding") {
-            Some("chunked") if answer.header("content-encoding").is_none() => Answer {
-                body: unchunked(body),
-                ..answer
-            },
-            _ => answer,
+        let body = match answer.header("transfer-encoding") {
+            Some("chunked") => unchunked(body),
+            _ => body.to_vec(),
+        };
+        Answer {
+            body: String::from_utf8_lossy(&body).into_owned(),
+            ..answer
         }
     }
 
@@ -138,14 +139,14 @@ impl Running {
     }
 }
 
-fn unchunked(body: &str) -> String {
-    let (mut text, mut rest) = (String::new(), body);
-    while let Some((size, behind)) = rest.split_once("\r\n") {
-        let size = usize::from_str_radix(size, 16).unwrap();
-        text.push_str(behind.get(..size).unwrap());
-        rest = behind.get(size + 2..).unwrap_or_default();
+fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    while let Some(at) = rest.windows(2).position(|end| end == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..at]).unwrap(), 16).unwrap();
+        whole.extend_from_slice(&rest[at + 2..at + 2 + size]);
+        rest = rest.get(at + 4 + size..).unwrap_or_default();
     }
-    text
+    whole
 }
 
 #[test]
@@ -288,6 +289,67 @@ fn answers_come_as_csv_and_ndjson_and_compressed() {
     );
     let compressed = running.request("/api/v1/columns", "accept-encoding: gzip\r\n");
     assert_eq!(compressed.header("content-encoding"), Some("gzip"));
+}
+
+#[test]
+fn files_have_names_and_are_whole_or_refused() {
+    let running = Running::with_flows();
+    let page = "/api/v1/flows?fields=src.ip,octets&format=";
+    for (form, kind) in [
+        ("json", "application/json"),
+        ("csv", "text/csv; charset=utf-8"),
+        ("ndjson", "application/x-ndjson"),
+        ("parquet", "application/vnd.apache.parquet"),
+    ] {
+        // What is named wins over what is accepted.
+        let answer = running.request(
+            &format!("{page}{form}"),
+            "accept: text/csv\r\naccept-encoding: gzip\r\n",
+        );
+        assert_eq!((answer.status, answer.header("content-type")), (200, Some(kind)));
+        let disposition = answer.header("content-disposition").unwrap();
+        assert!(
+            disposition.starts_with("attachment; filename=\"flows-2"),
+            "{disposition}"
+        );
+        assert!(disposition.ends_with(&format!("Z.{form}\"")), "{disposition}");
+    }
+    let parquet = running.request(&format!("{page}parquet&limit=all"), "accept-encoding: gzip\r\n");
+    assert_eq!(
+        (parquet.header("flowgauge-rows"), parquet.header("content-encoding")),
+        (Some("5"), None)
+    );
+    let body = &parquet.body;
+    assert!(body.starts_with("PAR1") && body.ends_with("PAR1"), "{body}");
+    let aggregate = running.request("/api/v1/aggregate?group_by=src.ip&format=csv", "");
+    assert!(
+        aggregate
+            .header("content-disposition")
+            .unwrap()
+            .contains("filename=\"aggregate-")
+    );
+    let csv = running.request("/api/v1/flows?fields=octets&limit=all&order=-octets&format=csv", "");
+    assert_eq!(csv.body, "octets\r\n5000\r\n400\r\n100\r\n100\r\n100\r\n");
+    assert_eq!(
+        running
+            .request("/api/v1/flows?fields=octets", "")
+            .header("content-disposition"),
+        None
+    );
+    for (query, parameter, nearest) in [
+        ("format=parket", "format", json!("parquet")),
+        ("limit=all", "limit", Json::Null),
+        ("limit=100001&format=csv", "limit", json!("all")),
+        ("limit=all&format=csv&cursor=x", "cursor", Json::Null),
+        ("limit=all&format=csv&order=octet", "order", json!("octets")),
+    ] {
+        let problem = running.refused(&format!("/api/v1/flows?{query}"));
+        assert_eq!(
+            (&problem["parameter"], &problem["nearest"]),
+            (&json!(parameter), &nearest),
+            "{problem}"
+        );
+    }
 }
 
 #[test]

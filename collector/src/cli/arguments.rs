@@ -1,6 +1,8 @@
 //! What can be written on the command line. Keys of the configuration become flags of `run` and `check` from their one table.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
@@ -38,6 +40,7 @@ configuration.\n\nExamples:\n  flowgauge-collector run\n  flowgauge-collector ru
   flowgauge-collector query --interval 1m --from -1h --format csv
   flowgauge-collector query --top src.ip --by octets --from -30d --tier rollup
   flowgauge-collector query --top app.name --by 'share(octets)' --from -1h --compare 1d --other
+  flowgauge-collector query 'port 53' --from -1h --limit all --format parquet -o dns.parquet
   flowgauge-collector query --data ./data 'host 10.0.0.1'")]
     Query(QueryArguments),
     /// Merge summaries of exporters: counters, different values, quantiles and top lists, with their limits
@@ -154,6 +157,39 @@ pub enum Format {
     Ndjson,
     /// RFC 4180
     Csv,
+    /// Apache Parquet, for DuckDB and its like
+    Parquet,
+}
+
+/// How much is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Everything there is.
+    All,
+    /// At most so many, at least 1.
+    Of(usize),
+}
+
+impl FromStr for Limit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Limit, String> {
+        match text.parse() {
+            _ if text.eq_ignore_ascii_case("all") => Ok(Limit::All),
+            Ok(0) => Err("0 asks for nothing; it is at least 1".to_owned()),
+            Ok(limit) => Ok(Limit::Of(limit)),
+            Err(_) => Err("it is a whole number, or all".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Limit::All => f.write_str("all"),
+            Limit::Of(limit) => limit.fmt(f),
+        }
+    }
 }
 
 /// Arguments of `query`.
@@ -203,9 +239,9 @@ pub struct QueryArguments {
     /// What answers: auto (flows, and rollups of times whose flows are gone), raw, rollup, or windows of a minute, hour or day
     #[arg(long, value_name = "TIER", value_parser = clap::builder::PossibleValuesParser::new(crate::query::TIERS))]
     pub tier: Option<String>,
-    /// At most so many rows or groups
-    #[arg(long, value_name = "N", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
-    pub limit: Option<usize>,
+    /// At most so many rows or groups; all flows that match as csv, ndjson or parquet
+    #[arg(long, value_name = "N|all")]
+    pub limit: Option<Limit>,
     /// Columns of the list, in this order
     #[arg(long, value_name = "FIELD[,FIELD..]", value_delimiter = ',', conflicts_with_all = ["top", "by", "interval", "tier"])]
     pub fields: Vec<String>,
@@ -215,6 +251,9 @@ pub struct QueryArguments {
     /// Form of the answer
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+    /// Write the answer to this file instead; it has its name once it is whole
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// Arguments of `summaries`.

@@ -1,31 +1,73 @@
-//! Standard output that ends quietly when its reader has read enough (`| head`).
+//! Where commands print: standard output, which ends quietly when its reader has read enough (`| head`), or a file, which
+//! has its name only once it is whole.
 
-use std::io::{BufWriter, ErrorKind, StdoutLock, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
 /// Where a command prints.
 pub struct Output {
-    writer: Box<dyn Write>,
+    writer: Box<dyn Write + Send>,
     gone: bool,
+    file: Option<Unfinished>,
+}
+
+/// A file that is written under another name until it is whole.
+struct Unfinished {
+    path: PathBuf,
+    part: PathBuf,
+    is_whole: bool,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            let _ = std::fs::remove_file(&self.part);
+        }
+    }
 }
 
 impl Output {
     /// Standard output, buffered.
     pub fn stdout() -> Output {
-        let stdout: StdoutLock<'static> = std::io::stdout().lock();
         Output {
-            writer: Box::new(BufWriter::with_capacity(1 << 16, stdout)),
+            writer: Box::new(BufWriter::with_capacity(1 << 16, io::stdout())),
             gone: false,
+            file: None,
         }
+    }
+
+    /// A file, which replaces one that is there when [`Output::finish`] is called, and leaves nothing behind otherwise.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn file(path: &Path) -> Result<Output, Failure> {
+        let failed = |error: io::Error| Failure::file("--output", path, &error);
+        let name = path.file_name().filter(|_| !path.is_dir());
+        let mut part = name.ok_or_else(|| failed(ErrorKind::IsADirectory.into()))?.to_owned();
+        part.push(".part");
+        let part = path.with_file_name(part);
+        let file = File::create(&part).map_err(failed)?;
+        Ok(Output {
+            writer: Box::new(BufWriter::with_capacity(1 << 16, file)),
+            gone: false,
+            file: Some(Unfinished {
+                path: path.to_owned(),
+                part,
+                is_whole: false,
+            }),
+        })
     }
 
     /// Anything else, for tests.
     #[cfg(test)]
-    pub fn to(writer: impl Write + 'static) -> Output {
+    pub fn to(writer: impl Write + Send + 'static) -> Output {
         Output {
             writer: Box::new(writer),
             gone: false,
+            file: None,
         }
     }
 
@@ -34,15 +76,24 @@ impl Output {
         self.gone
     }
 
-    fn take(&mut self, result: std::io::Result<()>) -> Result<(), Failure> {
-        match result {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+    fn take(&mut self, result: io::Result<()>) -> Result<(), Failure> {
+        match (result, &self.file) {
+            (Ok(()), _) => Ok(()),
+            (Err(error), Some(file)) => Err(Failure::file("--output", &file.path, &error)),
+            (Err(error), None) if error.kind() == ErrorKind::BrokenPipe => {
                 self.gone = true;
                 Ok(())
             }
-            Err(error) => Err(Failure::running(format!("standard output: {error}"))),
+            (Err(error), None) => Err(Failure::running(format!("standard output: {error}"))),
         }
+    }
+
+    /// What a writer of whole answers was told, as a command tells it: a reader that is gone has read enough.
+    ///
+    /// # Errors
+    /// When anything else went wrong.
+    pub fn told(&mut self, result: io::Result<()>) -> Result<(), Failure> {
+        self.take(result)
     }
 
     /// Prints octets as they are.
@@ -84,7 +135,21 @@ impl Output {
         if self.gone {
             return Ok(());
         }
-        let result = self.writer.flush();
+        let mut result = self.writer.flush();
+        if let (Ok(()), Some(file)) = (&result, &mut self.file) {
+            result = std::fs::rename(&file.part, &file.path);
+            file.is_whole = result.is_ok();
+        }
         self.take(result)
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.writer.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
     }
 }

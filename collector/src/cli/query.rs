@@ -2,20 +2,22 @@
 
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::sync::Arc;
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
-use super::arguments::{Format, QueryArguments};
+use super::arguments::{Format, Limit, QueryArguments};
 use super::client::{Client, Refusal};
 use super::output::Output;
 use super::table::{Align, Layout, Shown};
-use crate::api::{aggregate_interval, answer_json, csv_line};
+use crate::api::{about_json, aggregate_interval, answer_json};
 use crate::failure::Failure;
+use crate::forms::{Form, write_download, write_table};
 use crate::normalize::row::cut;
 use crate::query::table::{OTHER, PREVIOUS};
 use crate::query::{
-    AggregateRequest, Compare, FilterError, FlowsRequest, OnceRule, QueryError, TierAsked, aggregate, filter, flows,
-    time,
+    AggregateRequest, Compare, Filter, FilterError, FlowsRequest, OnceRule, QueryError, Table, TierAsked, aggregate,
+    download, filter, flows, time,
 };
 use crate::run::{now_ns, store_failure};
 use crate::store::Store;
@@ -38,16 +40,60 @@ const LISTED: [&str; 12] = [
 
 /// Asks and prints.
 pub fn query(arguments: &QueryArguments, out: &mut Output) -> Result<(), Failure> {
-    let answer = match &arguments.data {
-        Some(directory) => offline(arguments, directory)?,
-        None => online(arguments)?,
+    let Some(path) = &arguments.output else {
+        if arguments.format == Format::Parquet && std::io::stdout().is_terminal() {
+            return Err(Failure::usage(
+                "--format: parquet is not for terminals; name a file with --output FILE",
+            ));
+        }
+        return print(arguments, out);
     };
-    match arguments.format {
-        Format::Json => out.json(&answer.body),
-        Format::Ndjson => answer.rows().iter().try_for_each(|row| out.json(row)),
-        Format::Csv => csv(arguments, &answer, out),
-        Format::Table => table(arguments, &answer, out),
+    let mut file = Output::file(path)?;
+    print(arguments, &mut file)?;
+    file.finish()
+}
+
+fn print(arguments: &QueryArguments, out: &mut Output) -> Result<(), Failure> {
+    let is_page = is_aggregate(arguments) || matches!(arguments.format, Format::Json | Format::Table);
+    if arguments.limit == Some(Limit::All) && is_page {
+        return Err(Failure::usage(
+            "--limit: all is for flows as csv, ndjson or parquet; add --format, or say how many",
+        ));
     }
+    match arguments.format {
+        Format::Json => out.json(&answer(arguments)?.body),
+        Format::Table => table(arguments, &answer(arguments)?, out),
+        Format::Ndjson => rows(arguments, Form::Ndjson, out),
+        Format::Csv => rows(arguments, Form::Csv, out),
+        Format::Parquet => rows(arguments, Form::Parquet, out),
+    }
+}
+
+fn answer(arguments: &QueryArguments) -> Result<Answer, Failure> {
+    match &arguments.data {
+        Some(directory) => Ok(Answer {
+            body: answer_json(&offline(arguments, directory)?),
+            ledger: None,
+        }),
+        None => online(arguments),
+    }
+}
+
+/// Rows as the API writes them, without keeping them.
+fn rows(arguments: &QueryArguments, form: Form, out: &mut Output) -> Result<(), Failure> {
+    if let Some(directory) = &arguments.data {
+        if arguments.limit == Some(Limit::All) {
+            return everything(arguments, directory, form, out);
+        }
+        let table = offline(arguments, directory)?;
+        let written = write_table(form, &table, Some(about_json(&table)), &mut *out).map(drop);
+        return out.told(written);
+    }
+    let (path, parameters) = asked(arguments);
+    let take = |octets: &[u8]| out.bytes(octets).map(|()| !out.is_gone());
+    Client::new(&arguments.url)?
+        .rows(path, &parameters, form, take)
+        .map_err(|refusal| refused(arguments, refusal))
 }
 
 struct Answer {
@@ -101,9 +147,9 @@ fn metrics(arguments: &QueryArguments) -> Vec<String> {
     metrics
 }
 
-fn online(arguments: &QueryArguments) -> Result<Answer, Failure> {
-    let client = Client::new(&arguments.url)?;
-    let mut parameters: Vec<(&str, String)> = Vec::new();
+/// What the API is asked: path and parameters.
+fn asked(arguments: &QueryArguments) -> (&'static str, Vec<(&'static str, String)>) {
+    let mut parameters: Vec<(&'static str, String)> = Vec::new();
     let mut add = |name: &'static str, text: Option<String>| parameters.extend(text.map(|text| (name, text)));
     add("filter", arguments.filter.clone());
     add("from", arguments.from.clone());
@@ -128,6 +174,12 @@ fn online(arguments: &QueryArguments) -> Result<Answer, Failure> {
         add("order", arguments.order.clone());
         "/api/v1/flows"
     };
+    (path, parameters)
+}
+
+fn online(arguments: &QueryArguments) -> Result<Answer, Failure> {
+    let client = Client::new(&arguments.url)?;
+    let (path, parameters) = asked(arguments);
     let body = client
         .get(path, &parameters)
         .map_err(|refusal| refused(arguments, refusal))?;
@@ -198,19 +250,28 @@ fn filter_failure(arguments: &QueryArguments, error: &FilterError) -> Failure {
 /// How often a question is asked again because a running collector merged rollups away under it.
 const TRIES: u32 = 5;
 
-fn offline(arguments: &QueryArguments, directory: &Path) -> Result<Answer, Failure> {
+fn offline(arguments: &QueryArguments, directory: &Path) -> Result<Table, Failure> {
     let mut tries = 1;
     loop {
-        let (answer, is_whole) = offline_once(arguments, directory)?;
+        let (table, is_whole) = offline_once(arguments, directory)?;
         if is_whole || tries == TRIES {
-            return Ok(answer);
+            return Ok(table);
         }
         tries += 1;
     }
 }
 
-/// The answer, and whether everything could be read for it.
-fn offline_once(arguments: &QueryArguments, directory: &Path) -> Result<(Answer, bool), Failure> {
+/// What a question is about, from the arguments.
+struct Asked {
+    store: Arc<Store>,
+    filter: Option<Filter>,
+    from_ns: Option<i64>,
+    to_ns: Option<i64>,
+    once: Option<OnceRule>,
+    now: i64,
+}
+
+fn ask(arguments: &QueryArguments, directory: &Path) -> Result<Asked, Failure> {
     let now = now_ns();
     let moment = |flag: &str, text: &Option<String>| {
         let read =
@@ -224,11 +285,52 @@ fn offline_once(arguments: &QueryArguments, directory: &Path) -> Result<(Answer,
         Err(fault) => filter_failure(arguments, &fault),
         Ok(_) => store_failure(&error),
     })?;
-    let snapshot = store.snapshot();
-    let filter = filter::parse_over(filter_text, now, &snapshot).map_err(|error| filter_failure(arguments, &error))?;
-    let limit = arguments.limit.unwrap_or(0);
+    let filter =
+        filter::parse_over(filter_text, now, &store.snapshot()).map_err(|error| filter_failure(arguments, &error))?;
     let once = arguments.once.as_deref().map(OnceRule::parse).transpose();
     let once = once.map_err(|why| Failure::usage(format!("--once: {why}")))?;
+    Ok(Asked {
+        store,
+        filter,
+        from_ns,
+        to_ns,
+        once,
+        now,
+    })
+}
+
+/// Every flow that matches, from the files.
+fn everything(arguments: &QueryArguments, directory: &Path, form: Form, out: &mut Output) -> Result<(), Failure> {
+    let asked = ask(arguments, directory)?;
+    let request = FlowsRequest {
+        filter: asked.filter,
+        from_ns: asked.from_ns,
+        to_ns: asked.to_ns,
+        once: asked.once,
+        order: arguments.order.clone(),
+        fields: arguments.fields.clone(),
+        ..FlowsRequest::default()
+    };
+    let download = download(asked.store.snapshot(), request).map_err(failure)?;
+    let written = write_download(form, download, None, &mut *out).map(drop);
+    out.told(written)
+}
+
+/// The answer, and whether everything could be read for it.
+fn offline_once(arguments: &QueryArguments, directory: &Path) -> Result<(Table, bool), Failure> {
+    let Asked {
+        store,
+        filter,
+        from_ns,
+        to_ns,
+        once,
+        now,
+    } = ask(arguments, directory)?;
+    let snapshot = store.snapshot();
+    let limit = match arguments.limit {
+        Some(Limit::Of(limit)) => limit,
+        _ => 0,
+    };
     let table = if is_aggregate(arguments) {
         let metrics = metrics(arguments);
         let interval = arguments.interval.as_deref().map(aggregate_interval).transpose();
@@ -270,11 +372,7 @@ fn offline_once(arguments: &QueryArguments, directory: &Path) -> Result<(Answer,
             },
         )
     };
-    let answer = Answer {
-        body: answer_json(&table.map_err(failure)?),
-        ledger: None,
-    };
-    Ok((answer, store.counters().rollups_damaged == 0))
+    Ok((table.map_err(failure)?, store.counters().rollups_damaged == 0))
 }
 
 fn failure(error: QueryError) -> Failure {
@@ -329,31 +427,6 @@ fn printed(arguments: &QueryArguments, answer: &Answer) -> Vec<String> {
     } else {
         columns
     }
-}
-
-fn csv(arguments: &QueryArguments, answer: &Answer, out: &mut Output) -> Result<(), Failure> {
-    let names: Vec<String> = if is_aggregate(arguments) || !arguments.fields.is_empty() {
-        let other = arguments.other.then(|| OTHER.to_owned());
-        printed(arguments, answer).into_iter().chain(other).collect()
-    } else {
-        // Every column and element that any row has, in the order they are met.
-        let mut names: Vec<String> = Vec::new();
-        for name in answer.rows().iter().filter_map(Json::as_object).flat_map(Map::keys) {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-        names
-    };
-    out.bytes(csv_line(names.iter().cloned()).as_bytes())?;
-    answer.rows().iter().try_for_each(|row| {
-        let cells = names.iter().map(|name| match value(row, name) {
-            None | Some(Json::Null) => String::new(),
-            Some(Json::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-        });
-        out.bytes(csv_line(cells).as_bytes())
-    })
 }
 
 fn table(arguments: &QueryArguments, answer: &Answer, out: &mut Output) -> Result<(), Failure> {

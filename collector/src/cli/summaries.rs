@@ -8,8 +8,9 @@ use super::arguments::{Format, SummariesArguments};
 use super::client::{Client, Refusal};
 use super::output::Output;
 use super::table::{Align, Layout};
-use crate::api::{rows_csv, summaries as api};
+use crate::api::summaries as api;
 use crate::failure::Failure;
+use crate::forms::rows_csv;
 use crate::query::{QueryError, time};
 use crate::run::now_ns;
 use crate::summaries;
@@ -32,6 +33,9 @@ pub fn summaries(arguments: &SummariesArguments, out: &mut Output) -> Result<(),
         Format::Json => out.json(&answer),
         Format::Ndjson => rows.iter().try_for_each(|row| out.json(row)),
         Format::Csv => out.bytes(rows_csv(columns, rows).as_bytes()),
+        Format::Parquet => Err(Failure::usage(
+            "--format: summaries are not written as parquet; use csv, ndjson or json",
+        )),
         Format::Table => {
             out.bytes(table(columns, rows).to_string().as_bytes())?;
             out.line(&footer(arguments, &answer, rows.len()))

@@ -1,11 +1,10 @@
 //! The command line: what it prints and how it fails.
 
-use std::cell::RefCell;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use clap::Parser as _;
 use serde_json::{Value as Json, json};
@@ -21,11 +20,11 @@ use crate::test_messages::*;
 
 /// What a command printed.
 #[derive(Clone, Default)]
-struct Printed(Rc<RefCell<Vec<u8>>>);
+struct Printed(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Printed {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
+        self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
     }
     fn flush(&mut self) -> std::io::Result<()> {
@@ -35,7 +34,7 @@ impl Write for Printed {
 
 impl Printed {
     fn text(&self) -> String {
-        String::from_utf8(self.0.borrow().clone()).unwrap()
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
     fn lines(&self) -> Vec<Json> {
@@ -544,6 +543,9 @@ fn shared() -> Option<PathBuf> {
     );
     Some(shared.join("corpus/flowexport")).filter(|corpus| corpus.is_dir())
 }
+
+/// Files of everything.
+mod files;
 
 /// Elements, and what tshark calls them.
 const BY_TSHARK: [(&str, &str); 9] = [

@@ -16,7 +16,7 @@ use super::evaluate::Selection;
 use super::filter::ast::Subject;
 use super::filter::{Filter, nearest};
 use super::kinds::Kinds;
-use super::once::{self, OnceRule};
+use super::once::{self, LeftOut, OnceRule};
 use super::order::total_order;
 use super::scan::{BLOCK, first_codes};
 use super::table::{TableColumn, TableRow};
@@ -59,18 +59,18 @@ pub struct FlowsRequest {
 
 /// The column that rows are ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Order {
-    column: ColumnId,
-    descending: bool,
+pub(super) struct Order {
+    pub column: ColumnId,
+    pub descending: bool,
 }
 
 /// A row that may be on the page.
 #[derive(Clone, Debug)]
-struct Found {
-    value: Option<Cell>,
-    row: u64,
-    segment: usize,
-    doc: u32,
+pub(super) struct Found {
+    pub value: Option<Cell>,
+    pub row: u64,
+    pub segment: usize,
+    pub doc: u32,
 }
 
 /// Lists flows.
@@ -113,23 +113,65 @@ fn list(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, QueryError
         from_ns: page_of.span_ns.0,
         to_ns: page_of.span_ns.1,
     };
+    let leave_out = |rule: &OnceRule| once::find(snapshot, &selection, rule, &watch);
+    let left_out = request.once.as_ref().map(leave_out).transpose()?;
+    let page = PageAsked {
+        of: page_of,
+        order,
+        cursor: cursor.as_ref(),
+        limit,
+    };
+    let (found, next, stats) = find(snapshot, &selection, left_out.as_ref(), page, &watch)?;
+    let mut table = rows_table(snapshot, &found, &fields)?;
+    let once = request.once.as_ref().zip(left_out.as_ref());
+    table.stats = QueryStats {
+        elapsed_ms: watch.elapsed_ms(),
+        once: once.map(|(rule, left_out)| (rule.words(), left_out.rows)),
+        ..stats
+    };
+    table.next = next.map(|next| next.to_text());
+    Ok(table)
+}
 
+/// Which rows of those selected.
+#[derive(Clone, Copy)]
+pub(super) struct PageAsked<'c> {
+    /// What the next page will belong to.
+    pub of: PageOf,
+    /// By what they are ordered.
+    pub order: Order,
+    /// Behind which they come.
+    pub cursor: Option<&'c Cursor>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// The rows of a page, where the next one starts if there is more, and what it took.
+pub(super) fn find(
+    snapshot: &Snapshot,
+    selection: &Selection<'_>,
+    left_out: Option<&LeftOut>,
+    asked: PageAsked<'_>,
+    watch: &Watch,
+) -> Result<(Vec<Found>, Option<Cursor>, QueryStats), QueryError> {
+    let PageAsked {
+        of: page_of,
+        order,
+        cursor,
+        limit,
+    } = asked;
     let mut stats = QueryStats {
         from_ns: selection.from_ns,
         to_ns: selection.to_ns,
         ..QueryStats::default()
     };
-    let find = |rule: &OnceRule| once::find(snapshot, &selection, rule, &watch);
-    let left_out = request.once.as_ref().map(find).transpose()?;
-    let once = request.once.as_ref().zip(left_out.as_ref());
-    stats.once = once.map(|(rule, left_out)| (rule.words(), left_out.rows));
     let mut page = Page {
         order,
         limit: limit + 1,
         rows: Vec::new(),
     };
     let mut partitions = Vec::new();
-    for at in segments_in_order(snapshot, &selection, order) {
+    for at in segments_in_order(snapshot, selection, order) {
         let Some(segment) = snapshot.segments().get(at) else {
             continue;
         };
@@ -137,15 +179,15 @@ fn list(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, QueryError
             continue;
         }
         let Some(open) = segment.open() else { continue };
-        let mut documents = selection.documents(segment, open, &watch)?;
-        if let Some(left_out) = &left_out {
+        let mut documents = selection.documents(segment, open, watch)?;
+        if let Some(left_out) = left_out {
             left_out.take_out(segment, &mut documents);
         }
         stats.segments += 1;
         stats.rows_read += u64::from(segment.rows());
         stats.rows_matched += u64::from(documents.count());
         partitions.push(segment.partition());
-        let best = best_of(segment, open, &documents, order, cursor.as_ref(), page.limit, &watch)?;
+        let best = best_of(segment, open, &documents, order, cursor, page.limit, watch)?;
         for (code, doc) in best {
             let value = code.map(|code| order.cell(open, code)).transpose()?;
             page.rows.push(Found {
@@ -163,19 +205,12 @@ fn list(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, QueryError
 
     let more = page.rows.len() > limit;
     page.rows.truncate(limit);
-    let next = page.rows.last().filter(|_| more).map(|last| {
-        Cursor {
-            of: page_of,
-            value: last.value.clone(),
-            row: last.row,
-        }
-        .to_text()
+    let next = page.rows.last().filter(|_| more).map(|last| Cursor {
+        of: page_of,
+        value: last.value.clone(),
+        row: last.row,
     });
-    let mut table = rows_table(snapshot, &page.rows, &fields)?;
-    stats.elapsed_ms = watch.elapsed_ms();
-    table.stats = stats;
-    table.next = next;
-    Ok(table)
+    Ok((page.rows, next, stats))
 }
 
 /// What tells questions apart whose pages do not belong together.
@@ -220,7 +255,7 @@ pub fn flow(snapshot: &Snapshot, id: &str) -> Result<Table, QueryError> {
     Ok(table)
 }
 
-fn parse_order(text: Option<&str>) -> Result<Order, QueryError> {
+pub(super) fn parse_order(text: Option<&str>) -> Result<Order, QueryError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(Order {
             column: id::START,
@@ -380,13 +415,13 @@ fn best_of(
 }
 
 /// What of a row is asked for.
-enum Fields {
+pub(super) enum Fields {
     All,
     Some { columns: Vec<ColumnId>, other: Vec<String> },
 }
 
 impl Fields {
-    fn parse(names: &[String], snapshot: &Snapshot) -> Result<Self, QueryError> {
+    pub fn parse(names: &[String], snapshot: &Snapshot) -> Result<Self, QueryError> {
         if names.is_empty() {
             return Ok(Self::All);
         }
@@ -407,14 +442,14 @@ impl Fields {
         Ok(Self::Some { columns: wanted, other })
     }
 
-    fn columns(&self) -> Vec<ColumnId> {
+    pub fn columns(&self) -> Vec<ColumnId> {
         match self {
             Self::All => columns().map(|(column, _)| column).collect(),
             Self::Some { columns, .. } => columns.clone(),
         }
     }
 
-    fn other<'n>(&'n self, segment: &'n Segment) -> Vec<&'n str> {
+    pub fn other<'n>(&'n self, segment: &'n Segment) -> Vec<&'n str> {
         match self {
             Self::All => segment.meta().other.iter().map(String::as_str).collect(),
             Self::Some { other, .. } => other
@@ -427,6 +462,32 @@ impl Fields {
 }
 
 fn rows_table(snapshot: &Snapshot, found: &[Found], fields: &Fields) -> Result<Table, QueryError> {
+    let named = match fields {
+        Fields::All => Vec::new(),
+        Fields::Some { other, .. } => other.clone(),
+    };
+    Ok(Table {
+        columns: table_columns(&fields.columns()),
+        rows: rows_of(snapshot, found, fields)?,
+        named,
+        ..Table::default()
+    })
+}
+
+pub(super) fn table_columns(columns: &[ColumnId]) -> Vec<TableColumn> {
+    let columns = columns.iter().map(|id| {
+        let column = id.column();
+        TableColumn {
+            name: column.name.to_owned(),
+            kind: column.kind,
+            unit: column.unit,
+        }
+    });
+    columns.collect()
+}
+
+/// The cells of rows that were found, in the same order.
+pub(super) fn rows_of(snapshot: &Snapshot, found: &[Found], fields: &Fields) -> Result<Vec<TableRow>, QueryError> {
     let columns = fields.columns();
     let mut rows: Vec<Option<TableRow>> = vec![None; found.len()];
     let mut by_segment: Vec<(usize, &Found)> = found.iter().enumerate().collect();
@@ -466,19 +527,7 @@ fn rows_table(snapshot: &Snapshot, found: &[Found], fields: &Fields) -> Result<T
             }
         }
     }
-    let columns = columns.iter().map(|id| {
-        let column = id.column();
-        TableColumn {
-            name: column.name.to_owned(),
-            kind: column.kind,
-            unit: column.unit,
-        }
-    });
-    Ok(Table {
-        columns: columns.collect(),
-        rows: rows.into_iter().flatten().collect(),
-        ..Table::default()
-    })
+    Ok(rows.into_iter().flatten().collect())
 }
 
 fn store_error(error: std::io::Error) -> QueryError {

@@ -4,6 +4,7 @@ pub mod aggregate;
 mod bits;
 pub mod complete;
 mod cursor;
+mod download;
 mod ends;
 mod evaluate;
 pub mod filter;
@@ -26,6 +27,7 @@ use std::time::Instant;
 
 pub use aggregate::{AggregateRequest, Compare, TIERS, TierAsked, aggregate};
 pub use complete::{Completion, CompletionItem, complete};
+pub use download::{Download, download};
 pub use filter::{Filter, FilterError};
 pub use flows::{FlowsRequest, flow, flows};
 pub use once::OnceRule;

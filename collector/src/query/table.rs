@@ -41,6 +41,8 @@ pub struct Table {
     pub rows: Vec<TableRow>,
     /// What it cost.
     pub stats: QueryStats,
+    /// Names of elements that were asked for, which rows may have or not.
+    pub named: Vec<String>,
     /// Where the next page starts, if there is more.
     pub next: Option<String>,
     /// Width of a bucket of a series, nanoseconds.
