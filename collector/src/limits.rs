@@ -75,6 +75,10 @@ pub const ONCE_EXPORTERS: usize = 64;
 pub const COMPLETIONS: usize = 50;
 /// Dictionary terms read for one answer of `complete`.
 pub const COMPLETION_TERMS: usize = 20_000;
+/// Newest rows counted for one answer of `complete`.
+pub const COMPLETION_ROWS: u32 = 262_144;
+/// Of those, rows of one segment.
+pub const COMPLETION_ROWS_PER_SEGMENT: u32 = 65_536;
 /// Threads that work on one query.
 pub const QUERY_THREADS: usize = 2;
 

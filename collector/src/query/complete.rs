@@ -288,9 +288,9 @@ fn values_like(snapshot: &Snapshot, subject: &Subject, prefix: &str, items: &mut
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':'));
         let text = if plain { value } else { quoted(&value) };
         let help = if rows > 0 {
-            format!("seen in {rows} rows")
+            format!("in {rows} of the newest rows")
         } else {
-            "seen".to_owned()
+            "seen before".to_owned()
         };
         items.push(CompletionItem {
             text,

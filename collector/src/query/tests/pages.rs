@@ -7,6 +7,7 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::rows::{COLUMNS, PlainRow, S, T0, row, stored};
+use crate::limits;
 use crate::normalize::columns::id;
 use crate::normalize::row::{Cell, Row};
 use crate::query::aggregate::{AggregateRequest, aggregate};
@@ -272,6 +273,7 @@ fn completion_knows_what_can_come_next() {
     has("dns.qname = ww", "www.example.com", "value");
     has("dns.qname = \"ww", "www.example.com", "value");
     has("src.ip = 10.1.", "10.1.2.3", "value");
+    has("src.ip = 1", "10.1.2.3", "value");
     has("host ", "10.1.2.3", "value");
     has("dst.port in (80, 5", "53", "value");
     has("dns.rcode = nx", "NXDOMAIN", "value");
@@ -289,4 +291,82 @@ fn completion_knows_what_can_come_next() {
             complete(&snapshot, text, at);
         }
     }
+}
+
+/// Values come by what they begin with, whatever kind of column they are in, the commonest first.
+#[test]
+fn values_seen_are_offered_for_every_kind_of_column() {
+    use crate::normalize::row::{ip_to_u128, ipv4_to_u128};
+    let ip = |text: &str| Cell::Ip(ip_to_u128(text.parse().unwrap()));
+    let rows: Vec<PlainRow> = (0..30_000u32)
+        .map(|at| {
+            let mut row = PlainRow {
+                cells: simple_cells(),
+                ..PlainRow::default()
+            };
+            // Many others before those that are looked for, in every order there is.
+            let octets = (at % 9_000).to_be_bytes();
+            row.cells
+                .insert(id::SRC_IP, Cell::Ip(ipv4_to_u128([1, octets[1], octets[2], octets[3]])));
+            row.cells.insert(id::DST_PORT, Cell::Number(u64::from(at % 20_000)));
+            row.cells
+                .insert(id::DNS_QNAME, Cell::Text(format!("a{at}.example").into()));
+            if at % 10 == 0 {
+                row.cells.insert(id::SRC_IP, ip("192.0.2.7"));
+                row.cells.insert(id::DST_IP, ip("2001:db8::53"));
+                row.cells.insert(id::EXPORTER_IP, ip("198.51.100.20"));
+                row.cells.insert(id::EXPORTER_NAME, Cell::Text("edge-1".into()));
+                row.cells
+                    .insert(id::IN_IF_NAME, Cell::Text("GigabitEthernet0/1".into()));
+                row.cells.insert(id::IN_IF, Cell::Number(436_207_616));
+                row.cells.insert(id::APP_NAME, Cell::Text("https".into()));
+                row.cells.insert(id::SRC_COUNTRY, Cell::Text("NO".into()));
+                row.cells.insert(id::SRC_MAC, Cell::Mac(0x0000_5e00_5301));
+                row.cells.insert(id::DST_PORT, Cell::Number(60_443));
+                row.cells.insert(id::DNS_QNAME, Cell::Text("www.example".into()));
+                row.other.insert("wlanSSID", Cell::Text("guests".into()));
+                row.other.insert("applicationCategoryName", Cell::Text("voice".into()));
+            }
+            if at % 100 == 0 {
+                row.cells.insert(id::EXPORTER_NAME, Cell::Text("edge-2".into()));
+                row.cells.insert(id::APP_NAME, Cell::Text("http".into()));
+            }
+            row
+        })
+        .collect();
+    let (_dir, snapshot) = stored(&rows, 20_000);
+    let first = |text: &str| {
+        let completion = complete(&snapshot, text, text.len());
+        assert!(completion.items.len() <= limits::COMPLETIONS);
+        let values = completion.items.into_iter().filter(|item| item.kind == "value");
+        values.map(|item| (item.text, item.help)).next().unwrap_or_default()
+    };
+    for (text, value) in [
+        ("src.ip = 19", "192.0.2.7"),
+        ("src.ip = 192.0.", "192.0.2.7"),
+        ("host 192", "192.0.2.7"),
+        ("dst.ip = 2001:d", "\"2001:db8::53\""),
+        ("dst.ip in (2001:db8::", "\"2001:db8::53\""),
+        ("exporter.ip = 198.5", "198.51.100.20"),
+        ("exporter.ip = ", "198.51.100.20"),
+        ("exporter.name = ed", "edge-1"),
+        ("in.if.name = gig", "\"GigabitEthernet0/1\""),
+        ("in.if = 43", "436207616"),
+        ("app.name = ht", "https"),
+        ("src.country = n", "NO"),
+        ("src.mac = 00:00:5e", "00:00:5e:00:53:01"),
+        ("dst.port = 604", "60443"),
+        ("dns.qname = ", "www.example"),
+        ("wlanSSID = g", "guests"),
+        ("applicationCategoryName = ", "voice"),
+    ] {
+        let (found, help) = first(text);
+        let plain = value.trim_matches('"');
+        assert_eq!(found.trim_matches('"'), plain, "{text}: {help}");
+        assert!(help.contains(" of the newest rows"), "{text}: {help}");
+    }
+    // One among thousands that begin alike.
+    assert_eq!(first("dns.qname = a29995").0, "a29995.example");
+    // Numbers that hardly ever come again are not offered.
+    assert_eq!(first("octets = ").0, "");
 }
