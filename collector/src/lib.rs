@@ -18,6 +18,7 @@ pub mod query;
 pub mod rehearsal;
 pub mod rollups;
 pub mod run;
+pub mod sizing;
 pub mod store;
 pub mod summaries;
 

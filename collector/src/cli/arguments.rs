@@ -81,6 +81,13 @@ flowgauge-collector replay data/journal --to udp://127.0.0.1:4739 --speed max"
     Elements(ElementsArguments),
     /// Check a configuration and print what it comes to
     Check(RunArguments),
+    /// Say how much disk and memory a rate of flows takes with a configuration
+    #[command(
+        after_help = "With --data a store of yours is measured: what its flows took is what further ones take. Without, \
+what flows of our exporter took elsewhere.\n\nExamples:\n  flowgauge-collector predict --rate 10000 --keep 30d\n  \
+flowgauge-collector predict --rate 10000 --config collector.toml --data ./data"
+    )]
+    Predict(PredictArguments),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -351,6 +358,36 @@ pub struct RebuildArguments {
     /// Of flows that arrived before this time
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub to: Option<String>,
+}
+
+/// Forms of a prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PredictFormat {
+    /// For people
+    Table,
+    /// One object
+    Json,
+}
+
+/// Arguments of `predict`.
+#[derive(Debug, Args)]
+pub struct PredictArguments {
+    /// Flow records a second
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub rate: f64,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = PredictFormat::Table)]
+    pub format: PredictFormat,
+    /// What the collector would run with.
+    #[command(flatten)]
+    pub run: RunArguments,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if f64::is_finite(rate) && rate > 0.0 => Ok(rate),
+        _ => Err("it is a number above 0".to_owned()),
+    }
 }
 
 /// Arguments of `decode`.

@@ -9,6 +9,7 @@ mod decode;
 mod decode_sflow;
 pub mod logging;
 mod output;
+mod predict;
 mod query;
 mod replay;
 mod rollups;
@@ -62,6 +63,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Columns(arguments) => columns::columns(arguments.json, &mut out),
         Command::Elements(arguments) => columns::elements(&arguments, &mut out),
         Command::Check(arguments) => check::check(&arguments, &mut out),
+        Command::Predict(arguments) => predict::predict(&arguments, &mut out),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "flowgauge-collector", &mut script);
@@ -83,7 +85,7 @@ fn one_line(error: &clap::Error) -> String {
         error.kind(),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
     ) {
-        return "no command is given; use run, query, summaries, alerts, rollups, decode, replay, columns, elements or check (see --help)"
+        return "no command is given; use run, query, summaries, alerts, rollups, decode, replay, columns, elements, check or predict (see --help)"
             .to_owned();
     }
     let text = error.to_string();

@@ -214,7 +214,7 @@ fn scaled_number(number: &serde_json::Number) -> String {
 }
 
 /// A number with a decimal prefix: `1.23 MB`.
-fn scaled(value: f64, unit: &str) -> String {
+pub fn scaled(value: f64, unit: &str) -> String {
     const PREFIXES: [(f64, &str); 5] = [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
     match PREFIXES.iter().find(|(factor, _)| value.abs() >= *factor) {
         Some((factor, prefix)) => format!("{} {prefix}{unit}", digits(value / factor)),

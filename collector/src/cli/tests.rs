@@ -56,6 +56,7 @@ fn run(arguments: &[&str]) -> (String, Result<(), Failure>) {
         Command::Columns(arguments) => super::columns::columns(arguments.json, &mut out),
         Command::Elements(arguments) => super::columns::elements(&arguments, &mut out),
         Command::Check(arguments) => super::check::check(&arguments, &mut out),
+        Command::Predict(arguments) => super::predict::predict(&arguments, &mut out),
         Command::Replay(arguments) => super::replay::replay(&arguments),
         other => panic!("{other:?} is not run here"),
     };

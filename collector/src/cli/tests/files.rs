@@ -152,3 +152,27 @@ fn a_file_that_cannot_be_whole_is_not_there() {
         assert_eq!(super::refused(&["query", "--limit", limit]).status, 2);
     }
 }
+
+#[test]
+fn a_prediction_names_what_it_measured() {
+    let (running, _, data) = with_flows();
+    let (text, result) = run(&["predict", "--rate", "1000", "--keep", "30d", "--data", &data]);
+    result.unwrap();
+    assert!(text.contains("240 flows in "), "{text}");
+    for name in [
+        "journal", "flows", "minutes", "hours", "days", "in all", "memory: ", "files: ",
+    ] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name}: {text}");
+    }
+    let (json, _) = run(&[
+        "predict", "--rate", "1000", "--keep", "30d", "--data", &data, "--format", "json",
+    ]);
+    let json: Json = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["taken"]["rows"], 240);
+    let empty = running.directory.path().to_str().unwrap();
+    let refused = run(&["predict", "--rate", "1", "--data", empty]).1.unwrap_err();
+    assert!(refused.line.contains("is no store to measure"), "{refused}");
+    for rate in ["0", "-1", "many", "inf"] {
+        assert_eq!(super::refused(&["predict", "--rate", rate]).status, 2, "{rate}");
+    }
+}
