@@ -498,7 +498,7 @@ fn replay_then_query_online_and_offline_agree() {
     let (text, _) = run(&[&compared[..], &["--format", "csv"]].concat());
     let last = text.lines().last().unwrap();
     assert!(
-        last.starts_with(",33.3333") && last.ends_with(",200,6,2,,0,0,0,true"),
+        last.starts_with(",33.3333") && last.ends_with(",200,6,2,true,,0,0,0"),
         "{text}"
     );
     let (text, _) = run(&["query", "--url", &url, "src.ip = 10.0.0.3", "--limit", "1"]);
