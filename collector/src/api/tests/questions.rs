@@ -135,6 +135,7 @@ fn questions_made_to_do_harm_are_refused_soon_and_say_where() {
             "metrics",
         ),
         ("aggregate", format!("metrics={}", long("octets/", 5_000)), "metrics"),
+        ("aggregate", "group_by=packets&metrics=flows,packets".into(), "metrics"),
         (
             "aggregate",
             format!("metrics={}octets", long("share(", 5_000)),

@@ -148,9 +148,14 @@ impl Plan {
                 format!("at most {} columns to group by", limits::GROUP_COLUMNS),
             ));
         }
-        let default = ["octets", "packets", "flows"].map(str::to_owned);
+        let is_grouped = |name: &str| groups.iter().any(|group| group.name == name);
+        let default: Vec<_> = ["octets", "packets", "flows"]
+            .into_iter()
+            .filter(|name| !is_grouped(name))
+            .map(str::to_owned)
+            .collect();
         let names = if request.metrics.is_empty() {
-            &default[..]
+            &default
         } else {
             &request.metrics
         };
@@ -165,6 +170,13 @@ impl Plan {
             .iter()
             .map(|name| Output::parse(name, &mut metrics))
             .collect::<Result<Vec<_>, _>>()?;
+        if let Some(twice) = outputs.iter().find(|output| is_grouped(&output.name)) {
+            let name = &twice.name;
+            return Err(wrong(
+                "metrics",
+                format!("{name} is what the rows are grouped by: a row has one place for it; ask for sum({name})"),
+            ));
+        }
         let shown = outputs.len();
         let (order, descending) = parse_order(request.order_by.as_deref(), &groups, &mut outputs, &mut metrics)?;
         time::check_span(request.from_ns, request.to_ns).map_err(|detail| wrong("from", detail))?;
