@@ -3,7 +3,8 @@ import { Answer } from './answer.svelte';
 import { ApiError, api, clockAhead } from './api';
 import { resolveSpan, storedSpan, type SpanNote } from './asking';
 import { collector, refreshCollector } from './collector.svelte';
-import { dnsHealth, rates, tcpHealth, type DnsHealth, type Rates, type TcpHealth } from './home';
+import { dnsHealth, rates, TCP_METRICS, tcpHealth, type DnsHealth, type Rates, type TcpHealth } from './home';
+import { BLOATED, HOLES } from './measured';
 import { SERIES_METRICS } from './series';
 import { bucketWidth, rfc3339, widthText, type Span } from './time';
 import type { Exporter, Row, Rows } from './types';
@@ -167,13 +168,12 @@ export class Home {
           {
             filter: 'tcp.retransmits exists',
             ...times(span),
-            metrics:
-              'flows,packets,sum(tcp.retransmits),sum(tcp.zero_window),p50(tcp.rtt.server),p95(tcp.rtt.server)',
+            metrics: TCP_METRICS.join(','),
           },
           signal,
         ),
-        flows('tcp.bufferbloat = true', signal),
-        flows('tcp.blackholed = true', signal),
+        flows(BLOATED, signal),
+        flows(HOLES, signal),
       ]);
       return tcpHealth(measured, bloated, vanished);
     });

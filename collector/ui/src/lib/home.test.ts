@@ -69,9 +69,10 @@ describe('tcpHealth', () => {
     const found = tcpHealth(
       answer({
         flows: 4,
-        packets: 200,
-        'sum(tcp.retransmits)': 3,
-        'sum(tcp.zero_window)': 1,
+        'total.packets': 200,
+        'sum(tcp.retransmits)': 1,
+        'sum(reverseTcpRetransmittedPacketDeltaCount)': 2,
+        'sum(reverseTcpZeroWindowDeltaCount)': 1,
         'p50(tcp.rtt.server)': 9,
       }),
       answer({ flows: 2 }),

@@ -1,5 +1,6 @@
 // What Home computes from answers: rates, the health of DNS and TCP, and who sends with what loss.
 import type { Span } from './time';
+import { BACK_RETRANSMITS, BACK_ZERO_WINDOWS, RETRANSMITS, ZERO_WINDOWS } from './measured';
 import { series } from './series';
 import type { Cell, Exporter, Row, Rows } from './types';
 
@@ -86,17 +87,29 @@ export interface TcpHealth {
   blackholed: number;
 }
 
+export const TCP_METRICS = [
+  'flows',
+  'total.packets',
+  RETRANSMITS,
+  BACK_RETRANSMITS,
+  ZERO_WINDOWS,
+  BACK_ZERO_WINDOWS,
+  'p50(tcp.rtt.server)',
+  'p95(tcp.rtt.server)',
+];
+
 export function tcpHealth(measured: Rows, bloated: Rows, vanished: Rows): TcpHealth | null {
   const row = measured.rows[0];
   const flows = number(row, 'flows');
   if (flows === 0) return null;
   const quantile = (name: string): number | null =>
     row?.[name] === null || row?.[name] === undefined ? null : Number(row[name]);
-  const packets = number(row, 'packets');
+  const packets = number(row, 'total.packets');
+  const again = number(row, RETRANSMITS) + number(row, BACK_RETRANSMITS);
   return {
     flows,
-    retransmitted: packets > 0 ? number(row, 'sum(tcp.retransmits)') / packets : 0,
-    zeroWindows: number(row, 'sum(tcp.zero_window)'),
+    retransmitted: packets > 0 ? again / packets : 0,
+    zeroWindows: number(row, ZERO_WINDOWS) + number(row, BACK_ZERO_WINDOWS),
     median: quantile('p50(tcp.rtt.server)'),
     slow: quantile('p95(tcp.rtt.server)'),
     bufferbloat: number(bloated.rows[0], 'flows'),

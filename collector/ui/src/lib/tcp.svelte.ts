@@ -6,6 +6,15 @@ import { bucketStarts } from './dns.svelte';
 import { entries, type Entry } from './dns';
 import { numeric } from './charts/pivot';
 import { both } from './links';
+import {
+  BACK_RETRANSMITS,
+  BACK_ZERO_WINDOWS,
+  BLOATED,
+  HOLES,
+  RETRANSMITS,
+  UNANSWERED,
+  ZERO_WINDOWS,
+} from './measured';
 import { EVIDENCE_FIELDS, blackholes, bufferbloat, type Evidence } from './tcp';
 import { bucketWidth, rfc3339, widthText, type Span } from './time';
 import type { Row, Stats } from './types';
@@ -14,16 +23,6 @@ import { addressText } from './visualise';
 export const SIDES = ['client', 'server'] as const;
 export type Side = (typeof SIDES)[number];
 export const QUANTILES = ['p50', 'p90', 'p99'] as const;
-
-export const BLOATED = '(tcp.bufferbloat = true or reverseTcpBufferbloat = 1)';
-/** Of connections that stood: something came back. */
-export const HOLES = '((tcp.blackholed = true and rev.packets exists) or reverseTcpBlackholeKind exists)';
-export const UNANSWERED = 'tcp.blackholed = true and not rev.packets exists';
-
-export const RETRANSMITS = 'sum(tcp.retransmits)';
-export const BACK_RETRANSMITS = 'sum(reverseTcpRetransmittedPacketDeltaCount)';
-export const ZERO_WINDOWS = 'sum(tcp.zero_window)';
-export const BACK_ZERO_WINDOWS = 'sum(reverseTcpZeroWindowDeltaCount)';
 
 const ROUND_TRIPS = SIDES.flatMap((side) => QUANTILES.map((rank) => `${rank}(tcp.rtt.${side})`));
 const METRICS = [
