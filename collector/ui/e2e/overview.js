@@ -1,5 +1,6 @@
 // What somebody does on Home, Fleet and Help, and what has to be seen then. Expectations come from the API.
 import assert from 'node:assert/strict';
+import { altered } from './support.js';
 
 const grouped = (number) => new Intl.NumberFormat('en-US').format(number);
 
@@ -117,13 +118,10 @@ export const OVERVIEW_STORIES = {
   },
 
   async 'Fleet says what to fix when records are lost'({ page, base }) {
-    await page.route(/\/api\/v1\/exporters/, async (route) => {
-      const answer = await route.fetch();
-      const body = await answer.json();
+    await altered(page, /\/api\/v1\/exporters/, (body) => {
       const [first] = body.exporters;
       Object.assign(first, { sequence_lost: 22, name: '\u202e<img src=x onerror=alert(1)>' });
       Object.assign(first.sequence, { lost: 22, gaps: 2 });
-      await route.fulfill({ response: answer, json: body });
     });
     await open(page, base, '/fleet', 'Fleet');
     const fixes = page.locator('[data-part=fixes]');
@@ -253,11 +251,8 @@ export const OVERVIEW_STORIES = {
     await page.getByRole('button', { name: 'Try again' }).click();
     await page.getByRole('alert').waitFor({ state: 'detached' });
     await page.waitForSelector('[data-part=day] svg');
-    await page.route(/\/api\/v1\/status/, async (route) => {
-      const answer = await route.fetch();
-      const body = await answer.json();
+    await altered(page, /\/api\/v1\/status/, (body) => {
       Object.assign(body.store, { rows: 0, oldest: null, newest: null });
-      await route.fulfill({ response: answer, json: body });
     });
     await page.reload();
     await page.getByRole('region', { name: 'No flows yet' }).waitFor();

@@ -6,6 +6,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { launch } from './browser.js';
+import { NUMBER_STORIES } from './numbers.js';
 import { OVERVIEW_STORIES } from './overview.js';
 import { PAGE_STORIES } from './pages.js';
 import { QUALITY } from './quality.js';
@@ -84,6 +85,7 @@ const chosen = Object.entries({
   ...STORIES,
   ...TOOL_STORIES,
   ...PAGE_STORIES,
+  ...NUMBER_STORIES,
   ...OVERVIEW_STORIES,
   ...QUALITY,
 }).filter(([name]) => options.only === undefined || name.includes(options.only));

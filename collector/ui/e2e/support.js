@@ -16,6 +16,19 @@ export async function ask(base, path, parameters = {}) {
   return body;
 }
 
+/** Changes what the API answers before the page has it; `isOver` leaves it as it is from then on. */
+export async function altered(page, pattern, change, isOver = () => false) {
+  await page.route(pattern, async (route) => {
+    if (isOver()) return route.continue();
+    // The story may be over before its last answers are in.
+    const answer = await route.fetch().catch(() => null);
+    const body = (await answer?.json().catch(() => null)) ?? null;
+    if (body === null) return route.abort().catch(() => undefined);
+    change(body);
+    return route.fulfill({ response: answer, json: body }).catch(() => undefined);
+  });
+}
+
 /** Waits until the page has its answers: nothing is busy for a few frames on end. */
 export async function settled(page) {
   await page.waitForFunction(
