@@ -115,6 +115,10 @@ export const OVERVIEW_STORIES = {
     await detail.waitFor();
     await detail.getByRole('button', { name: 'Close' }).click();
     await detail.waitFor({ state: 'detached' });
+    // As flows link to it.
+    await open(page, base, `/fleet?exporter=${encodeURIComponent(busiest.address)}`, 'Fleet');
+    await detail.waitFor();
+    assert.ok((await detail.innerText()).includes(grouped(busiest.records)));
   },
 
   async 'Fleet says what to fix when records are lost'({ page, base }) {
