@@ -307,11 +307,15 @@ fn after_a_crash_names_may_be_missing_and_none_is_wrong() {
             .as_u64()
             .unwrap_or(0)
     };
+    // Names come first, and the flows to what they name after them.
+    let mut before = 0;
     for _ in 0..100 {
-        if journaled(&collector) > 0 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let now = journaled(&collector);
+        if now > 0 && now == before {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        before = now;
     }
     collector.kill();
     let mut collector = Collector::start(folder.path());

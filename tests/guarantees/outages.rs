@@ -231,9 +231,9 @@ fn tell(ends: &Ends) {
         let twice = rows.iter().filter(|row| row["packets"].as_f64() != Some(1.0)).count();
         assert_eq!(twice, 0, "a flow has one datagram, and is stored once");
         let stored = rows.len() as u64;
-        let (missing, slack) = (made.abs_diff(stored), u64::from(RATE));
+        let (missing, slack) = (made.abs_diff(stored), 2 * u64::from(RATE));
         println!("{stored} stored, {missing} missing, {} declared", account["crash"]);
-        // How many flows had no record yet is known as of half a second before, and then some.
+        // How many flows had no record yet is known as of half a second before, on a busy machine of more.
         let declared = account["crash"];
         assert!(
             stored <= made && missing <= declared + slack && declared <= missing + slack,
