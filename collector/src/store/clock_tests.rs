@@ -159,11 +159,9 @@ fn retention_waits_when_our_clock_jumps() {
     writer.handle_timeout(ahead).unwrap();
     writer.handle_timeout(ahead + 60 * S).unwrap();
     assert_eq!(store.counters().clock_jumps, 1);
-    assert_eq!(
-        store.shared.retain_ns.load(Ordering::Acquire),
-        i64::MIN,
-        "not asked for"
-    );
+    // That of before the jump may still be on its way.
+    let asked = store.shared.retain_ns.load(Ordering::Acquire);
+    assert!(asked <= T0, "not asked for: {asked}");
     // Somebody puts it right.
     writer.handle_timeout(T0 + 60 * S).unwrap();
     writer.commit(T0 + 60 * S).unwrap();
