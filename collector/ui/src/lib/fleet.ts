@@ -74,7 +74,7 @@ export interface Fix {
 }
 
 /** Reasons of the ledger with what to do about them. */
-const TODO: Record<string, string> = {
+const REMEDIES: Record<string, string> = {
   datagrams_dropped_by_kernel:
     'The receive buffer was full: run sysctl -w net.core.rmem_max=536870912 and start the collector with --receive-buffer 512MiB.',
   datagrams_dropped_by_queue:
@@ -123,7 +123,7 @@ function ofCollector(status: Status, add: Add, now: number): void {
     add('fault', null, 'The ledger does not balance.', 'This is a fault of the collector: please report it.');
   for (const [reason, n] of Object.entries({ ...ledger.lost, ...ledger.missing })) {
     if (n === 0 || OF_EXPORTERS.has(reason)) continue;
-    add('fault', null, `${count(n)} ${words(reason)}.`, TODO[reason] ?? 'The collector’s log says more.');
+    add('fault', null, `${count(n)} ${words(reason)}.`, REMEDIES[reason] ?? 'The collector’s log says more.');
   }
   if (journal?.is_full)
     add(
