@@ -78,7 +78,8 @@ export const PLAIN: readonly Measure[] = [
 export const FUNCTIONS = ['unique', 'p50', 'p90', 'p95', 'p99', 'avg', 'min', 'max', 'sum'] as const;
 export type Function = (typeof FUNCTIONS)[number];
 
-const WORDS: Record<Function, string> = {
+/** Said before the name of a column. */
+export const FUNCTION_WORDS: Record<Function, string> = {
   unique: 'Different',
   p50: 'Median of',
   p90: '90th percentile of',
@@ -108,7 +109,7 @@ export function measure(name: string, column?: (name: string) => Column | undefi
     const found = column?.(of.column);
     return {
       name,
-      title: `${WORDS[of.function]} ${of.column}`,
+      title: `${FUNCTION_WORDS[of.function]} ${of.column}`,
       unit: of.function === 'unique' ? 'count' : unitOf(found),
       metric: name,
       total: null,
