@@ -1,26 +1,10 @@
 // What somebody does on Home, Fleet and Help, and what has to be seen then. Expectations come from the API.
 import assert from 'node:assert/strict';
-import { altered } from './support.js';
-
-const grouped = (number) => new Intl.NumberFormat('en-US').format(number);
-
-async function ask(base, path, parameters = {}) {
-  const answer = await fetch(`${base}/api/v1/${path}?${new URLSearchParams(parameters)}`);
-  const body = await answer.json();
-  assert.equal(answer.status, 200, `${path}: ${JSON.stringify(body)}`);
-  return body;
-}
-
-/** Opens a page and waits until it has answers. */
-async function open(page, base, path, name) {
-  await page.goto(base + path);
-  await page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
-  await page.waitForSelector('main:not([aria-busy=true])');
-}
+import { altered, ask, grouped, visit } from './support.js';
 
 export const OVERVIEW_STORIES = {
   async 'Home says without a word what the API says'({ page, base }) {
-    await open(page, base, '/', 'Home');
+    await visit(page, base, '/', 'Home');
     await page.waitForSelector('[data-part=day] svg');
     const { store, ledger } = await ask(base, 'status');
     const total = (await ask(base, 'aggregate', { metrics: 'total.octets,flows' })).rows[0];
@@ -67,7 +51,7 @@ export const OVERVIEW_STORIES = {
   },
 
   async 'Home follows without jumps and can be held'({ page, base }) {
-    await open(page, base, '/', 'Home');
+    await visit(page, base, '/', 'Home');
     await page.waitForSelector('[data-part=day] svg');
     const places = () =>
       page
@@ -84,7 +68,7 @@ export const OVERVIEW_STORIES = {
   },
 
   async 'Fleet shows the ledger, the exporters and their templates as the API has them'({ page, base }) {
-    await open(page, base, '/fleet', 'Fleet');
+    await visit(page, base, '/fleet', 'Fleet');
     await page.waitForSelector('[data-exporter]');
     const { ledger } = await ask(base, 'status');
     const { exporters } = await ask(base, 'exporters');
@@ -116,7 +100,7 @@ export const OVERVIEW_STORIES = {
     await detail.getByRole('button', { name: 'Close' }).click();
     await detail.waitFor({ state: 'detached' });
     // As flows link to it.
-    await open(page, base, `/fleet?exporter=${encodeURIComponent(busiest.address)}`, 'Fleet');
+    await visit(page, base, `/fleet?exporter=${encodeURIComponent(busiest.address)}`, 'Fleet');
     await detail.waitFor();
     assert.ok((await detail.innerText()).includes(grouped(busiest.records)));
   },
@@ -127,7 +111,7 @@ export const OVERVIEW_STORIES = {
       Object.assign(first, { sequence_lost: 22, name: '\u202e<img src=x onerror=alert(1)>' });
       Object.assign(first.sequence, { lost: 22, gaps: 2 });
     });
-    await open(page, base, '/fleet', 'Fleet');
+    await visit(page, base, '/fleet', 'Fleet');
     const fixes = page.locator('[data-part=fixes]');
     await fixes.getByText(/22 records of .* never came, in 2 gaps/).waitFor();
     assert.equal(await page.locator('main img').count(), 0, 'names stay text');
@@ -136,7 +120,7 @@ export const OVERVIEW_STORIES = {
   },
 
   async 'Help knows every column, path and metric that the collector has'({ page, base }) {
-    await open(page, base, '/help', 'Help');
+    await visit(page, base, '/help', 'Help');
     const { columns } = await ask(base, 'columns');
     const parts = page.getByRole('navigation', { name: 'Parts of the help' });
     await page.locator('#column-src\\.ip').waitFor();
@@ -169,7 +153,7 @@ export const OVERVIEW_STORIES = {
   },
 
   async 'every example of the help is a filter, and runs'({ page, base }) {
-    await open(page, base, '/help?part=filter', 'Help');
+    await visit(page, base, '/help?part=filter', 'Help');
     const examples = page.locator('[data-example]');
     const filters = await examples.evaluateAll((found) => found.map((one) => one.dataset.example));
     assert.ok(filters.length > 30);
@@ -215,7 +199,7 @@ export const OVERVIEW_STORIES = {
       route.fulfill({ json: { rules: [quiet, rule], stats: { firing: 1, pending: 0, evaluations: 9 } } }),
     );
     await page.route(/\/api\/v1\/alerts\/history/, (route) => route.fulfill({ json: { rows: [change] } }));
-    await open(page, base, '/', 'Home');
+    await visit(page, base, '/', 'Home');
     const tile = page.locator('[data-health=Alerts]');
     await tile.getByText('1 firing').waitFor();
     await page
@@ -274,7 +258,7 @@ export const OVERVIEW_STORIES = {
       ['/help?part=api', 'Help'],
       ['/help?part=metrics', 'Help'],
     ]) {
-      await open(page, base, path, name);
+      await visit(page, base, path, name);
       await page.waitForTimeout(300);
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 375, path);
     }

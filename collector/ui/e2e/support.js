@@ -49,6 +49,13 @@ export async function open(page, base, path = '/discover?from=all') {
   await settled(page);
 }
 
+/** Opens one of the pages without a list of flows, and waits until it has answers. */
+export async function visit(page, base, path, name) {
+  await page.goto(base + path);
+  await page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
+  await page.waitForSelector('main:not([aria-busy=true])');
+}
+
 /** Types over what stands in the filter. */
 export async function writeFilter(page, text) {
   await filterBox(page).focus();
