@@ -1,25 +1,16 @@
 // A stand-in for the collector's HTTP side, for work on the page without one: a made-up network, the API's shapes,
 // enough of the filter language, the page from dist/ under the collector's content security policy.
 //   node dev/mock.js [--port 10808] [--scenario recent|old|empty|hostile|slow|broken]
-import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { extname, join, normalize } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { COLUMNS } from './columns.js';
+import { serveFile } from './dist.js';
 import { parseFilter } from './filter.js';
 import { makeFlows } from './flows.js';
 
 const { values: options } = parseArgs({
   options: { port: { type: 'string', default: '10808' }, scenario: { type: 'string', default: 'recent' } },
 });
-const dist = join(fileURLToPath(new URL('.', import.meta.url)), '..', 'dist');
-const TYPES = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.svg': 'image/svg+xml',
-};
 const started = Date.now();
 
 const scenario = options.scenario;
@@ -219,23 +210,9 @@ function answer(path, query) {
   throw new Problem(404, 'no such path');
 }
 
-function file(path, response) {
-  const wanted = join(dist, normalize(path));
-  const found =
-    wanted.startsWith(dist) && existsSync(wanted) && statSync(wanted).isFile()
-      ? wanted
-      : join(dist, 'index.html');
-  response.writeHead(200, {
-    'content-type': TYPES[extname(found)] ?? 'application/octet-stream',
-    'content-security-policy':
-      "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
-  });
-  createReadStream(found).pipe(response);
-}
-
 createServer((request, response) => {
   const { pathname, searchParams } = new URL(request.url, 'http://mock');
-  if (!pathname.startsWith('/api/')) return file(pathname, response);
+  if (!pathname.startsWith('/api/')) return serveFile(pathname, response);
   const send = () => {
     try {
       const body = JSON.stringify(answer(pathname, searchParams));
