@@ -1,4 +1,4 @@
-// The value axis: round steps that are multiples of 1, 2 or 5, so that labels stay short.
+// Scales of charts. The value axis: round steps that are multiples of 1, 2 or 5, so that labels stay short.
 
 /** Ticks from 0 up to the first round value at or above `peak`; about `wanted` steps. */
 export function valueTicks(peak: number, wanted: number): number[] {
@@ -13,4 +13,9 @@ export function valueTicks(peak: number, wanted: number): number[] {
     if (index * step >= peak) break;
   }
   return ticks;
+}
+
+/** 1 rem in pixels, which changes with the width of the window. */
+export function remPixels(): number {
+  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize) || 16;
 }

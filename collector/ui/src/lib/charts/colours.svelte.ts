@@ -1,5 +1,7 @@
 // Colours and sizes of charts, read from the style sheet so that text, legend and canvas agree, in light and in dark.
 
+import { remPixels } from '../scale';
+
 /** How many lines have a colour of their own; those behind begin again. */
 export const COLOURS = 8;
 
@@ -43,7 +45,7 @@ function read(version: number): Look {
     forward: colour('forward'),
     reverse: colour('reverse'),
     font: getComputedStyle(document.body).fontFamily,
-    rem: parseFloat(getComputedStyle(document.documentElement).fontSize) || 16,
+    rem: remPixels(),
   };
   probe.remove();
   return look;
@@ -69,8 +71,7 @@ class Colours {
       this.look = read((this.look?.version ?? 0) + 1);
     };
     const resized = (): void => {
-      const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-      if (this.look?.rem !== rem) again();
+      if (this.look?.rem !== remPixels()) again();
     };
     again();
     const dark = matchMedia('(prefers-color-scheme: dark)');
