@@ -3,6 +3,35 @@ import assert from 'node:assert/strict';
 import { addressBar, ask, filterText, open, rows, settled, writeFilter } from './support.js';
 
 export const TOOL_STORIES = {
+  async 'the list fits a screen of 1280 pixels, and says what it leaves out'({ page, base }) {
+    const sideways = () =>
+      page.locator('table').evaluate((table) => {
+        const box = table.parentElement;
+        return box.scrollWidth - box.clientWidth;
+      });
+    const heads = async () => (await page.locator('th .label').allInnerTexts()).map((text) => text.trim());
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await open(page, base);
+    assert.equal(await sideways(), 0);
+    const some = await heads();
+    for (const name of ['Start', 'Source', 'Destination', 'Proto', 'Name', 'Octets', 'Packets', 'Duration'])
+      assert.ok(some.includes(name), `${name} of ${some}`);
+    const cut = await page
+      .locator('tbody td:not([data-column=name])')
+      .evaluateAll((cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth + 1).length);
+    assert.equal(cut, 0, 'no value but a name is cut off');
+    const more = page.getByRole('button', { name: /^\d more/ });
+    assert.match(await more.innerText(), /End, Exporter$/);
+    await more.click();
+    await settled(page);
+    assert.ok((await heads()).length > some.length);
+    assert.ok((await sideways()) > 0, 'what somebody chose is shown, whatever the room');
+    await page.setViewportSize({ width: 1920, height: 1080 });
+    await open(page, base);
+    assert.ok((await heads()).includes('Exporter'), 'with more room, more columns');
+    assert.equal(await more.count(), 0);
+  },
+
   async 'columns are chosen, and the address keeps them'({ page, base }) {
     await open(page, base);
     await page.getByRole('button', { name: 'Columns' }).click();
@@ -10,10 +39,10 @@ export const TOOL_STORIES = {
     await panel.getByRole('searchbox').fill('ttl.min');
     await panel.locator('.offer', { hasText: /^\s*ttl\.min/ }).click();
     await settled(page);
-    await panel.getByRole('button', { name: 'Exporter: leave out' }).click();
+    await panel.getByRole('button', { name: 'Duration: leave out' }).click();
     await settled(page);
     const keys = (await addressBar(page)).get('columns').split(',');
-    assert.ok(keys.includes('ttl.min') && !keys.includes('exporter'), keys.join());
+    assert.ok(keys.includes('ttl.min') && !keys.includes('duration'), keys.join());
     await page.keyboard.press('Escape');
     const { rows: expected } = await ask(base, 'flows', { limit: 5, fields: 'ttl.min' });
     const shown = await page.locator('tbody td[data-column="ttl.min"]').allInnerTexts();
@@ -28,7 +57,7 @@ export const TOOL_STORIES = {
       1,
       'a copied address shows them, too',
     );
-    assert.equal(await page.locator('td[data-column=exporter]').count(), 0);
+    assert.equal(await page.locator('td[data-column=duration]').count(), 0);
   },
 
   async 'a search is kept, found again, and forgotten'({ page, base, filter, allowed }) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Layout } from './layout';
-import { DEFAULT_KEYS, fieldsOf, tableColumn, tableColumns } from './table';
+import { BY_WORTH, DEFAULT_KEYS, fieldsOf, tableColumn, tableColumns } from './table';
 import type { Row } from './types';
 
 const none = new Map();
@@ -38,7 +38,36 @@ describe('layout', () => {
     expect(layout.day).toBe('2026-01-01');
     layout.add([row({ start: '2026-03-01T10:00:00Z' })]);
     expect(layout.day).toBeNull();
-    expect(layout.characters(start)).toBe(one + 11);
+    expect(layout.isOneYear).toBe(true);
+    expect(layout.characters(start)).toBe(one + '03-01 '.length);
+    layout.add([row({ start: '2025-03-01T10:00:00Z' })]);
+    expect(layout.isOneYear).toBe(false);
+    expect(layout.characters(start)).toBe(one + '2025-03-01 '.length);
+  });
+
+  it('gives room to the most useful columns first, and takes it from names before it leaves any out', () => {
+    const layout = new Layout(tableColumns(null, none), none);
+    layout.add([
+      row({ 'tls.sni': 'files.office.example', duration: 1e9, packets: 10, 'rev.packets': 12 }),
+      row({ 'src.ip': '198.51.100.200', 'dst.ip': '198.51.100.201', 'rev.octets': 1, 'tcp.flags': 2 }),
+    ]);
+    const keys = (columns: readonly { key: string }[]): string[] => columns.map((column) => column.key);
+    const all = layout.fit(null);
+    expect(keys(all.columns)).toEqual([...DEFAULT_KEYS]);
+    const whole = all.widths.reduce((sum, width) => sum + width, 0);
+    expect(layout.fit(whole + 0.01).without).toEqual([]);
+    // Some rem less: the name is cut shorter, nothing is left out.
+    const less = layout.fit(whole - 2);
+    expect(less.without).toEqual([]);
+    expect(less.widths.reduce((sum, width) => sum + width, 0)).toBeCloseTo(whole - 2);
+    // Less again: the reason of the end goes first, and its neighbours stay in their order.
+    expect(keys(layout.fit(whole - 6).without)).toEqual(['end']);
+    const narrow = layout.fit(1);
+    expect(keys(narrow.columns)).toEqual(['start', 'src', 'dst', 'proto', 'octets', 'rev.octets']);
+    for (const room of [45, 60, 70, 80]) {
+      const { widths } = layout.fit(room);
+      expect(widths.reduce((sum, width) => sum + width, 0)).toBeLessThan(room + 1e-6);
+    }
   });
 
   it('leaves out optional columns that nothing fills, and bounds hostile ones', () => {
@@ -57,6 +86,7 @@ describe('columns of the table', () => {
     expect(fieldsOf(tableColumns(['octets', 'tls.sni'], none))).toEqual(['start', 'octets', 'tls.sni']);
     expect(fieldsOf(tableColumns(null, none))).toContain('rev.tcp.flags');
     expect(tableColumns(null, none).map((column) => column.key)).toEqual([...DEFAULT_KEYS]);
+    expect([...BY_WORTH].sort()).toEqual([...DEFAULT_KEYS].sort());
   });
 
   it('shows any column by its name', () => {

@@ -284,6 +284,25 @@ export const DEFAULT_KEYS: readonly string[] = [
   'exporter',
 ];
 
+/** The same, the most useful first: where there is no room for all, the last ones are left out. */
+export const BY_WORTH: readonly string[] = [
+  'start',
+  'src',
+  'dst',
+  'proto',
+  'octets',
+  'rev.octets',
+  'name',
+  'duration',
+  'packets',
+  'rev.packets',
+  'flags',
+  'exporter',
+  'end',
+];
+/** So many of them are always shown; a list without them is none. */
+export const NEEDED = 6;
+
 const OWN = new Map(TABLE.map((column) => [column.key, column]));
 
 /** One column by its key: one of the table's own, or any column or element by its name. */
@@ -313,6 +332,11 @@ export function tableColumn(key: string, columns: Columns): TableColumn {
 /** The columns of these keys, or those shown when nobody chose. */
 export function tableColumns(keys: readonly string[] | null, columns: Columns): TableColumn[] {
   return (keys ?? DEFAULT_KEYS).map((key) => tableColumn(key, columns));
+}
+
+/** What a column is called where its colour does not say which way it counts. */
+export function columnName(column: Pick<TableColumn, 'key' | 'label'>): string {
+  return column.key.startsWith('rev.') ? `${column.label}, back` : column.label;
 }
 
 /** What a table of these columns asks the API for; the start always, since days are told apart by it. */
