@@ -17,5 +17,6 @@ export default defineConfig({
     chunkSizeWarningLimit: 600,
   },
   server: { proxy: { '/api': api, '/metrics': api } },
-  test: { include: ['src/**/*.test.ts'], environment: 'node' },
+  // Style sheets as they are, for the test of their contrasts.
+  test: { include: ['src/**/*.test.ts'], environment: 'node', css: true },
 });

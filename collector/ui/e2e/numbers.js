@@ -64,6 +64,35 @@ export const NUMBER_STORIES = {
     }
   },
 
+  async 'the keys of twenty lines all differ, in light and in dark'({ page, base }) {
+    for (const [view, look] of [
+      ['lines', (key) => [key.color, key.dashes]],
+      ['stacked', (key) => [key.color, key.pattern]],
+    ])
+      for (const colorScheme of ['light', 'dark']) {
+        await page.emulateMedia({ colorScheme });
+        await page.goto(`${base}/visualise?from=all&by=dst.port&limit=20&view=${view}`);
+        const lines = page.getByRole('region', { name: 'Lines of the chart' }).locator('tbody tr');
+        await lines.first().waitFor();
+        await rest(page);
+        const keys = await lines.evaluateAll((rows) =>
+          rows.map((row) => {
+            const stroke = row.querySelector('th svg line');
+            const area = row.querySelector('th .swatch');
+            const style = getComputedStyle(stroke ?? area);
+            return {
+              color: stroke === null ? style.backgroundColor : style.stroke,
+              dashes: stroke?.getAttribute('stroke-dasharray'),
+              pattern: style.backgroundImage,
+            };
+          }),
+        );
+        // And all the others.
+        assert.equal(keys.length, 21);
+        assert.equal(new Set(keys.map((key) => look(key).join(' '))).size, 21, `${view}, ${colorScheme}`);
+      }
+  },
+
   async 'TCP shows the numbers of the API'({ page, base, known }) {
     const metrics = [
       'flows',

@@ -4,9 +4,9 @@ import type { Plot, Drawn, Kind } from '../../lib/charts/series';
 import { totals, type Line } from '../../lib/charts/pivot';
 import type { Seen } from '../../lib/visualise.svelte';
 import { percent, reading } from '../../lib/charts/measure';
-import { colourClass } from '../../lib/charts/colours.svelte';
 import { localTime } from '../../lib/time';
-import type { Reading } from '../charts/Chart.svelte';
+import type { Reading, ReadingItem } from '../charts/Chart.svelte';
+import type { Key } from '../charts/Swatch.svelte';
 
 export interface Labelled extends Drawn {
   key: string;
@@ -41,6 +41,11 @@ export function plotOf(seen: Seen, lines: readonly Labelled[], kind: Kind): Plot
   };
 }
 
+/** How a line is told from the others, in the form in which the chart draws it. */
+export function keyOf(plot: Pick<Plot, 'kind'>, line: Drawn): Key {
+  return { tone: line.tone, other: line.other ?? false, stroke: plot.kind === 'lines' };
+}
+
 /** What is at a bucket: every line with its value, and the sum where there is one. */
 export function readingOf(plot: Plot, adds: boolean, bucket: number): Reading {
   const from = plot.times[bucket] ?? 0;
@@ -50,7 +55,7 @@ export function readingOf(plot: Plot, adds: boolean, bucket: number): Reading {
     plot.times.length,
   )[bucket];
   const both = plot.lines.some((line) => line.back != null);
-  const items = plot.lines.map((line) => {
+  const items = plot.lines.map((line): ReadingItem => {
     const value = line.values[bucket] ?? null;
     const back = line.back?.[bucket] ?? null;
     const low = line.lower?.[bucket] ?? null;
@@ -63,11 +68,11 @@ export function readingOf(plot: Plot, adds: boolean, bucket: number): Reading {
     return {
       label: line.label,
       value: both && line.back != null ? `${text(value)} ↑  ${text(back)} ↓` : text(value) + part + limits,
-      tone: colourClass(line.tone, line.other ?? false),
+      key: keyOf(plot, line),
     };
   });
-  if (adds && plot.lines.length > 1) items.push({ label: 'Together', value: text(whole), tone: '' });
+  if (adds && plot.lines.length > 1) items.push({ label: 'Together', value: text(whole), key: null });
   if (plot.previousTotal != null)
-    items.push({ label: 'Period before', value: text(plot.previousTotal[bucket]), tone: '' });
+    items.push({ label: 'Period before', value: text(plot.previousTotal[bucket]), key: null });
   return { title: `${localTime(from)} – ${localTime(from + plot.width).slice(11)}`, items };
 }

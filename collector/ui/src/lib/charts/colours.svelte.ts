@@ -2,13 +2,29 @@
 
 import { remPixels } from '../scale';
 
-/** How many lines have a colour of their own; those behind begin again. */
+/** How many lines have a colour of their own; those behind begin again, with other dashes and patterns. */
 export const COLOURS = 8;
+
+/** How lines of each turn through the colours are dashed, in pixels. */
+export const DASHES: readonly (readonly number[])[] = [
+  [],
+  [8, 4],
+  [2, 3],
+  [10, 3, 2, 3],
+  [12, 3, 2, 3, 2, 3],
+];
+
+/** Which turn through the colours a line is of; with five, forty lines differ. */
+export function turnOf(index: number): number {
+  return Math.floor(index / COLOURS) % DASHES.length;
+}
 
 export interface Look {
   /** Changes whenever the others do. */
   version: number;
   series: string[];
+  /** Of patterns over each of them. */
+  inks: string[];
   other: string;
   text: string;
   muted: string;
@@ -35,6 +51,7 @@ function read(version: number): Look {
   const look: Look = {
     version,
     series: Array.from({ length: COLOURS }, (_, index) => colour(`chart-${index}`)),
+    inks: Array.from({ length: COLOURS }, (_, index) => colour(`chart-ink-${index}`)),
     other: colour('chart-other'),
     text: colour('text'),
     muted: colour('muted'),
@@ -94,7 +111,7 @@ export function colourOf(look: Look, index: number, other: boolean): string {
   return other ? look.other : (look.series[index % look.series.length] ?? look.text);
 }
 
-/** The same as a class of charts.css. */
+/** The same as classes of charts.css, the pattern included. */
 export function colourClass(index: number, other: boolean): string {
-  return other ? 'tone-other' : `tone-${index % COLOURS}`;
+  return other ? 'tone-other' : `tone-${index % COLOURS} turn-${turnOf(index)}`;
 }

@@ -4,8 +4,9 @@ import type { CustomSeriesRenderItemAPI, CustomSeriesRenderItemParams } from 'ec
 import type { EChartsCoreOption } from 'echarts/core';
 import { valueTicks } from '../scale';
 import { timeTicks } from '../time';
-import { colourOf, type Look } from './colours.svelte';
+import { colourOf, DASHES, turnOf, type Look } from './colours.svelte';
 import { percent, tick, type Unit } from './measure';
+import { patternOf } from './patterns';
 import { parts } from './pivot';
 
 export type Kind = 'stacked' | 'percent' | 'lines' | 'bars' | 'heat';
@@ -23,7 +24,6 @@ export interface Drawn {
   /** Limits of each value. */
   lower?: Values;
   upper?: Values;
-  dashed?: boolean;
 }
 
 export interface Plot {
@@ -151,22 +151,23 @@ function lineSeries(plot: Plot, look: Look): object[] {
     if (line.back == null) continue;
     series.push(oneSeries(plot, look, line, points(plot, back?.[index] ?? line.back, -1), 'down', dense));
   }
-  const dashes = (values: Values, colour: string, name: string): object => ({
+  const dashes = (values: Values, colour: string, opacity: number): object => ({
     type: 'line',
-    name,
+    name: 'previous',
     data: points(plot, values),
     showSymbol: false,
     silent: true,
     z: 4,
-    lineStyle: { color: colour, width: look.rem * 0.11, type: [5, 4] },
+    lineStyle: { color: colour, width: look.rem * 0.11, type: [5, 4], opacity },
     itemStyle: { color: colour },
   });
   if (plot.kind === 'lines')
     for (const line of plot.lines)
       if (line.previous != null)
-        series.push(dashes(line.previous, colourOf(look, line.tone, line.other ?? false), 'previous'));
+        // Fainter than the lines themselves, which are dashed, too, when they are many.
+        series.push(dashes(line.previous, colourOf(look, line.tone, line.other ?? false), 0.55));
   if ((stacked || plot.kind === 'bars') && plot.kind !== 'percent' && plot.previousTotal != null)
-    series.push(dashes(plot.previousTotal, look.text, 'previous'));
+    series.push(dashes(plot.previousTotal, look.text, 1));
   for (const line of plot.lines)
     if (line.lower !== undefined && line.upper !== undefined) series.push(whiskers(plot, look, line));
   return series;
@@ -182,10 +183,11 @@ function oneSeries(
 ): object {
   const colour = colourOf(look, line.tone, line.other ?? false);
   const stacked = plot.kind === 'stacked' || plot.kind === 'percent';
+  const turn = turnOf(line.tone);
   const common = {
     name: line.label,
     data,
-    itemStyle: { color: colour },
+    itemStyle: { color: colour, decal: patternOf(look, line.tone, line.other ?? false) },
     emphasis: { focus: 'series' },
     blur: { itemStyle: { opacity: 0.22 }, lineStyle: { opacity: 0.18 }, areaStyle: { opacity: 0.12 } },
   };
@@ -217,7 +219,7 @@ function oneSeries(
     lineStyle: {
       width: look.rem * (stacked ? 0.04 : 0.125),
       color: colour,
-      type: line.dashed === true ? [5, 4] : 'solid',
+      type: stacked || line.other === true || turn === 0 ? 'solid' : [...(DASHES[turn] ?? [])],
     },
     areaStyle: stacked ? { color: colour, opacity: 0.88 } : undefined,
     cursor: 'crosshair',
