@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { accountKey, balance, exporterState, fixes, interfaces, points } from './fleet';
+import { lostRecords } from './losses';
 import type { Exporter, Row, Rows, Status } from './types';
 
 const NOW = Date.parse('2026-03-01T12:00:00Z');
@@ -110,6 +111,15 @@ describe('fixes', () => {
     expect(found.every((fix) => fix.todo !== '')).toBe(true);
   });
 
+  it('takes what came a second time for no loss', () => {
+    const ledger = status({ lost: { summary_repeated: 4, store_error: 2 } }).ledger;
+    expect(lostRecords(ledger)).toBe(2);
+    expect(balance(ledger).parts.map((part) => part.kind)).toEqual(['stored', 'waiting', 'again', 'lost']);
+    const [fault, note] = fixes(status({ lost: { summary_repeated: 4, store_error: 2 } }), [], NOW);
+    expect(fault).toMatchObject({ tone: 'fault', what: '2 store error.' });
+    expect(note).toMatchObject({ tone: 'note', what: '4 summary records that came again.' });
+  });
+
   it('puts faults before notes', () => {
     const found = fixes(
       status({}, '2026-03-01T13:00:00Z'),
@@ -118,7 +128,7 @@ describe('fixes', () => {
     );
     expect(found.map((fix) => fix.tone)).toEqual(['fault', 'fault', 'note', 'note']);
     expect(found[2]?.what).toMatch(/1\u00a0h from now/);
-    expect(found[3]?.what).toMatch(/has sent nothing since 1\u00a0h ago/);
+    expect(found[3]?.what).toMatch(/has sent nothing for 1\u00a0h\./);
   });
 
   it('knows flows that an exporter could not send', () => {

@@ -1,6 +1,7 @@
 // What Fleet says about exporters and the collector: their state, the sums of the ledger, and what to fix.
 import { ago, count, octets } from './format';
 import type { Point } from './home';
+import { isAgain, words } from './losses';
 import { series } from './series';
 import type { Span } from './time';
 import type { Exporter, Row, Rows, Status } from './types';
@@ -34,15 +35,10 @@ export function protocolName(protocol: string): string {
   return PROTOCOLS[protocol] ?? protocol;
 }
 
-/** `records_lost_before_arrival` -> "records lost before arrival". */
-export function words(name: string): string {
-  return name.replaceAll('_', ' ');
-}
-
 export interface Part {
   name: string;
   value: number;
-  kind: 'stored' | 'waiting' | 'lost';
+  kind: 'stored' | 'waiting' | 'lost' | 'again';
 }
 
 export interface Balance {
@@ -57,7 +53,11 @@ export function balance(ledger: Status['ledger']): Balance {
   const parts: Part[] = [
     { name: 'stored', value: ledger.stored, kind: 'stored' },
     { name: 'waiting to be stored', value: ledger.waiting, kind: 'waiting' },
-    ...Object.entries(ledger.lost).map(([name, value]): Part => ({ name: words(name), value, kind: 'lost' })),
+    ...Object.entries(ledger.lost).map(([name, value]): Part => ({
+      name: words(name),
+      value,
+      kind: isAgain(name) ? 'again' : 'lost',
+    })),
   ];
   return { received: ledger.received.records, parts, sum: parts.reduce((all, part) => all + part.value, 0) };
 }
@@ -96,6 +96,8 @@ const REMEDIES: Record<string, string> = {
     'Too many records waited for templates: let the exporter send templates more often.',
   store_error: 'The store could not be written: look at the disk and at the collector’s log.',
   internal_fault: 'This is a fault of the collector: please report it with its log.',
+  summary_repeated: 'Nothing is missing: they are stored since they came first.',
+  summary_malformed: 'Capture what the exporter sends and let flowgauge-collector decode show the place.',
   summary_incomplete: 'Parts of summaries did not come: use TCP, or find where datagrams are lost.',
   summary_not_written: 'The disk took no more: make room.',
 };
@@ -123,7 +125,12 @@ function ofCollector(status: Status, add: Add, now: number): void {
     add('fault', null, 'The ledger does not balance.', 'This is a fault of the collector: please report it.');
   for (const [reason, n] of Object.entries({ ...ledger.lost, ...ledger.missing })) {
     if (n === 0 || OF_EXPORTERS.has(reason)) continue;
-    add('fault', null, `${count(n)} ${words(reason)}.`, REMEDIES[reason] ?? 'The collector’s log says more.');
+    add(
+      isAgain(reason) ? 'note' : 'fault',
+      null,
+      `${count(n)} ${words(reason)}.`,
+      REMEDIES[reason] ?? 'The collector’s log says more.',
+    );
   }
   if (journal?.is_full)
     add(
@@ -206,7 +213,7 @@ function ofExporter(exporter: Exporter, add: Add, now: number): void {
     add(
       'note',
       key,
-      `${name} has sent nothing since ${ago(now - Date.parse(exporter.last))}.`,
+      `${name} has sent nothing for ${ago(now - Date.parse(exporter.last)).replace(' ago', '')}.`,
       'If it should, check that it runs and that nothing between drops its datagrams.',
     );
   if (
