@@ -14,7 +14,7 @@ export interface Chapter {
 export const CHAPTERS: readonly Chapter[] = [
   {
     title: 'Comparisons',
-    text: 'A column, an operator, a value. All columns are listed beside; an element that no column takes goes by its own name.',
+    text: 'A column, an operator, a value. All columns are listed under “Columns and elements”; an element that no column takes goes by its own name.',
     examples: [
       { filter: 'src.ip = 192.0.2.11', means: 'one address' },
       { filter: 'src.ip in 192.0.2.0/24', means: 'a network; = takes one as well' },
