@@ -96,7 +96,7 @@ const REMEDIES: Record<string, string> = {
     'Too many records waited for templates: let the exporter send templates more often.',
   store_error: 'The store could not be written: look at the disk and at the collector’s log.',
   internal_fault: 'This is a fault of the collector: please report it with its log.',
-  summary_repeated: 'Nothing is missing: they are stored since they came first.',
+  summary_repeated: 'Nothing is missing: what they say was stored before.',
   summary_malformed: 'Capture what the exporter sends and let flowgauge-collector decode show the place.',
   summary_incomplete: 'Parts of summaries did not come: use TCP, or find where datagrams are lost.',
   summary_not_written: 'The disk took no more: make room.',

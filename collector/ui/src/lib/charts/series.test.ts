@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { heatColour, lineAt, type Plot } from './series';
+import { heatColour, isEmpty, lineAt, logCeiling, logFloor, type Plot } from './series';
 
 const plot = (kind: Plot['kind']): Plot => ({
   kind,
@@ -42,4 +42,23 @@ it('the colour of heat goes from the first to the last', () => {
     'd',
   ]);
   expect(heatColour(1, 0, ['a', 'b'])).toBe('a');
+});
+
+describe('a scale of powers of ten', () => {
+  const of = (...values: (number | null)[]) => [{ label: 'a', tone: 0, values }];
+
+  it('reaches from the one below to the one above what is drawn', () => {
+    expect([logFloor(of(3, 42)), logCeiling(of(3, 42))]).toEqual([1, 100]);
+    expect([logFloor(of(null, 20)), logCeiling(of(null, 20))]).toEqual([10, 100]);
+    // Values that are a power of ten themselves, all the same.
+    expect([logFloor(of(1e6, 1e6)), logCeiling(of(1e6, 1e6))]).toEqual([1e5, 1e7]);
+    expect(logCeiling(of(null))).toBeGreaterThan(logFloor(of(null)));
+  });
+});
+
+it('a chart is empty when nothing of it is more than zero', () => {
+  const empty = { ...plot('bars'), lines: [{ label: 'a', tone: 0, values: [0, null], back: [null, 0] }] };
+  expect(isEmpty(empty)).toBe(true);
+  expect(isEmpty({ ...empty, lines: [{ label: 'a', tone: 0, values: [0, 0], back: [0, 1] }] })).toBe(false);
+  expect(isEmpty(plot('lines'))).toBe(false);
 });

@@ -97,33 +97,61 @@ export function seriesOption(plot: Plot, look: Look, pixels: number): EChartsCor
   };
 }
 
+/** Nothing of it is more than zero. */
+export function isEmpty(plot: Plot): boolean {
+  const some = (values: Values | null | undefined): boolean =>
+    values?.some((value) => value !== null && value !== 0) ?? false;
+  return !plot.lines.some((line) => some(line.values) || some(line.back) || some(line.previous));
+}
+
 function valueAxis(plot: Plot, look: Look, text: object) {
+  // The numbers of an axis without values would be made up.
+  const empty = isEmpty(plot);
   const whole = plot.kind === 'percent';
   const both = plot.lines.some((line) => line.back != null);
   return {
     type: plot.log === true ? 'log' : 'value',
     min: plot.log === true ? logFloor(plot.lines) : whole ? (both ? -1 : 0) : undefined,
-    max: whole ? 1 : plot.most === undefined ? undefined : valueTicks(plot.most, 3).pop(),
+    max:
+      plot.log === true
+        ? logCeiling(plot.lines)
+        : whole
+          ? 1
+          : plot.most === undefined
+            ? undefined
+            : valueTicks(plot.most, 3).pop(),
     splitNumber: plot.small ? 3 : 5,
     // Halves of what is counted whole say nothing.
     minInterval: plot.unit === 'count' && !plot.rated ? 1 : undefined,
     axisLabel: {
       ...text,
       formatter: (value: number) =>
-        whole ? percent(Math.abs(value)).replace(/\.\d+/, '') : tick(value, plot.unit, plot.rated),
+        empty && value !== 0
+          ? ''
+          : whole
+            ? percent(Math.abs(value)).replace(/\.\d+/, '')
+            : tick(value, plot.unit, plot.rated),
     },
     splitLine: { lineStyle: { color: look.line } },
     axisLine: { show: false },
   };
 }
 
-/** The power of ten below the smallest value, so that the axis begins with a label. */
+/** The power of ten below the smallest value, so that the axis begins with a label and no line lies on it. */
 export function logFloor(lines: readonly Drawn[]): number {
   let least = Infinity;
   for (const line of lines)
     for (const value of [...line.values, ...(line.lower ?? [])])
       if (value !== null && value > 0) least = Math.min(least, value);
-  return Number.isFinite(least) ? 10 ** Math.floor(Math.log10(least)) : 1;
+  return Number.isFinite(least) ? 10 ** (Math.ceil(Math.log10(least) - 1e-9) - 1) : 1;
+}
+
+/** The power of ten above the largest value. */
+export function logCeiling(lines: readonly Drawn[]): number {
+  let most = 0;
+  for (const line of lines)
+    for (const value of [...line.values, ...(line.upper ?? [])]) most = Math.max(most, value ?? 0);
+  return most > 0 ? 10 ** (Math.floor(Math.log10(most) + 1e-9) + 1) : 10 * logFloor(lines);
 }
 
 function lineSeries(plot: Plot, look: Look): object[] {
