@@ -93,6 +93,39 @@ export const NUMBER_STORIES = {
       }
   },
 
+  async 'the ribbons of a Sankey diagram are gone through by keys'({ page, base }) {
+    const by = { group_by: 'src.ip,dst.port', metrics: 'total.octets', order_by: '-total.octets' };
+    const { rows } = await ask(base, 'aggregate', { ...by, limit: 2 });
+    await page.goto(`${base}/visualise?from=all&view=sankey&by=src.ip,dst.port`);
+    const chart = page.getByRole('group', { name: /as ribbons\. Arrow keys go/ });
+    await chart.locator('canvas').waitFor();
+    await rest(page);
+    const said = chart.locator('[aria-live]');
+    const ends = (row) => `${row['src.ip']}  →  ${row['dst.port']}`;
+    // The rest of all may be the largest; it is no pair.
+    const first = async () => (await said.textContent()).startsWith('Other');
+    await chart.focus();
+    await page.keyboard.press('ArrowRight');
+    if (await first()) await page.keyboard.press('ArrowRight');
+    assert.ok((await said.textContent()).startsWith(`${ends(rows[0])}: Volume `), await said.textContent());
+    await page.keyboard.press('ArrowDown');
+    if (await first()) await page.keyboard.press('ArrowDown');
+    assert.ok((await said.textContent()).startsWith(`${ends(rows[1])}: Volume `), await said.textContent());
+    await page.keyboard.press('Enter');
+    await page.getByRole('menuitem', { name: 'Only this' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('ArrowLeft');
+    if (await first()) await page.keyboard.press('ArrowLeft');
+    assert.ok((await said.textContent()).startsWith(ends(rows[0])), 'goes on where the menu was opened');
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('Enter');
+    await rest(page);
+    assert.equal(
+      new URL(page.url()).searchParams.get('filter'),
+      `src.ip = ${rows[0]['src.ip']} and dst.port = ${rows[0]['dst.port']}`,
+    );
+  },
+
   async 'TCP shows the numbers of the API'({ page, base, known }) {
     const metrics = [
       'flows',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { call, measure, percent, reading, tick } from './measure';
+import { amountTitle, call, measure, percent, PLAIN, reading, tick } from './measure';
 
 const plain = (text: string): string => text.replaceAll('\u00a0', ' ');
 const latency = { name: 'dns.latency', kind: 'duration', unit: 'ns' } as never;
@@ -18,6 +18,11 @@ describe('measure', () => {
     expect(measure('sum(tcp.retransmits)/packets')).toMatchObject({
       title: 'sum(tcp.retransmits) per packets',
     });
+  });
+
+  it('are called by what they are read in where no time divides them', () => {
+    expect(plain(reading(8_000, 'bits', false))).toBe('1.00 kB');
+    expect(PLAIN.map(amountTitle).slice(0, 2)).toEqual(['Volume', 'Packets']);
   });
 
   it('takes nothing else', () => {

@@ -151,6 +151,11 @@ export function reading(value: number | null | undefined, unit: Unit, rated: boo
   }
 }
 
+/** What a measure is called where it was not divided by time: bits are then read as octets. */
+export function amountTitle(of: Pick<Measure, 'title' | 'unit'>): string {
+  return of.unit === 'bits' ? 'Volume' : of.title;
+}
+
 /** Without the digits that only dividing brings in. */
 function round(value: number): number {
   return Number.isInteger(value) ? value : Number(value.toPrecision(6));
