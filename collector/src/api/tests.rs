@@ -11,6 +11,7 @@ use crate::io::listener::Transport;
 use crate::run::Collector;
 use crate::test_messages::*;
 
+mod journal;
 mod questions;
 
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -192,17 +192,24 @@ impl Queue {
         }
     }
 
-    /// The oldest batches, at most `most` of them, waiting for one at most `timeout`.
-    pub fn pop(&self, timeout: Duration, most: usize, into: &mut Vec<Batch>) -> Popped {
+    /// The oldest batches, at most `most` of them and (but for the first) of at most `octets` octets together, waiting for one
+    /// at most `timeout`.
+    pub fn pop(&self, timeout: Duration, most: usize, octets: usize, into: &mut Vec<Batch>) -> Popped {
         let deadline = Instant::now() + timeout;
         let mut state = self.lock();
         loop {
             if !state.batches.is_empty() {
-                let count = most.min(state.batches.len());
-                let before = into.len();
+                let mut taken = 0;
+                let fits = |batch: &&Batch| {
+                    let is_first = taken == 0;
+                    let sum = taken + batch.cost();
+                    let fits = is_first || sum <= octets;
+                    taken = if fits { sum } else { taken };
+                    fits
+                };
+                let count = state.batches.iter().take(most).take_while(fits).count();
                 into.extend(state.batches.drain(..count));
-                let taken = into.get(before..).unwrap_or_default();
-                state.octets -= taken.iter().map(Batch::cost).sum::<usize>();
+                state.octets -= taken;
                 drop(state);
                 self.drained.notify_waiters();
                 return Popped::Batches;
@@ -273,7 +280,7 @@ mod tests {
 
     fn pop(queue: &Queue) -> Option<Batch> {
         let mut batches = Vec::new();
-        queue.pop(Duration::ZERO, 1, &mut batches);
+        queue.pop(Duration::ZERO, 1, usize::MAX, &mut batches);
         batches.pop()
     }
 
@@ -310,8 +317,8 @@ mod tests {
         assert_eq!(refused.octets, 100);
         queue.close();
         let mut batches = Vec::new();
-        assert_eq!(queue.pop(Duration::ZERO, 9, &mut batches), Popped::Batches);
-        assert_eq!(queue.pop(Duration::ZERO, 9, &mut batches), Popped::Closed);
+        assert_eq!(queue.pop(Duration::ZERO, 9, usize::MAX, &mut batches), Popped::Batches);
+        assert_eq!(queue.pop(Duration::ZERO, 9, usize::MAX, &mut batches), Popped::Closed);
         assert_eq!(batches.len(), 1);
     }
 
@@ -320,7 +327,28 @@ mod tests {
         let queue = Queue::new(10, 7);
         queue.try_push(batch_of(&queue, &[&[0; 100]])).unwrap();
         assert!(pop(&queue).is_some());
-        assert_eq!(queue.pop(Duration::ZERO, 9, &mut Vec::new()), Popped::TimedOut);
+        assert_eq!(
+            queue.pop(Duration::ZERO, 9, usize::MAX, &mut Vec::new()),
+            Popped::TimedOut
+        );
+    }
+
+    #[test]
+    fn what_is_handed_out_at_once_is_bounded_by_octets_too() {
+        let queue = Queue::new(1 << 20, 7);
+        for octets in [1_000, 200, 200, 700, 10] {
+            queue.try_push(batch_of(&queue, &[&vec![0; octets]])).unwrap();
+        }
+        let mut handed = Vec::new();
+        let mut batches = Vec::new();
+        while queue.pop(Duration::ZERO, 9, 900, &mut batches) == Popped::Batches {
+            handed.push(batches.drain(..).map(|batch| batch.octets).collect::<Vec<_>>());
+            let queued = [vec![1_000], vec![200, 200], vec![700, 10]];
+            let left = queued.iter().skip(handed.len()).flatten();
+            // 56 octets before each, as the journal's format has it.
+            assert_eq!(queue.octets(), left.map(|octets| octets + 56).sum::<u64>());
+        }
+        assert_eq!(handed, [vec![1_000], vec![200, 200], vec![700, 10]]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -336,7 +364,7 @@ mod tests {
         });
         let popped = tokio::task::spawn_blocking(move || {
             let (mut seen, mut batches) = (Vec::new(), Vec::new());
-            while queue.pop(Duration::from_secs(10), 2, &mut batches) == Popped::Batches {
+            while queue.pop(Duration::from_secs(10), 2, usize::MAX, &mut batches) == Popped::Batches {
                 for batch in batches.drain(..) {
                     seen.extend(batch.iter().map(|(entry, _)| entry.bytes[0]));
                 }

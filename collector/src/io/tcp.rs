@@ -445,7 +445,7 @@ mod tests {
             self.queue.close();
             let (mut messages, mut closed) = (Vec::new(), 0);
             let mut batches = Vec::new();
-            self.queue.pop(Duration::ZERO, usize::MAX, &mut batches);
+            self.queue.pop(Duration::ZERO, usize::MAX, usize::MAX, &mut batches);
             for (entry, _) in batches.iter().flat_map(Batch::iter) {
                 match entry.kind {
                     Kind::Closed => closed += 1,
@@ -499,7 +499,7 @@ mod tests {
         };
         receiver.run().await;
         let mut batches = Vec::new();
-        queue.pop(Duration::ZERO, 1, &mut batches);
+        queue.pop(Duration::ZERO, 1, usize::MAX, &mut batches);
         assert_eq!(batches[0].iter().next().unwrap().0.bytes, message(7));
         assert_eq!(counters.ended(Ended::Closed), 1);
     }

@@ -307,7 +307,7 @@ mod tests {
 
     fn popped(queue: &Queue) -> Vec<Batch> {
         let mut batches = Vec::new();
-        queue.pop(Duration::ZERO, usize::MAX, &mut batches);
+        queue.pop(Duration::ZERO, usize::MAX, usize::MAX, &mut batches);
         batches
     }
 

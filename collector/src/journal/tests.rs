@@ -329,6 +329,41 @@ fn what_is_released_goes_when_its_time_is_over_or_room_is_wanted() {
 }
 
 #[test]
+fn what_does_not_fit_beside_the_newest_segment_goes_into_another_when_nothing_of_it_is_needed() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), 16 * MIB);
+    let mut writer = open(&config, &["udp://a:1"], 0).writer;
+    let counters = std::sync::Arc::clone(writer.counters());
+    writer.append(NOW, &mut [batch(0, 0..45, 60_000)]).unwrap();
+    let end = writer.position();
+    // 15 MB beside 2.7 MB: there is no room while one octet of them is needed, and there is from then on.
+    let mut large = [batch(0, 45..295, 60_000)];
+    counters.released.store(end - 1, Ordering::Release);
+    assert_eq!(writer.append(NOW, &mut large).unwrap(), Appended::Full);
+    counters.released.store(end, Ordering::Release);
+    assert_eq!(writer.append(NOW, &mut large).unwrap(), Appended::Done);
+    let read_now = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let counted = [
+        &counters.entries,
+        &counters.segments,
+        &counters.removed,
+        &counters.times_full,
+    ]
+    .map(read_now);
+    assert_eq!(counted, [295, 1, 1, 1]);
+    assert!(!counters.is_full.load(Ordering::Relaxed));
+    let (seen, _) = read(&config, &["udp://a:1"], end, writer.position());
+    assert_eq!(numbers(&seen), (45..295).collect::<Vec<_>>());
+    // What is larger than all of it is refused without a new segment at every try.
+    counters.released.store(writer.position(), Ordering::Release);
+    let mut too_large = [batch(0, 0..300, 60_000)];
+    for _ in 0..3 {
+        assert_eq!(writer.append(NOW, &mut too_large).unwrap(), Appended::Full);
+    }
+    assert_eq!(read_now(&counters.segments) + read_now(&counters.removed), 2);
+}
+
+#[test]
 fn nothing_stays_of_a_journal_that_was_indexed_to_its_end() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path(), 16 * MIB);

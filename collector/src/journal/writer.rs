@@ -157,10 +157,14 @@ impl JournalWriter {
     /// When they cannot be written; none of them counts then, and they can be tried again.
     pub fn append(&mut self, now_ns: i64, batches: &mut [Batch]) -> io::Result<Appended> {
         let octets: u64 = batches.iter().map(|batch| batch.bytes.len() as u64).sum();
-        if self.held_octets() + octets > self.config.size_octets {
+        if !self.has_room(octets) {
             self.remove_released(SystemTime::now(), octets);
         }
-        let is_full = self.held_octets() + octets > self.config.size_octets;
+        if !self.has_room(octets) && self.would_have_room_anew(octets) {
+            self.roll(now_ns)?;
+            self.remove_released(SystemTime::now(), octets);
+        }
+        let is_full = !self.has_room(octets);
         if is_full != self.counters.is_full.swap(is_full, Ordering::AcqRel) && is_full {
             self.counters.times_full.fetch_add(1, Ordering::Relaxed);
         }
@@ -276,6 +280,22 @@ impl JournalWriter {
 
     fn held_octets(&self) -> u64 {
         self.segments.iter().map(|segment| segment.end - segment.start).sum()
+    }
+
+    fn has_room(&self, octets: u64) -> bool {
+        self.held_octets() + octets <= self.config.size_octets
+    }
+
+    /// Nothing that is held is needed any more, and so many octets would fit without it: the newest segment is never removed,
+    /// and without another one behind it, it would be in the way for ever.
+    fn would_have_room_anew(&self, octets: u64) -> bool {
+        let table = Entry::note(Kind::Listeners, 0, &self.listeners).octets() as u64;
+        self.position <= self.counters.released.load(Ordering::Acquire) && table + octets <= self.config.size_octets
+    }
+
+    /// Octets that are best appended by one call: a fraction of what it may hold, so that they fit beside what is needed.
+    pub fn octets_at_once(&self) -> usize {
+        usize::try_from(self.config.segment_octets()).unwrap_or(usize::MAX)
     }
 
     fn note_held(&self) {

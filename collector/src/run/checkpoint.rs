@@ -9,6 +9,8 @@ use crate::collecting::State;
 use crate::limits::CHECKPOINT_OCTETS;
 use crate::rehearsal::{Phase, during};
 
+/// Pause before what is known is written once more where it could not be.
+const PAUSE: Duration = Duration::from_secs(2);
 /// At most this part of the time goes into noting what is known, however much that is.
 const PART_OF_TIME: u32 = 20;
 
@@ -19,8 +21,10 @@ pub(super) struct Checkpoint {
     due: Instant,
     last_position: u64,
     not_before: Instant,
-    /// Noted, and not yet written: the store has not come as far.
+    /// Noted, and not yet written: the store has not come as far, or the disk does not take it.
     waiting: Option<State>,
+    /// Before this it is not tried again.
+    again: Option<Instant>,
 }
 
 impl Checkpoint {
@@ -34,6 +38,7 @@ impl Checkpoint {
             last_position: 0,
             not_before: Instant::now(),
             waiting: None,
+            again: None,
         }
     }
 
@@ -45,7 +50,9 @@ impl Checkpoint {
     /// Notes what is known at `position` when it is time to, and writes it when the store has come as far.
     pub fn handle_timeout(&mut self, shared: &Shared, now: Instant, position: u64) {
         if self.waiting.is_some() {
-            self.write_if_committed(shared);
+            if self.again.is_none_or(|again| now >= again) {
+                self.write_if_committed(shared);
+            }
             return;
         }
         let grown = self.has_journal && position.saturating_sub(self.last_position) >= self.octets;
@@ -96,13 +103,19 @@ impl Checkpoint {
             return;
         };
         let _noted = during(Phase::Checkpoint);
+        self.again = None;
         match state.write(&shared.templates_path()) {
             Ok(()) => {
                 if let (Some(position), Some(journal)) = (state.journal, &shared.journal) {
                     journal.released.fetch_max(position, Ordering::AcqRel);
                 }
             }
-            Err(failure) => tracing::warn!("{failure}"),
+            Err(failure) => {
+                tracing::warn!("{failure}; it is tried again");
+                // Nothing of the journal is released until then, so that this may be all that a full one waits for.
+                self.again = Some(Instant::now() + PAUSE);
+                self.waiting = Some(state);
+            }
         }
     }
 }

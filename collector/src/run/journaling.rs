@@ -18,8 +18,10 @@ use crate::limits::JOURNAL_BATCHES_PER_WRITE;
 const TICK: Duration = Duration::from_millis(250);
 /// Pauses before a journal that could not be written is tried again.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long what cannot be journaled is tried at the end.
+/// How long what cannot be journaled is tried at the end, all of it together.
 const TRIES_AT_THE_END: Duration = Duration::from_secs(12);
+/// How long it may be full while nothing in it waits to be indexed: what is known must be noted before it is released.
+const FULL_FOR_NOTHING: Duration = Duration::from_secs(5);
 /// One line about the same trouble in this time; the counters count all of it.
 const TROUBLE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long batches gather while more come: writing many at once costs a fraction of writing each.
@@ -32,6 +34,19 @@ pub(super) struct Journaling {
     disk_spent: bool,
     last_trouble: Option<Instant>,
     in_trouble: bool,
+    at_the_end: Tries,
+}
+
+/// How long something is tried, counted from the first time.
+#[derive(Debug, Default)]
+struct Tries {
+    since: Option<Instant>,
+}
+
+impl Tries {
+    fn are_over(&mut self, now: Instant) -> bool {
+        now.duration_since(*self.since.get_or_insert(now)) >= TRIES_AT_THE_END
+    }
 }
 
 impl Journaling {
@@ -43,14 +58,19 @@ impl Journaling {
             disk_spent: false,
             last_trouble: None,
             in_trouble: false,
+            at_the_end: Tries::default(),
         }
     }
 
     /// The thread's body: until the queue is closed and empty. Gives back the writer, which is closed after the last commit.
     pub fn run(mut self) -> Option<JournalWriter> {
         let mut batches = Vec::new();
+        let octets = self.writer.as_ref().map_or(usize::MAX, JournalWriter::octets_at_once);
         loop {
-            let popped = self.shared.queue.pop(TICK, JOURNAL_BATCHES_PER_WRITE, &mut batches);
+            let popped = self
+                .shared
+                .queue
+                .pop(TICK, JOURNAL_BATCHES_PER_WRITE, octets, &mut batches);
             match popped {
                 Popped::Batches => self.take(&mut batches),
                 Popped::TimedOut => {}
@@ -70,10 +90,11 @@ impl Journaling {
             batches.drain(..).for_each(|batch| self.shared.handover.push(batch));
             return;
         };
-        let mut stopping_since: Option<Instant> = None;
+        let mut full_since: Option<Instant> = None;
         loop {
+            let is_stopping = self.shared.stopping.load(Ordering::Acquire);
             // At the end it is tried all the same.
-            let appended = if self.disk_spent && stopping_since.is_none() {
+            let appended = if self.disk_spent && !is_stopping {
                 self.in_trouble = true;
                 remember(
                     &self.shared,
@@ -88,28 +109,35 @@ impl Journaling {
             };
             match appended {
                 Ok(Appended::Done) => break,
-                Ok(Appended::Full) => {}
+                Ok(Appended::Full) => {
+                    // While something waits, indexing is what it waits for.
+                    if self.disk_spent || self.shared.journal_waiting_octets() > 0 {
+                        full_since = None;
+                    } else if full_since.get_or_insert_with(Instant::now).elapsed() >= FULL_FOR_NOTHING {
+                        let line = format!(
+                            "journal {}: it is full although all of it is indexed; it is emptied as soon as the store has \
+                             committed and {} can be written, and nothing more is taken until then",
+                            self.shared.config.journal_directory().display(),
+                            self.shared.templates_path().display()
+                        );
+                        self.in_trouble = true;
+                        tell(&self.shared, &mut self.last_trouble, line);
+                    }
+                }
                 Err(error) => {
                     self.in_trouble = true;
                     let line = format!(
                         "journal {}: {error}; nothing more is taken until it can be written",
                         self.shared.config.journal_directory().display()
                     );
-                    if self.last_trouble.is_none_or(|last| last.elapsed() >= TROUBLE_INTERVAL) {
-                        self.last_trouble = Some(Instant::now());
-                        tracing::error!("{line}");
-                    }
-                    remember(&self.shared, Some(line));
+                    tell(&self.shared, &mut self.last_trouble, line);
                 }
             }
             // The queue fills meanwhile: streams wait, datagrams are dropped and counted there.
-            if self.shared.stopping.load(Ordering::Acquire) {
-                let since = *stopping_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= TRIES_AT_THE_END {
-                    let given_up: u64 = batches.drain(..).map(|batch| batch.received).sum();
-                    self.shared.not_journaled.fetch_add(given_up, Ordering::AcqRel);
-                    return;
-                }
+            if is_stopping && self.at_the_end.are_over(Instant::now()) {
+                let given_up: u64 = batches.drain(..).map(|batch| batch.received).sum();
+                self.shared.not_journaled.fetch_add(given_up, Ordering::AcqRel);
+                return;
             }
             std::thread::sleep(PAUSE);
             self.looked = self.looked.filter(|looked| looked.elapsed() < TICK);
@@ -142,6 +170,15 @@ impl Journaling {
     }
 }
 
+/// Says what is wrong, in the log not too often.
+fn tell(shared: &Shared, last: &mut Option<Instant>, line: String) {
+    if last.is_none_or(|last| last.elapsed() >= TROUBLE_INTERVAL) {
+        *last = Some(Instant::now());
+        tracing::error!("{line}");
+    }
+    remember(shared, Some(line));
+}
+
 /// Makes the journal durable at intervals, beside the thread that writes it.
 pub(super) fn sync_at_intervals(
     syncer: Syncer,
@@ -169,4 +206,20 @@ pub(super) fn sync_at_intervals(
         }
     };
     thread("journal-sync".to_owned(), body).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_tries_at_the_end_are_of_one_time() {
+        let began = Instant::now();
+        let mut tries = Tries::default();
+        let half = TRIES_AT_THE_END / 2;
+        assert!(!tries.are_over(began) && !tries.are_over(began + half));
+        assert!(tries.are_over(began + TRIES_AT_THE_END));
+        // What comes later is not tried as long again.
+        assert!(tries.are_over(began + TRIES_AT_THE_END + half));
+    }
 }

@@ -92,7 +92,7 @@ impl Running {
         assert_eq!(sessions.open.load(Ordering::Relaxed), 0);
         self.queue.close();
         let mut batches: Vec<Batch> = Vec::new();
-        self.queue.pop(Duration::ZERO, usize::MAX, &mut batches);
+        self.queue.pop(Duration::ZERO, usize::MAX, usize::MAX, &mut batches);
         let entries = batches.iter().flat_map(|batch| batch.iter());
         entries
             .map(|(entry, _)| (entry.connection, entry.kind, entry.bytes.to_vec()))
