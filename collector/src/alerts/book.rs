@@ -248,7 +248,7 @@ impl Ord for Ranked {
 }
 
 /// Rules in the order of the configuration, and what changed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Book {
     rules: Vec<Watched>,
     history: VecDeque<Entry>,

@@ -10,7 +10,7 @@ use super::Api;
 use super::metrics::Exposition;
 use super::parameters::Parameters;
 use super::problem::Problem;
-use crate::alerts::book::Watched;
+use crate::alerts::book::{Entry, Watched};
 use crate::alerts::state::{State, Tracked};
 use crate::alerts::{Alerts, Outcome};
 use crate::limits::ALERT_HISTORY;
@@ -25,30 +25,42 @@ const DEFAULT_CHANGES: usize = 100;
 /// Every rule and its states.
 pub async fn alerts(Of(api): Of<Api>, parameters: Parameters) -> Result<Json<Value>, Problem> {
     parameters.only(&[])?;
-    Ok(Json(alerts_json(&api.shared.alerts)))
+    aside(api, alerts_json).await
+}
+
+/// Makes a document on a blocking thread: it may be of many groups, and who looks at rules may hold them for a while.
+async fn aside(api: Api, render: impl FnOnce(&Alerts) -> Value + Send + 'static) -> Result<Json<Value>, Problem> {
+    let rendered = tokio::task::spawn_blocking(move || render(&api.shared.alerts)).await;
+    rendered
+        .map(Json)
+        .map_err(|error| Problem::internal(&format!("alerts could not be told: {error}")))
 }
 
 /// What changed, the newest first.
 pub async fn history(Of(api): Of<Api>, parameters: Parameters) -> Result<Json<Value>, Problem> {
     parameters.only(HISTORY_PARAMETERS)?;
     let limit = parameters.limit()?.unwrap_or(DEFAULT_CHANGES).min(ALERT_HISTORY);
-    let book = api.shared.alerts.book();
-    let rows = book.history().rev().take(limit).map(|entry| {
-        json!({
-            "time": format_time(entry.time_ns),
-            "name": entry.name,
-            "group": object(&entry.group),
-            "from": entry.from.as_str(),
-            "to": entry.to.as_str(),
-            "value": entry.value,
-        })
-    });
-    Ok(Json(json!({ "rows": rows.collect::<Vec<_>>() })))
+    aside(api, move |alerts| {
+        let entries: Vec<Entry> = alerts.book().history().rev().take(limit).cloned().collect();
+        let rows = entries.iter().map(|entry| {
+            json!({
+                "time": format_time(entry.time_ns),
+                "name": entry.name,
+                "group": object(&entry.group),
+                "from": entry.from.as_str(),
+                "to": entry.to.as_str(),
+                "value": entry.value,
+            })
+        });
+        json!({ "rows": rows.collect::<Vec<_>>() })
+    })
+    .await
 }
 
 /// The document about alerts.
 pub fn alerts_json(alerts: &Alerts) -> Value {
-    let book = alerts.book();
+    // As it is at one moment; who looks at rules does not wait for the document.
+    let book = alerts.book().clone();
     let rules: Vec<Value> = book.rules().iter().map(rule_json).collect();
     let (firing, groups_firing) = book.count(State::Firing);
     let counters = &alerts.counters;

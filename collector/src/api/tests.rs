@@ -478,6 +478,35 @@ fn live_brings_what_arrives_and_matches() {
     assert!(began.elapsed() < Duration::from_secs(3));
 }
 
+/// Whoever holds the states of alerts holds up those who ask for them, and nobody else.
+#[test]
+fn who_asks_for_alerts_does_not_hold_up_others() {
+    let running = Running::start();
+    std::thread::scope(|scope| {
+        let book = running.collector.shared().alerts.book();
+        let paths = ["/api/v1/alerts", "/api/v1/alerts/history"].into_iter().cycle().take(6);
+        let asked: Vec<_> = paths
+            .map(|path| {
+                let running = &running;
+                scope.spawn(move || running.get(path))
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(200));
+        let mut stream = TcpStream::connect(running.collector.http_address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        write!(stream, "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut head = [0; 12];
+        let answered = stream.read_exact(&mut head);
+        drop(book);
+        answered.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        for asked in asked {
+            let answer = asked.join().unwrap();
+            assert!(answer["rules"] == json!([]) || answer["rows"] == json!([]), "{answer}");
+        }
+    });
+}
+
 #[test]
 fn the_page_and_its_places_are_served_under_a_strict_policy() {
     let running = Running::start();
