@@ -220,7 +220,8 @@ impl Watched {
     }
 }
 
-fn is_trouble(state: State) -> bool {
+/// Whether somebody is or may soon be told.
+pub(super) fn is_trouble(state: State) -> bool {
     matches!(state, State::Pending | State::Firing)
 }
 

@@ -11,7 +11,7 @@ use super::ledger::{Look, Memory};
 use super::rule::{Rule, Source, ns};
 use super::{Alerts, saved};
 use crate::failure::Failure;
-use crate::limits::WEBHOOK_END_MS;
+use crate::limits::{ALERT_FILE_OCTETS, WEBHOOK_END_MS};
 use crate::run::{Shared, now_ns};
 
 /// How soon after the start rules are looked at first.
@@ -88,7 +88,7 @@ fn file(shared: &Shared) -> PathBuf {
 fn save(shared: &Shared, memory: &Memory) {
     let (alerts, path) = (&shared.alerts, file(shared));
     let at = alerts.moment(now_ns());
-    let text = {
+    let (text, left_out) = {
         let book = alerts.book();
         // Who has no rules gets no file.
         if book.rules().is_empty() && book.history().next().is_none() && !path.exists() {
@@ -96,6 +96,14 @@ fn save(shared: &Shared, memory: &Memory) {
         }
         saved::text(&book, memory, &alerts.webhooks, at)
     };
+    if left_out > 0 {
+        Alerts::count(&alerts.counters.save_errors, 1);
+        tracing::warn!(
+            "alerts {}: {left_out} states and messages found no room in {ALERT_FILE_OCTETS} octets and begin anew after a \
+             restart; have fewer groups",
+            path.display()
+        );
+    }
     if let Err(error) = saved::write(&path, &text) {
         Alerts::count(&alerts.counters.save_errors, 1);
         tracing::warn!("{}", Failure::file("alerts", &path, &error));
