@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::collecting::exporters::Prefix;
 use crate::limits::{ALERT_LABELS, ALERT_RULES, ALERT_TEXT_OCTETS};
+use crate::normalize::columns::ColumnKind;
 use crate::quantity::duration_text;
 use crate::query::time::parse_duration;
 use crate::query::{AggregateRequest, aggregate, filter};
@@ -208,6 +209,12 @@ impl Rule {
                 filter::parse(text, 0).map_err(|error| (key, told(error.to_string())))?;
             }
         }
+        if self.at_least != 0.0 && self.part.is_none() {
+            return wrong(
+                "at_least",
+                "it is for ratios, and there is none; add where = \"..\", what a ratio is of, or leave at_least out",
+            );
+        }
         self.check_question()
     }
 
@@ -221,7 +228,21 @@ impl Rule {
             ..AggregateRequest::default()
         };
         match aggregate(&Snapshot::default(), &request) {
-            Ok(_) => Ok(()),
+            Ok(table) => {
+                let metric = table.columns.get(self.group_by.len());
+                let is_number = |kind| matches!(kind, ColumnKind::Number | ColumnKind::Float | ColumnKind::Duration);
+                match metric.is_none_or(|column| is_number(column.kind)) {
+                    true => Ok(()),
+                    false => {
+                        let why = format!(
+                            "{} is no number, and no threshold is above or below it; take a number or a duration, as \
+                             max(duration) is, or exporter.silence for how long nothing came",
+                            self.metric
+                        );
+                        Err(("metric", why))
+                    }
+                }
+            }
             Err(error) => {
                 let text = error.to_string();
                 let (key, nearest) = match error {

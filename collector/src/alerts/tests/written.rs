@@ -108,6 +108,14 @@ fn a_wrong_rule_is_told_with_its_line_its_name_and_the_place() {
             "c.toml:5: alerts.rule \"x\": group_by: there is no column or element 'src.ipp'; did you mean src.ip?",
         ),
         (
+            "metric = \"max(start)\"\nthreshold = 1".to_owned(),
+            "c.toml:3: alerts.rule \"x\": metric: max(start) is no number, and no threshold is above or below it; take ",
+        ),
+        (
+            format!("{metric}at_least = 5"),
+            "c.toml:5: alerts.rule \"x\": at_least: it is for ratios, and there is none; add where = ",
+        ),
+        (
             format!("{metric}clear = 2"),
             "c.toml:5: alerts.rule \"x\": clear: with op > it is at most the threshold, 1",
         ),
