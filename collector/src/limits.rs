@@ -29,8 +29,14 @@ pub const CLOCK_LEAST_NS: i64 = 1_577_836_800_000_000_000;
 pub const SEGMENTS_PER_PARTITION: usize = 24;
 /// Segments merged in one go.
 pub const SEGMENTS_PER_MERGE: usize = 12;
-/// Rows of a merged segment; larger ones are left as they are.
+/// Rows of a merged segment.
 pub const ROWS_PER_MERGED_SEGMENT: u64 = 8_000_000;
+/// Segments of so many rows are left as they are.
+pub const ROWS_OF_A_LARGE_SEGMENT: u64 = 200_000;
+/// With so many rows waiting when it is time to commit, some more are waited for: large segments cost less.
+pub const ROWS_WORTH_WAITING: u64 = 20_000;
+/// How much longer, in times of what rows wait at most otherwise.
+pub const COMMIT_STRETCH: i64 = 4;
 
 /// Octets of a filter text.
 pub const FILTER_OCTETS: usize = 65_536;

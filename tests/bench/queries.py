@@ -299,4 +299,5 @@ def main():
             run(total, work)
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

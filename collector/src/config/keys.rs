@@ -319,7 +319,7 @@ pub static KEYS: &[Key] = &[
         "commit",
         "commit",
         "D",
-        "Records are durable and searchable at the latest after this time",
+        "Records are searchable after this time, four times of it where many come at once",
         |config, text| {
             config.store.commit_ms = duration(text)?.as_millis() as u64;
             Ok(())

@@ -5,10 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tantivy::directory::RamDirectory;
-use tantivy::{Index, IndexSettings, SingleSegmentIndexWriter};
-
 use super::StoreError;
+use super::building::SegmentBuilder;
 use super::manifest::{PartitionMeta, SegmentMeta};
 use super::schema::SCHEMA;
 use super::state::Shared;
@@ -21,10 +19,8 @@ const NS_PER_S: i64 = 1_000_000_000;
 
 /// The segment that rows go into.
 pub(super) struct Filling {
-    pub writer: SingleSegmentIndexWriter<Row>,
-    /// Where the writer puts its files.
-    pub files: RamDirectory,
-    /// Where they are to be on the disk.
+    pub builder: SegmentBuilder,
+    /// Where its files are to be on the disk.
     pub path: PathBuf,
     pub partition: PartitionMeta,
     pub meta: SegmentMeta,
@@ -58,16 +54,6 @@ pub(super) fn start_segment(
     };
     let segment = shared.fresh_id();
     let path = shared.segment_path(partition.id, segment);
-    let files = RamDirectory::create();
-    let settings = IndexSettings {
-        docstore_compress_dedicated_thread: false,
-        ..IndexSettings::default()
-    };
-    let writer = Index::builder()
-        .schema(SCHEMA.schema.clone())
-        .settings(settings)
-        .single_segment_index_writer(files.clone(), shared.config.memory_octets)
-        .map_err(StoreError::tantivy(&path))?;
     let meta = SegmentMeta {
         id: segment,
         rows: 0,
@@ -83,8 +69,7 @@ pub(super) fn start_segment(
         ..partition.clone()
     };
     Ok(Box::new(Filling {
-        writer,
-        files,
+        builder: SegmentBuilder::default(),
         path,
         partition,
         meta,
@@ -115,15 +100,13 @@ fn fresh_partition(shared: &Shared, now_ns: i64, odd: bool) -> PartitionMeta {
 }
 
 impl Filling {
-    /// tantivy asserts its own invariants; one bad row must not end the collector.
-    pub fn add(&mut self, row: Row) -> Result<(), StoreError> {
-        let added = catch_unwind(AssertUnwindSafe(|| self.writer.add_document(row)));
-        let added = added.unwrap_or_else(|_| {
-            Err(tantivy::TantivyError::InternalError(
-                "internal fault: a row could not be indexed".to_owned(),
-            ))
-        });
-        added.map_err(StoreError::tantivy(&self.path))
+    /// One bad row must not end the collector.
+    pub fn add(&mut self, row: &Row) -> Result<(), StoreError> {
+        let builder = &mut self.builder;
+        catch_unwind(AssertUnwindSafe(|| builder.add(row))).map_err(|_| StoreError::Damaged {
+            path: self.path.clone(),
+            detail: "internal fault: a row could not be added; please report it".to_owned(),
+        })
     }
 
     /// Remembers when flows began and ended.

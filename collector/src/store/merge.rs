@@ -1,6 +1,7 @@
 //! Makes few segments of many, in a thread of its own, so that queries stay quick and indexing never waits.
 //!
-//! Only neighbours are merged and documents keep their order, so that rows keep their numbers.
+//! Only neighbours are merged and documents keep their order, so that rows keep their numbers. Segments that are large already
+//! stay as they are: merging costs as much as writing them did, and saves a question next to nothing.
 
 use std::collections::HashSet;
 use std::fs;
@@ -82,15 +83,16 @@ fn plan(shared: &Shared, left_alone: &HashSet<u64>) -> Option<(u64, Vec<Arc<Segm
     Some((partition.id, segments?))
 }
 
-/// Neighbours worth merging. While rows still arrive a merge waits for many; once sealed, everything goes together.
+/// Neighbours worth merging. While rows still arrive a merge waits for many; once sealed, all small ones go together.
 fn choose<'m>(segments: &'m [SegmentMeta], sealed: bool, left_alone: &HashSet<u64>) -> Option<&'m [SegmentMeta]> {
+    let is_small = |segment: &SegmentMeta| segment.rows < limits::ROWS_OF_A_LARGE_SEGMENT;
     let mergeable = segments
         .chunk_by(|left, right| left.schema == right.schema)
-        .flat_map(|same| same.split(|segment| left_alone.contains(&segment.id)));
+        .flat_map(|same| same.split(|segment| !is_small(segment) || left_alone.contains(&segment.id)));
     if sealed {
         return mergeable.filter_map(choose_sealed).max_by_key(|run| run.len());
     }
-    if segments.len() <= limits::SEGMENTS_PER_PARTITION {
+    if segments.iter().filter(|segment| is_small(segment)).count() <= limits::SEGMENTS_PER_PARTITION {
         return None;
     }
     mergeable
@@ -246,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_cheapest_neighbours_go_first() {
-        let mut rows = vec![1_000_000; limits::SEGMENTS_PER_PARTITION];
+        let mut rows = vec![limits::ROWS_OF_A_LARGE_SEGMENT - 1; limits::SEGMENTS_PER_PARTITION];
         assert_eq!(choose(&segments(&rows), false, &HashSet::new()), None);
         rows.extend([10; limits::SEGMENTS_PER_MERGE]);
         let all = segments(&rows);
@@ -256,17 +258,25 @@ mod tests {
     }
 
     #[test]
+    fn large_segments_stay_as_they_are() {
+        let large = limits::ROWS_OF_A_LARGE_SEGMENT;
+        let all = segments(&vec![large; 4 * limits::SEGMENTS_PER_PARTITION]);
+        assert_eq!(choose(&all, false, &HashSet::new()), None);
+        assert_eq!(choose(&all, true, &HashSet::new()), None);
+        let all = segments(&[large, 5, 6, large, 7, 8, 9, large]);
+        let chosen = choose(&all, true, &HashSet::new()).unwrap();
+        let rows: Vec<u64> = chosen.iter().map(|segment| segment.rows).collect();
+        assert_eq!(rows, [7, 8, 9], "the longest run of small neighbours");
+    }
+
+    #[test]
     fn a_sealed_partition_becomes_as_few_as_fit() {
         assert_eq!(choose(&segments(&[5]), true, &HashSet::new()), None);
         assert_eq!(choose(&segments(&[5, 6, 7]), true, &HashSet::new()).unwrap().len(), 3);
-        let half = limits::ROWS_PER_MERGED_SEGMENT / 2 + 1;
-        assert_eq!(choose(&segments(&[half, half, half]), true, &HashSet::new()), None);
-        assert_eq!(
-            choose(&segments(&[half, half, 5, 5]), true, &HashSet::new())
-                .unwrap()
-                .len(),
-            3
-        );
+        let nearly = limits::ROWS_OF_A_LARGE_SEGMENT - 1;
+        let many = (limits::ROWS_PER_MERGED_SEGMENT / nearly) as usize;
+        let all = segments(&vec![nearly; many + 3]);
+        assert_eq!(choose(&all, true, &HashSet::new()).unwrap().len(), many);
     }
 
     #[test]

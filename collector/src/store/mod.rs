@@ -2,6 +2,7 @@
 //!
 //! One [`StoreWriter`] adds rows; any number of [`Snapshot`]s read, and neither waits for the other.
 
+mod building;
 mod error;
 mod filling;
 pub mod manifest;
@@ -35,7 +36,7 @@ pub struct StoreConfig {
     pub partition_s: u64,
     /// Octets after which a partition is sealed before its time is over.
     pub partition_octets: u64,
-    /// Rows become searchable at the latest after this time.
+    /// Rows become searchable after this time; where many come at once, at the latest after four times of it.
     pub commit_ms: u64,
     /// Rows that are committed before their time is over.
     pub commit_rows: u64,
@@ -55,7 +56,7 @@ impl Default for StoreConfig {
             partition_s: 3_600,
             partition_octets: 4 << 30,
             commit_ms: 1_000,
-            commit_rows: 250_000,
+            commit_rows: 500_000,
             memory_octets: 256 << 20,
             retention_s: 0,
             retention_octets: 0,
@@ -283,5 +284,7 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
 
 #[cfg(test)]
 mod clock_tests;
+#[cfg(test)]
+mod sample_tests;
 #[cfg(test)]
 mod tests;

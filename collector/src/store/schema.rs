@@ -1,15 +1,12 @@
-//! The column table as a tantivy schema, and [`Row`] as a tantivy document without anything in between.
+//! The column table as a tantivy schema.
 
-use std::net::Ipv6Addr;
 use std::sync::LazyLock;
 
-use tantivy::schema::document::{Document, ReferenceValue, ReferenceValueLeaf, Value};
 use tantivy::schema::{
     Field, IndexRecordOption, IpAddrOptions, JsonObjectOptions, NumericOptions, Schema, TextFieldIndexing, TextOptions,
 };
 
 use crate::normalize::columns::{Column, ColumnId, ColumnKind, columns};
-use crate::normalize::row::{CellRef, OtherCells, Row, RowCells};
 
 /// The JSON field that holds every element no column takes, by name.
 pub const OTHER: &str = "other";
@@ -22,7 +19,6 @@ pub struct StoreSchema {
     /// A number that differs from that of other schemas.
     pub fingerprint: u64,
     fields: Vec<Option<Field>>,
-    other: Field,
 }
 
 impl StoreSchema {
@@ -38,14 +34,13 @@ pub static SCHEMA: LazyLock<StoreSchema> = LazyLock::new(|| {
     let fields = columns()
         .map(|(_, column)| column.stored.then(|| add_field(&mut builder, column)))
         .collect();
-    let other = builder.add_json_field(OTHER, JsonObjectOptions::default().set_fast("raw"));
+    builder.add_json_field(OTHER, JsonObjectOptions::default().set_fast("raw"));
     let schema = builder.build();
     let fingerprint = fingerprint(&schema);
     StoreSchema {
         schema,
         fingerprint,
         fields,
-        other,
     }
 });
 
@@ -88,82 +83,6 @@ fn add_field(builder: &mut tantivy::schema::SchemaBuilder, column: &Column) -> F
                     options
                 },
             )
-        }
-    }
-}
-
-/// A value of a row as tantivy reads it: a cell, or all other elements as one object.
-#[derive(Clone, Debug)]
-pub enum RowValue<'a> {
-    /// A cell of a column, or one other element.
-    Cell(CellRef<'a>),
-    /// Every other element.
-    Other(&'a Row),
-}
-
-impl<'a> Value<'a> for RowValue<'a> {
-    type ArrayIter = std::iter::Empty<Self>;
-    type ObjectIter = OtherValues<'a>;
-
-    fn as_value(&self) -> ReferenceValue<'a, Self> {
-        match self {
-            Self::Other(row) => ReferenceValue::Object(OtherValues(row.other())),
-            Self::Cell(cell) => ReferenceValue::Leaf(match *cell {
-                CellRef::Number(value) => ReferenceValueLeaf::U64(value),
-                CellRef::Signed(value) => ReferenceValueLeaf::I64(value),
-                CellRef::Float(value) => ReferenceValueLeaf::F64(value),
-                CellRef::Ip(value) => ReferenceValueLeaf::IpAddr(Ipv6Addr::from_bits(value)),
-                CellRef::Text(text) => ReferenceValueLeaf::Str(text),
-                CellRef::Bool(value) => ReferenceValueLeaf::Bool(value),
-            }),
-        }
-    }
-}
-
-/// Other elements with their names.
-#[derive(Debug)]
-pub struct OtherValues<'a>(OtherCells<'a>);
-
-impl<'a> Iterator for OtherValues<'a> {
-    type Item = (&'a str, RowValue<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (name, cell) = self.0.next()?;
-        Some((name, RowValue::Cell(cell)))
-    }
-}
-
-/// Fields of a row with their values.
-#[derive(Debug)]
-pub struct FieldValues<'a> {
-    schema: &'static StoreSchema,
-    cells: RowCells<'a>,
-    other: Option<&'a Row>,
-}
-
-impl<'a> Iterator for FieldValues<'a> {
-    type Item = (Field, RowValue<'a>);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        for (column, cell) in self.cells.by_ref() {
-            if let Some(field) = self.schema.field(column) {
-                return Some((field, RowValue::Cell(cell)));
-            }
-        }
-        self.other.take().map(|row| (self.schema.other, RowValue::Other(row)))
-    }
-}
-
-impl Document for Row {
-    type Value<'a> = RowValue<'a>;
-    type FieldsValuesIter<'a> = FieldValues<'a>;
-
-    fn iter_fields_and_values(&self) -> Self::FieldsValuesIter<'_> {
-        FieldValues {
-            schema: &SCHEMA,
-            cells: self.cells(),
-            other: self.has_other().then_some(self),
         }
     }
 }

@@ -152,8 +152,8 @@ impl StoreWriter {
             rollup.add(&row, arrived_ns);
             filling.is_full |= rollup.is_full();
         }
-        if let Err(error) = filling.add(row) {
-            // What tantivy holds of this segment may not fit together any more.
+        if let Err(error) = filling.add(&row) {
+            // What is held of this segment may not fit together any more.
             let rows = filling.meta.rows + 1;
             match is_odd {
                 false => self.fillings.own = None,
@@ -166,7 +166,7 @@ impl StoreWriter {
         filling.meta.rows += 1;
         // Asking for the memory walks every column: not for every row.
         let rows = filling.meta.rows;
-        filling.is_full |= rows >= limits.0 || (rows.is_multiple_of(1_024) && filling.writer.mem_usage() >= limits.1);
+        filling.is_full |= rows >= limits.0 || (rows.is_multiple_of(1_024) && filling.builder.octets() >= limits.1);
         // With a journal a segment ends where an entry does: see `mark`.
         if filling.is_full && self.journal.is_none() {
             self.hand_over(now_ns)?;
@@ -266,7 +266,15 @@ impl StoreWriter {
         let wait_ns = i64::try_from(self.shared.config.commit_ms)
             .unwrap_or(i64::MAX)
             .saturating_mul(NS_PER_MS);
-        let due = |filling: &Filling| filling.since_ns.saturating_add(wait_ns).max(filling.retry_ns);
+        let due = |filling: &Filling| {
+            let is_busy = filling.meta.rows >= limits::ROWS_WORTH_WAITING;
+            let wait_ns = if is_busy {
+                wait_ns.saturating_mul(limits::COMMIT_STRETCH)
+            } else {
+                wait_ns
+            };
+            filling.since_ns.saturating_add(wait_ns).max(filling.retry_ns)
+        };
         self.fillings.iter().map(due).min()
     }
 

@@ -196,8 +196,7 @@ fn write(shared: &Shared, fillings: Fillings) -> Result<(), NotWritten> {
 
 fn finish(shared: &Shared, filling: Filling) -> Result<Finished, StoreError> {
     let Filling {
-        writer,
-        files,
+        builder,
         path,
         partition,
         mut meta,
@@ -206,7 +205,8 @@ fn finish(shared: &Shared, filling: Filling) -> Result<Finished, StoreError> {
         rollup,
         ..
     } = filling;
-    writer.finalize().map_err(StoreError::tantivy(&path))?;
+    let files = RamDirectory::create();
+    builder.finish(&files).map_err(StoreError::tantivy(&path))?;
     meta.other = other.iter().map(|name| name.as_ref().to_owned()).collect();
     meta.other.sort_unstable();
     // Rows must never be lost for what is made of them.
