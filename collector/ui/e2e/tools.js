@@ -60,6 +60,20 @@ export const TOOL_STORIES = {
     assert.equal(await page.locator('td[data-column=duration]').count(), 0);
   },
 
+  async 'columns that were chosen are shown on a phone, too'({ page, base }) {
+    await page.setViewportSize({ width: 390, height: 844 });
+    await open(page, base);
+    const flags = page.locator('td[data-column="tcp.flags"]').first();
+    assert.equal(await flags.count(), 0);
+    await open(page, base, '/discover?from=all&columns=start,src,dst,proto,octets,tcp.flags,exporter');
+    await flags.waitFor();
+    const named = await flags.evaluate((cell) => getComputedStyle(cell, '::before').content);
+    assert.equal(named, '"tcp.flags"');
+    const heights = await rows(page).evaluateAll((list) => list.map((row) => row.offsetHeight));
+    assert.equal(new Set(heights).size, 1, 'cards are of one height');
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 390);
+  },
+
   async 'a search is kept, found again, and forgotten'({ page, base, filter, allowed }) {
     allowed.push(/status of 400/);
     await open(page, base);
