@@ -63,6 +63,7 @@ pub(super) fn start_segment(
         start_ns: (i64::MAX, i64::MIN),
         end_ns: (i64::MAX, i64::MIN),
         other: Vec::new(),
+        ends: None,
     };
     let partition = PartitionMeta {
         segments: Vec::new(),

@@ -92,6 +92,9 @@ pub struct SegmentMeta {
     pub end_ns: (i64, i64),
     /// Names of the elements no column takes, sorted.
     pub other: Vec<String>,
+    /// A checksum of the ends of its files; segments of before there was one have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<u32>,
 }
 
 /// From document `doc` on, documents have consecutive row numbers from `row` on.
@@ -228,6 +231,7 @@ mod tests {
             start_ns: (0, 0),
             end_ns: (0, 0),
             other: Vec::new(),
+            ends: None,
         }
     }
 

@@ -15,6 +15,7 @@ use tantivy::directory::MmapDirectory;
 use tantivy::indexer::merge_indices;
 
 use super::StoreError;
+use super::ends::ends_of;
 use super::manifest::{PartitionMeta, RowRun, SegmentMeta};
 use super::segment::Segment;
 use super::state::{Shared, count, directory_octets, sync_segment};
@@ -128,15 +129,18 @@ fn merge(shared: &Shared, partition: u64, segments: &[Arc<Segment>]) -> Result<(
     fs::create_dir_all(&path).map_err(StoreError::io(&path))?;
     let written = write_merged(&path, segments)
         .and_then(|()| sync_segment(&path))
-        .and_then(|()| directory_octets(&path));
-    let octets = match written {
-        Ok(octets) => octets,
+        .and_then(|()| Ok((directory_octets(&path)?, ends_of(&path)?)));
+    let (octets, ends) = match written {
+        Ok(written) => written,
         Err(error) => {
             let _ = fs::remove_dir_all(&path);
             return Err(error);
         }
     };
-    let merged = merged_meta(id, octets, segments);
+    let merged = SegmentMeta {
+        ends: Some(ends),
+        ..merged_meta(id, octets, segments)
+    };
     let mut placed = false;
     let changed = shared.change(|manifest| {
         if let Some(held) = manifest.partitions.iter_mut().find(|held| held.id == partition) {
@@ -180,6 +184,7 @@ fn merged_meta(id: u64, octets: u64, segments: &[Arc<Segment>]) -> SegmentMeta {
         start_ns: (i64::MAX, i64::MIN),
         end_ns: (i64::MAX, i64::MIN),
         other: Vec::new(),
+        ends: None,
     };
     for meta in segments.iter().map(|segment| segment.meta()) {
         let base = u32::try_from(merged.rows).unwrap_or(u32::MAX);
@@ -242,6 +247,7 @@ mod tests {
                 start_ns: (0, 0),
                 end_ns: (0, 0),
                 other: Vec::new(),
+                ends: None,
             })
             .collect()
     }

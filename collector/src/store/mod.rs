@@ -3,6 +3,7 @@
 //! One [`StoreWriter`] adds rows; any number of [`Snapshot`]s read, and neither waits for the other.
 
 mod building;
+mod ends;
 mod error;
 mod filling;
 pub mod manifest;

@@ -16,6 +16,7 @@ use tantivy::columnar::{
 };
 use tantivy::{Index, SegmentReader};
 
+use super::ends::ends_of;
 use super::manifest::SegmentMeta;
 use super::schema::OTHER;
 use crate::normalize::columns::{COLUMNS, ColumnId};
@@ -174,7 +175,7 @@ impl Segment {
             return None;
         }
         self.opened
-            .get_or_init(|| match open_segment(&self.path, self.meta.rows) {
+            .get_or_init(|| match open_segment(&self.path, &self.meta) {
                 Ok(opened) => Some(opened),
                 Err(error) => {
                     self.damaged.fetch_add(1, Ordering::Relaxed);
@@ -224,7 +225,13 @@ impl Drop for Segment {
     }
 }
 
-fn open_segment(path: &Path, rows: u64) -> tantivy::Result<OpenSegment> {
+fn open_segment(path: &Path, meta: &SegmentMeta) -> tantivy::Result<OpenSegment> {
+    let damaged = |detail: String| tantivy::TantivyError::InternalError(detail);
+    if let Some(ends) = meta.ends
+        && ends_of(path).map_err(|error| damaged(error.to_string()))? != ends
+    {
+        return Err(damaged("its files do not end as they were written".to_owned()));
+    }
     let index = Index::open_in_dir(path)?;
     let segments = index.searchable_segments()?;
     let [segment] = segments.as_slice() else {
@@ -234,10 +241,11 @@ fn open_segment(path: &Path, rows: u64) -> tantivy::Result<OpenSegment> {
         )));
     };
     let reader = SegmentReader::open(segment)?;
-    if u64::from(reader.max_doc()) != rows {
+    if u64::from(reader.max_doc()) != meta.rows {
         return Err(tantivy::TantivyError::InternalError(format!(
-            "{} rows instead of {rows}",
-            reader.max_doc()
+            "{} rows instead of {}",
+            reader.max_doc(),
+            meta.rows
         )));
     }
     Ok(OpenSegment {

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender};
 use tantivy::directory::{MmapDirectory, RamDirectory};
 
 use super::StoreError;
+use super::ends::ends_of;
 use super::filling::Filling;
 use super::manifest::{PartitionMeta, RowRun, SegmentMeta};
 use super::state::{Shared, add_segment, count, directory_octets, sync_segment};
@@ -281,6 +282,7 @@ fn place(shared: &Shared, finished: &mut Finished) -> Result<Option<RollupMeta>,
     finished.files.persist(&directory).map_err(StoreError::tantivy(path))?;
     sync_segment(path)?;
     finished.meta.octets = directory_octets(path)?;
+    finished.meta.ends = Some(ends_of(path)?);
     place_rollup(shared, finished)
 }
 
