@@ -64,7 +64,17 @@ describe('layout', () => {
     expect(keys(layout.fit(whole - 6).without)).toEqual(['end']);
     const narrow = layout.fit(1);
     expect(keys(narrow.columns)).toEqual(['start', 'src', 'dst', 'proto', 'octets', 'rev.octets']);
-    for (const room of [45, 60, 70, 80]) {
+    // The longest addresses with the longest ports find room as long as there is some.
+    layout.add([
+      row({
+        'src.ip': '2001:db8:1234:5678:9abc:def0:1234:5678',
+        'dst.ip': '2001:0db8:1234:5678:9abc:def0:1234:5678',
+        'src.port': 55555,
+        'dst.port': 55555,
+      }),
+    ]);
+    expect(layout.characters(tableColumn('dst', none))).toBe(47);
+    for (const room of [70, 75, 80, 100]) {
       const { widths } = layout.fit(room);
       expect(widths.reduce((sum, width) => sum + width, 0)).toBeLessThan(room + 1e-6);
     }

@@ -6,7 +6,7 @@ import type { Row } from './types';
 
 const LEAST_CHARACTERS = 4;
 const MOST_CHARACTERS = 36;
-const MOST_OF: Readonly<Record<string, number>> = { src: 42, dst: 42, name: 30 };
+const MOST_OF: Readonly<Record<string, number>> = { src: 47, dst: 47, name: 30 };
 /** Of a digit, in rem; narrower where points and colons stand between them, in names and in flags, whose type is fixed. */
 const CHARACTER = 0.53;
 const CHARACTER_OF: Readonly<Record<string, number>> = {
@@ -18,8 +18,8 @@ const CHARACTER_OF: Readonly<Record<string, number>> = {
 };
 /** Rows looked at of those that came together: widths are learnt well from some, and looking costs. */
 const LOOKED_AT = 250;
-/** A name cut off after so many still says what it is of; its title has the rest. */
-const NAME_CHARACTERS = 13;
+/** Cut off after so many a name still says what it is of, and an address which; their titles have the rest. */
+const LEAST_OF: Readonly<Record<string, number>> = { src: 42, dst: 42, name: 13 };
 /** What the last column keeps free towards the frame, in rem. */
 const LAST_EDGE = 0.4;
 /** Days told apart; beyond it is "several" anyway. */
@@ -134,16 +134,18 @@ export class Layout {
   }
 
   #least(column: TableColumn): number {
-    return this.width(column, column.key === 'name' ? NAME_CHARACTERS : Infinity);
+    return this.width(column, LEAST_OF[column.key] ?? Infinity);
   }
 
-  /** What is left over goes to the names first, as far as they are longer. */
-  #laid(columns: readonly TableColumn[], rest: number, without: TableColumn[]): Fit {
-    const widths = columns.map(
-      (column, index) =>
-        Math.min(this.width(column), this.#least(column) + rest) +
-        (index === columns.length - 1 ? LAST_EDGE : 0),
-    );
+  /** What is left over goes to what was cut shorter, from the left. */
+  #laid(columns: readonly TableColumn[], room: number, without: TableColumn[]): Fit {
+    let rest = room;
+    const widths = columns.map((column, index) => {
+      const least = this.#least(column);
+      const more = Math.min(rest, this.width(column) - least);
+      rest -= more;
+      return least + more + (index === columns.length - 1 ? LAST_EDGE : 0);
+    });
     return { columns: [...columns], widths, without };
   }
 }
