@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::limits::{
-    CHECKPOINT_OCTETS, DISK_RESERVE_OCTETS, HANDOVER_OCTETS, JOURNAL_SEGMENT_OCTETS, ROLLUP_DAYS_PER_FILE,
-    ROWS_PER_MERGED_SEGMENT, SEGMENTS_IN_FLIGHT, SEGMENTS_PER_PARTITION,
+    CHECKPOINT_OCTETS, COMMIT_STRETCH, DISK_RESERVE_OCTETS, HANDOVER_OCTETS, JOURNAL_SEGMENT_OCTETS,
+    ROLLUP_DAYS_PER_FILE, ROWS_OF_A_LARGE_SEGMENT, ROWS_WORTH_WAITING, SEGMENTS_IN_FLIGHT, SEGMENTS_PER_PARTITION,
 };
 use crate::rollups::Tier;
 use crate::store::manifest::Manifest;
@@ -207,7 +207,10 @@ pub fn predict(rate: f64, config: &Config, taken: &Taken) -> Prediction {
         }
     }
     let sum: Option<f64> = tiers.iter().map(|tier| tier.octets).sum();
-    let commit_rows = (rate * store.commit_ms as f64 / 1e3).min(store.commit_rows as f64);
+    let waiting = rate * store.commit_ms as f64 / 1e3;
+    let is_busy = waiting >= ROWS_WORTH_WAITING as f64;
+    let stretch = if is_busy { COMMIT_STRETCH as f64 } else { 1.0 };
+    let commit_rows = (waiting * stretch).min(store.commit_rows as f64);
     let names = config.enrich.names.entries as f64 * NAME_OCTETS;
     let filling = (commit_rows * ROW_IN_MEMORY_OCTETS).min(store.memory_octets as f64);
     let segments = (1 + SEGMENTS_IN_FLIGHT) as f64;
@@ -234,7 +237,7 @@ fn files(rate: f64, config: &Config, tiers: &[TierTaken]) -> Option<f64> {
             "journal" => tier.octets? / JOURNAL_SEGMENT_OCTETS as f64 + 2.0,
             "flows" => {
                 let rows = rate * config.store.partition_s as f64;
-                let segments = (SEGMENTS_PER_PARTITION as f64).max(rows / ROWS_PER_MERGED_SEGMENT as f64);
+                let segments = SEGMENTS_PER_PARTITION as f64 + rows / ROWS_OF_A_LARGE_SEGMENT as f64;
                 (kept_s / config.store.partition_s as f64 + 1.0) * segments * FILES_PER_SEGMENT
             }
             // A file for an hour, a day and some days of arrival.
