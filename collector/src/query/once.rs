@@ -1,10 +1,11 @@
 //! One conversation that several exporters saw, counted once: finds the rows to leave out.
 //!
-//! A conversation is what has the same addresses, ports and protocol, in either direction, and overlaps in time. Of each,
-//! the rows of one exporter stay, and of another one those of a direction that the first did not see.
+//! A conversation is what has the same addresses, ports and protocol, in either direction, and follows each other in time. Of
+//! each, the rows of one exporter stay; of the others those that are of a time, or of a direction, that it did not see. Of
+//! these one exporter is chosen again, until nothing is left.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,7 +77,9 @@ impl OnceRule {
             true => most.to_owned(),
             false => format!("the first of {} that saw it, else {most}", names.join(", ")),
         };
-        format!("a conversation counts as seen by {who}; a direction that this one did not see, by the next that did")
+        format!(
+            "a conversation counts as seen by {who}; a time or a direction that this one did not see, by the next that did"
+        )
     }
 
     /// Smaller is better.
@@ -127,9 +130,9 @@ impl Seen {
         self.is_forward == forward || self.rev_packets > 0
     }
 
-    /// Only of one direction.
-    fn is_only(&self, forward: bool) -> bool {
-        self.is_forward == forward && self.rev_packets == 0
+    /// First and last moment.
+    fn span_ns(&self) -> (i64, i64) {
+        (self.start_ns.min(self.end_ns), self.start_ns.max(self.end_ns))
     }
 
     fn all_packets(&self) -> u64 {
@@ -180,22 +183,27 @@ pub fn find(
         rule,
         exporters: &exporters,
     };
-    let mut first = 0;
-    while first < seen.len() {
-        watch.check()?;
-        let last = first + together(seen.get(first..).unwrap_or_default());
-        for row in choice.left_out(seen.get_mut(first..last).unwrap_or_default()) {
-            let Some((_, segment)) = segments.get(row.segment as usize) else {
-                continue;
-            };
-            let bits = left
-                .by_segment
-                .entry(name(segment))
-                .or_insert_with(|| Bits::none(segment.rows()));
-            bits.insert(row.doc);
-            left.rows += 1;
+    // Those that were not chosen are looked at again among themselves, in the same order.
+    while !seen.is_empty() {
+        let mut next = Vec::new();
+        let mut first = 0;
+        while first < seen.len() {
+            watch.check()?;
+            let last = first + together(seen.get(first..).unwrap_or_default());
+            choice.settle(seen.get(first..last).unwrap_or_default(), &mut next, |row| {
+                let Some((_, segment)) = segments.get(row.segment as usize) else {
+                    return;
+                };
+                let bits = left
+                    .by_segment
+                    .entry(name(segment))
+                    .or_insert_with(|| Bits::none(segment.rows()));
+                bits.insert(row.doc);
+                left.rows += 1;
+            });
+            first = last;
         }
-        first = last;
+        seen = next;
     }
     Ok(left)
 }
@@ -210,7 +218,7 @@ fn too_many() -> QueryError {
     }
 }
 
-/// How many rows, in order of conversations and starts, are the first conversation; at least one.
+/// How many rows, in order of conversations and starts, follow each other in the first conversation; at least one.
 fn together(rows: &[Seen]) -> usize {
     let Some(first) = rows.first() else { return 1 };
     let mut until = first.end_ns.max(first.start_ns);
@@ -232,42 +240,77 @@ struct Choice<'c> {
 }
 
 impl Choice<'_> {
-    /// The rows of a conversation that do not stay.
-    fn left_out<'r>(&self, rows: &'r mut [Seen]) -> impl Iterator<Item = &'r Seen> + use<'r> {
-        rows.sort_unstable_by_key(|row| row.exporter);
-        let chosen = self.best(rows, |_| true);
-        let is_covered = |forward: bool| {
-            rows.iter()
-                .any(|row| Some(row.exporter) == chosen && row.covers(forward))
+    /// Chooses an exporter for rows that follow each other. What it saw, too, is left out; what it did not see is for the next
+    /// one to be chosen.
+    fn settle(&self, rows: &[Seen], next: &mut Vec<Seen>, mut leave_out: impl FnMut(&Seen)) {
+        let is_of_one = rows
+            .windows(2)
+            .all(|pair| matches!(pair, [a, b] if a.exporter == b.exporter));
+        let Some(chosen) = (!is_of_one).then(|| self.best(rows)).flatten() else {
+            return;
         };
-        // A direction that is missing is taken from who saw nothing else in those rows.
-        let missing: Vec<(bool, Option<u32>)> = [false, true]
-            .into_iter()
-            .filter(|forward| !is_covered(*forward))
-            .map(|forward| (forward, self.best(rows, |row| row.is_only(forward))))
-            .collect();
-        rows.iter().filter(move |row| {
-            let of = Some(row.exporter);
-            let is_stitched = || {
-                missing
-                    .iter()
-                    .any(|(forward, chosen)| of == *chosen && row.is_only(*forward))
+        let of_chosen = || rows.iter().filter(|row| row.exporter == chosen);
+        let seen = Stretches::of(of_chosen());
+        let [back, forward] = [false, true].map(|forward| Stretches::of(of_chosen().filter(|row| row.covers(forward))));
+        for row in rows.iter().filter(|row| row.exporter != chosen) {
+            // Nobody can take a row apart.
+            let seen = match (row.rev_packets > 0, row.is_forward) {
+                (true, _) => &seen,
+                (false, true) => &forward,
+                (false, false) => &back,
             };
-            of != chosen && !is_stitched()
-        })
+            if seen.have(row.span_ns()) {
+                leave_out(row);
+            } else {
+                next.push(*row);
+            }
+        }
     }
 
-    /// The exporter whose rows are taken, of those that fit; rows are in order of exporters.
-    fn best(&self, rows: &[Seen], fits: impl Fn(&Seen) -> bool) -> Option<u32> {
-        let exporters = rows.chunk_by(|left, right| left.exporter == right.exporter);
-        let ranked = exporters.filter_map(|rows| {
-            let fitting = || rows.iter().filter(|row| fits(row));
-            let exporter = fitting().next()?.exporter;
-            let packets = fitting().map(Seen::all_packets).fold(0, u64::saturating_add);
+    /// The exporter whose rows are taken.
+    fn best(&self, rows: &[Seen]) -> Option<u32> {
+        let mut packets: BTreeMap<u32, u64> = BTreeMap::new();
+        for row in rows {
+            let sum = packets.entry(row.exporter).or_default();
+            *sum = sum.saturating_add(row.all_packets());
+        }
+        let ranked = packets.into_iter().map(|(exporter, packets)| {
             let address = self.exporters.get(exporter as usize).copied().unwrap_or_default();
-            Some((self.rule.rank(address, packets), exporter))
+            (self.rule.rank(address, packets), exporter)
         });
         ranked.min().map(|(_, exporter)| exporter)
+    }
+}
+
+/// When an exporter saw something: first and last moments of rows that follow each other, in order.
+struct Stretches(Vec<(i64, i64)>);
+
+impl Stretches {
+    /// Of rows in order of their starts.
+    fn of<'r>(rows: impl Iterator<Item = &'r Seen>) -> Stretches {
+        let mut stretches: Vec<(i64, i64)> = Vec::new();
+        for (first, last) in rows.map(Seen::span_ns) {
+            match stretches.last_mut() {
+                Some(held) if first <= held.1.saturating_add(SLACK_NS) => {
+                    *held = (held.0.min(first), held.1.max(last));
+                }
+                _ => stretches.push((first, last)),
+            }
+        }
+        Stretches(stretches)
+    }
+
+    /// Whether one of them is about the same time: at least half of the shorter, give or take the slack. What only touches, when
+    /// traffic moves from one exporter to another, is not.
+    fn have(&self, (first, last): (i64, i64)) -> bool {
+        let from = self.0.partition_point(|held| held.1.saturating_add(SLACK_NS) < first);
+        let near = self.0.get(from..).unwrap_or_default();
+        let length = |(first, last): (i64, i64)| i128::from(last) - i128::from(first);
+        let mut near = near.iter().take_while(|held| held.0 <= last.saturating_add(SLACK_NS));
+        near.any(|held| {
+            let common = length((held.0.max(first), held.1.min(last))) + i128::from(SLACK_NS);
+            common * 2 >= length(*held).min(length((first, last)))
+        })
     }
 }
 

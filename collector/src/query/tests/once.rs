@@ -127,70 +127,98 @@ fn ends(row: &PlainRow) -> [(u128, u64); 2] {
     ]
 }
 
-/// Rows that stay, found as plainly as possible: any two rows that touch are together, until nothing changes.
+/// Rows that stay, found as plainly as possible: any two rows that touch are together, until nothing changes; of those that
+/// are together one exporter's stay, and what it did not see is looked at again.
 fn staying(rows: &[PlainRow], preferred: &[u128]) -> BTreeSet<u64> {
+    let conversation = |row: &PlainRow| {
+        let mut ends = ends(row);
+        ends.sort_unstable();
+        (ends, number(row, id::PROTO))
+    };
     let touch = |a: &PlainRow, b: &PlainRow| {
-        let (mut left, mut right) = (ends(a), ends(b));
-        left.sort_unstable();
-        right.sort_unstable();
-        left == right
-            && number(a, id::PROTO) == number(b, id::PROTO)
+        conversation(a) == conversation(b)
             && time(a, id::START) <= time(b, id::END) + SLACK
             && time(b, id::START) <= time(a, id::END) + SLACK
     };
-    let mut group: Vec<usize> = (0..rows.len()).collect();
-    loop {
-        let before = group.clone();
-        for a in 0..rows.len() {
-            for b in 0..rows.len() {
-                if touch(&rows[a], &rows[b]) {
-                    let least = group[a].min(group[b]);
-                    (group[a], group[b]) = (least, least);
+    // The first row of those that each is together with.
+    let together = |members: &[&PlainRow]| -> Vec<usize> {
+        let mut group: Vec<usize> = (0..members.len()).collect();
+        loop {
+            let before = group.clone();
+            for a in 0..members.len() {
+                for b in 0..members.len() {
+                    if touch(members[a], members[b]) {
+                        let least = group[a].min(group[b]);
+                        (group[a], group[b]) = (least, least);
+                    }
                 }
             }
+            if before == group {
+                return group;
+            }
         }
-        if before == group {
-            break;
-        }
-    }
+    };
     let packets = |row: &PlainRow| number(row, id::PACKETS) + number(row, id::REV_PACKETS);
-    let best = |rows: &[&PlainRow]| -> Option<u128> {
+    let best = |members: &[&PlainRow]| -> u128 {
         let mut seen: BTreeMap<u128, u64> = BTreeMap::new();
-        for row in rows {
+        for row in members {
             *seen.entry(ip(row, id::EXPORTER_IP)).or_default() += packets(row);
         }
         if let Some(first) = preferred.iter().find(|address| seen.contains_key(address)) {
-            return Some(*first);
+            return *first;
         }
-        let most = seen.values().max()?;
-        seen.iter()
-            .find(|(_, packets)| *packets == most)
-            .map(|(address, _)| *address)
+        let most = seen.values().max().unwrap();
+        *seen.iter().find(|(_, packets)| *packets == most).unwrap().0
     };
+    let is_forward = |row: &PlainRow| ends(row)[0] <= ends(row)[1];
+    let has_back = |row: &PlainRow| number(row, id::REV_PACKETS) > 0;
     let mut stay: BTreeSet<usize> = BTreeSet::new();
-    for first in 0..rows.len() {
-        let members: Vec<usize> = (0..rows.len()).filter(|at| group[*at] == first).collect();
-        let own: Vec<&PlainRow> = members.iter().map(|at| &rows[*at]).collect();
-        let chosen = best(&own);
-        let is_forward = |row: &PlainRow| ends(row)[0] <= ends(row)[1];
-        let has_back = |row: &PlainRow| number(row, id::REV_PACKETS) > 0;
-        let is_chosen = |row: &PlainRow, chosen: Option<u128>| Some(ip(row, id::EXPORTER_IP)) == chosen;
-        stay.extend(members.iter().filter(|at| is_chosen(&rows[**at], chosen)));
-        for forward in [true, false] {
-            let covered = own
-                .iter()
-                .any(|row| is_chosen(row, chosen) && (is_forward(row) == forward || has_back(row)));
-            if !covered {
-                let lone = |row: &PlainRow| is_forward(row) == forward && !has_back(row);
-                let others: Vec<&PlainRow> = own.iter().copied().filter(|row| lone(row)).collect();
-                let next = best(&others);
-                stay.extend(
-                    members
-                        .iter()
-                        .filter(|at| is_chosen(&rows[**at], next) && lone(&rows[**at])),
-                );
+    let mut left: Vec<usize> = (0..rows.len()).collect();
+    while !left.is_empty() {
+        let members: Vec<&PlainRow> = left.iter().map(|at| &rows[*at]).collect();
+        let group = together(&members);
+        let mut next = Vec::new();
+        for first in 0..members.len() {
+            let own: Vec<usize> = (0..members.len()).filter(|at| group[*at] == first).collect();
+            if own.is_empty() {
+                continue;
+            }
+            let own_rows: Vec<&PlainRow> = own.iter().map(|at| members[*at]).collect();
+            let chosen = best(&own_rows);
+            let is_chosen = |row: &PlainRow| ip(row, id::EXPORTER_IP) == chosen;
+            for at in own {
+                let row = members[at];
+                if is_chosen(row) {
+                    stay.insert(left[at]);
+                    continue;
+                }
+                // What the chosen one saw in this direction; of both directions, anything.
+                let seen: Vec<&PlainRow> = own_rows
+                    .iter()
+                    .copied()
+                    .filter(|other| is_chosen(other))
+                    .filter(|other| has_back(row) || has_back(other) || is_forward(row) == is_forward(other))
+                    .collect();
+                let stretches = together(&seen);
+                let is_covered = (0..seen.len()).any(|stretch| {
+                    let of: Vec<&&PlainRow> = (0..seen.len())
+                        .filter(|at| stretches[*at] == stretch)
+                        .map(|at| &seen[at])
+                        .collect();
+                    let from = of.iter().map(|row| time(row, id::START)).min();
+                    let to = of.iter().map(|row| time(row, id::END)).max();
+                    from.zip(to).is_some_and(|(from, to)| {
+                        let (start, end) = (time(row, id::START), time(row, id::END));
+                        let common = to.min(end) - from.max(start) + SLACK;
+                        common >= 0 && 2 * common >= (to - from).min(end - start)
+                    })
+                });
+                if !is_covered {
+                    next.push(left[at]);
+                }
             }
         }
+        left = next;
     }
     stay.into_iter().map(|at| at as u64).collect()
 }
@@ -375,4 +403,81 @@ fn rollups_refuse_what_they_cannot_tell() {
             ..
         })
     ));
+}
+
+/// A minute of one conversation, of which an exporter has a row each minute.
+fn minute(exporter: u8, minute: i64, ahead: i64) -> PlainRow {
+    let conversation = Conversation {
+        ends: [(1, 1_000), (2, 80)],
+        proto: 6,
+        start: T0 + (minute * 60 + ahead) * S,
+        length: 59 * S,
+        packets: [10, 0],
+    };
+    record(&conversation, exporter, 0, 10, None)
+}
+
+#[test]
+fn a_conversation_that_moves_to_another_exporter_keeps_the_rows_of_both() {
+    // As the second one saw the last minute of the first, too.
+    let moved = |overlap: i64| -> Vec<PlainRow> {
+        let first = (0..5).map(|at| minute(1, at, 0));
+        first.chain((5 - overlap..10).map(|at| minute(2, at, 2))).collect()
+    };
+    let octets = |rows: &[PlainRow], rule: &OnceRule| {
+        let (_dir, snapshot) = stored(rows, 4);
+        let table = ask(&snapshot, &[], Some(rule.clone()));
+        (table.rows[0].cells[0].clone(), table.stats.once.unwrap().1)
+    };
+    for preferred in [
+        vec![],
+        vec![ipv4_to_u128([192, 0, 2, 1])],
+        vec![ipv4_to_u128([192, 0, 2, 2])],
+    ] {
+        let rule = OnceRule { preferred };
+        for overlap in 0..2 {
+            let rows = moved(overlap);
+            assert_eq!(
+                octets(&rows, &rule),
+                (Some(Cell::Number(10 * 1_000)), overlap as u64),
+                "{overlap} {rule:?}"
+            );
+        }
+        // A third one saw only what came in between, and another day.
+        let mut rows = moved(0);
+        rows.extend([minute(3, 4, -1), minute(3, 5, -1), minute(3, 1_440, 0)]);
+        assert_eq!(octets(&rows, &rule), (Some(Cell::Number(11 * 1_000)), 2), "{rule:?}");
+    }
+}
+
+#[test]
+fn rows_cut_at_other_times_are_of_the_same_traffic() {
+    let row = |exporter, from: i64, to: i64| {
+        let conversation = Conversation {
+            ends: [(1, 1_000), (2, 80)],
+            proto: 6,
+            start: T0 + from * S,
+            length: (to - from) * S,
+            packets: [1, 0],
+        };
+        record(&conversation, exporter, 0, 1, None)
+    };
+    // A packet each minute: one exporter ends a row after each, the other one goes on for an hour; and one cuts every minute,
+    // the other half a minute later.
+    let sparse: Vec<PlainRow> = (0..5)
+        .map(|at| row(1, at * 60, at * 60))
+        .chain([row(2, 0, 240)])
+        .collect();
+    let cut: Vec<PlainRow> = (0..5)
+        .map(|at| row(1, at * 60, at * 60 + 60))
+        .chain((0..5).map(|at| row(2, at * 60 + 30, at * 60 + 90)))
+        .collect();
+    let first = OnceRule {
+        preferred: vec![ipv4_to_u128([192, 0, 2, 1])],
+    };
+    for rows in [sparse, cut] {
+        let (_dir, snapshot) = stored(&rows, 4);
+        let (found, _) = listed(&snapshot, &first, 100);
+        assert_eq!(found, BTreeSet::from_iter(0..5));
+    }
 }
