@@ -3,7 +3,8 @@
 //! A DNS transaction stands beside the flow whose packets carried it. Read together they would say everything twice, so
 //! transactions are read only by questions that name `kind`, a `dns.*` column, an element of DNS, or `transactions`, and
 //! by bare words, which search every text. `flows` counts flows even then. Questions that name a counter of devices
-//! (`ifInOctets`) are about rows of counters alone, unless they name `kind` or something of DNS, too.
+//! (`ifInOctets`) are about rows of counters alone, unless they name `kind` or something of DNS, too. What a metric names is
+//! for this metric: others beside it are about what filter and groups name.
 
 use super::bits::Bits;
 use super::filter::Filter;
@@ -31,7 +32,31 @@ impl Kinds {
     /// What a filter, and whatever else a question names, is about.
     pub fn of<'s>(filter: Option<&Filter>, subjects: impl Iterator<Item = &'s Subject>) -> Kinds {
         let by_filter = filter.map_or(Kinds::Flows, |filter| named_by(&filter.root));
-        subjects.map(kinds_of).fold(by_filter, Kinds::widest)
+        by_filter.widened(subjects)
+    }
+
+    /// What is about these already, when it names more.
+    pub fn widened<'s>(self, subjects: impl Iterator<Item = &'s Subject>) -> Kinds {
+        subjects.map(kinds_of).fold(self, Kinds::widest)
+    }
+
+    /// What must be read for several metrics, each of which is about its own.
+    pub fn together(mut kinds: impl Iterator<Item = Kinds>) -> Kinds {
+        let first = kinds.next().unwrap_or_default();
+        if kinds.all(|other| other == first) {
+            first
+        } else {
+            Kinds::All
+        }
+    }
+
+    /// The only kind that counts where rows of `read` are read; none when all of them do.
+    pub fn only_of(self, read: Kinds) -> Option<u64> {
+        match (self, read) {
+            (Kinds::Flows, Kinds::All) => Some(KIND_FLOW),
+            (Kinds::Counters, Kinds::All) => Some(KIND_COUNTERS),
+            _ => None,
+        }
     }
 
     fn widest(self, other: Kinds) -> Kinds {

@@ -199,6 +199,10 @@ impl<'s> Local<'s> {
                     continue;
                 }
                 reader.read(end, docs, scratch, codes);
+                if let Some(only) = metric.reads.only_of(plan.kinds) {
+                    let of_others = codes.iter_mut().zip(&kinds).filter(|(_, kind)| **kind != only);
+                    of_others.for_each(|(code, _)| *code = None);
+                }
                 add_codes(sums, reader, subject, groups, codes);
             }
             values += sums.values();

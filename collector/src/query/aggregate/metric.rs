@@ -3,6 +3,7 @@
 use super::super::QueryError;
 use super::super::filter::ast::Subject;
 use super::super::filter::nearest;
+use super::super::kinds::Kinds;
 use crate::normalize::codes::{KIND_DNS, KIND_FLOW};
 use crate::normalize::columns::{COLUMNS, ColumnId, ColumnKind, column, id};
 use crate::normalize::counters::{counter, growth_name, kept_name};
@@ -20,6 +21,8 @@ pub struct Metric {
     of_end: bool,
     /// What is read instead of its columns when a flow is seen from its destination.
     pub other_end: Vec<Subject>,
+    /// Which kinds of rows it is about, whatever else is asked for beside it.
+    pub reads: Kinds,
 }
 
 /// What a metric is.
@@ -184,7 +187,16 @@ impl Metric {
             kind,
             of_end,
             other_end: Vec::new(),
+            reads: Kinds::Flows,
         })
+    }
+
+    /// Tells which kinds of rows the filter and the groups are about: it is about these, and about those of its columns.
+    pub fn read_besides(&mut self, named: Kinds) {
+        self.reads = match self.counted() {
+            Some(KIND_DNS) => Kinds::All,
+            _ => named.widened(self.subjects().iter()),
+        };
     }
 
     /// Gathers the same.

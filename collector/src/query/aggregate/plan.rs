@@ -7,7 +7,6 @@ use super::metric::{Metric, ends_of, parse_subject};
 use super::output::{Formula, Output};
 use super::{AggregateRequest, Compare, Interval};
 use crate::limits;
-use crate::normalize::codes::KIND_DNS;
 use crate::normalize::columns::{ColumnId, ColumnKind};
 use crate::normalize::row::cut;
 use crate::store::Snapshot;
@@ -196,14 +195,12 @@ impl Plan {
         for metric in &mut metrics {
             metric.see_ends(has_ends)?;
         }
-        let counts_transactions = metrics.iter().any(|metric| metric.counted() == Some(KIND_DNS));
-        let subjects = groups.iter().map(|group| &group.subject);
-        let subjects = subjects.chain(metrics.iter().flat_map(Metric::subjects));
+        let named = Kinds::of(request.filter.as_ref(), groups.iter().map(|group| &group.subject));
+        for metric in &mut metrics {
+            metric.read_besides(named);
+        }
         let mut plan = Self {
-            kinds: match counts_transactions {
-                true => Kinds::All,
-                false => Kinds::of(request.filter.as_ref(), subjects),
-            },
+            kinds: Kinds::together(metrics.iter().map(|metric| metric.reads)),
             groups,
             metrics,
             outputs,

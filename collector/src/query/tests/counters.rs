@@ -95,3 +95,25 @@ fn growth_is_summed_by_interface_and_rated_by_interval() {
         ]
     );
 }
+
+#[test]
+fn growth_stands_beside_totals_of_flows() {
+    let both = table(
+        AggregateRequest::default(),
+        &[
+            "octets",
+            "flows",
+            "increase(ifInOctets)",
+            "avg(duration)",
+            "unique(in.if)",
+        ],
+    );
+    let wanted = [
+        Some(Cell::Number(70)),
+        Some(Cell::Number(10)),
+        Some(Cell::Float(40_000.0)),
+        Some(Cell::Signed(S)),
+        Some(Cell::Number(0)),
+    ];
+    assert_eq!(both, [wanted]);
+}

@@ -150,3 +150,43 @@ fn totals_count_each_kind_by_itself() {
         assert_eq!(slowest, [vec![Some(Cell::Signed(7_000)), number(3)]]);
     }
 }
+
+#[test]
+fn no_metric_changes_another_one() {
+    let mut rows = rows();
+    for row in &mut rows {
+        if row.cells.get(&id::KIND) == Some(&Cell::Number(KIND_DNS)) {
+            row.cells.insert(id::DURATION, Cell::Signed(9 * S));
+        }
+    }
+    for per_segment in [7, 2, 1] {
+        let (_dir, snapshot) = stored(&rows, per_segment);
+        let beside = ["unique(dns.qname)", "max(dns.latency)", "transactions"];
+        for metric in [
+            "avg(duration)",
+            "max(duration)",
+            "p95(duration)",
+            "unique(duration)",
+            "sum(duration)",
+            "fps",
+        ] {
+            let lone = totals(&snapshot, "", &[], &[metric]);
+            for other in beside {
+                let both = totals(&snapshot, "", &[], &[metric, other]);
+                assert_eq!(both[0][0], lone[0][0], "{metric} beside {other}");
+                assert_eq!(
+                    both[0][1],
+                    totals(&snapshot, "", &[], &[other])[0][0],
+                    "{other} beside {metric}"
+                );
+            }
+        }
+        // A filter, or a group, is about all of them.
+        assert_eq!(
+            totals(&snapshot, "kind exists", &[], &["max(duration)"]),
+            [[Some(Cell::Signed(9 * S))]]
+        );
+        let by_kind = totals(&snapshot, "", &["kind"], &["max(duration)"]);
+        assert_eq!(by_kind[0], [Some(Cell::Number(KIND_DNS)), Some(Cell::Signed(9 * S))]);
+    }
+}
