@@ -12,6 +12,8 @@ pub struct Snapshot {
     segments: Vec<Arc<Segment>>,
     rollups: Vec<Arc<RollupFile>>,
     partitions: u64,
+    /// Partitions of rows of odd times.
+    odd: Vec<u64>,
     next_row: u64,
 }
 
@@ -29,6 +31,12 @@ impl Snapshot {
             segments,
             rollups,
             partitions,
+            odd: manifest
+                .partitions
+                .iter()
+                .filter(|partition| partition.odd)
+                .map(|partition| partition.id)
+                .collect(),
             next_row: manifest.next_row,
         }
     }
@@ -77,9 +85,13 @@ impl Snapshot {
 
     /// Earliest flow start and latest flow end.
     pub fn span_ns(&self) -> Option<(i64, i64)> {
-        let first = self.segments.iter().map(|segment| segment.meta().start_ns.0).min()?;
-        let last = self.segments.iter().map(|segment| segment.meta().end_ns.1).max()?;
-        Some((first, last))
+        span_of(self.segments.iter())
+    }
+
+    /// The same of rows whose times can be believed, unless there are no others.
+    pub fn believed_ns(&self) -> Option<(i64, i64)> {
+        let is_odd = |segment: &&Arc<Segment>| self.odd.contains(&segment.partition());
+        span_of(self.segments.iter().filter(|segment| !is_odd(segment))).or_else(|| self.span_ns())
     }
 
     /// The segment and document of a row.
@@ -123,4 +135,9 @@ impl Snapshot {
         }
         names.into_iter().map(|(name, rows)| (name.to_owned(), rows)).collect()
     }
+}
+
+fn span_of<'s>(segments: impl Iterator<Item = &'s Arc<Segment>>) -> Option<(i64, i64)> {
+    let spans = segments.map(|segment| (segment.meta().start_ns.0, segment.meta().end_ns.1));
+    spans.reduce(|held, span| (held.0.min(span.0), held.1.max(span.1)))
 }

@@ -121,6 +121,7 @@ fn answer(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Table, Quer
         Rolled::Answer(table) => return Ok(*table),
         Rolled::Flows(hint) => hint,
     };
+    let plan = plan.without_odd_times(snapshot);
     let mut stats = QueryStats {
         hint,
         from_ns: Some(plan.span_ns.0),

@@ -185,11 +185,23 @@ impl Plan {
                 "from is not before to: there is no time between them".to_owned(),
             ));
         }
-        let stored = snapshot.span_ns().unwrap_or((0, 0));
-        let from = request.from_ns.unwrap_or(stored.0);
+        let stored = snapshot.believed_ns().unwrap_or((0, 0));
+        // Who asks about times before or behind all that can be believed asks about the others.
+        let any = snapshot.span_ns().unwrap_or(stored);
+        let first = if request.to_ns.is_some_and(|to| to <= stored.0) {
+            any.0
+        } else {
+            stored.0
+        };
+        let last = if request.from_ns.is_some_and(|from| from > stored.1) {
+            any.1
+        } else {
+            stored.1
+        };
+        let from = request.from_ns.unwrap_or(first);
         let to = request
             .to_ns
-            .unwrap_or(stored.1.saturating_add(1))
+            .unwrap_or(last.saturating_add(1))
             .max(from.saturating_add(1));
         let has_ends = groups.iter().any(|group| group.ends.is_some());
         for metric in &mut metrics {
@@ -222,6 +234,17 @@ impl Plan {
         };
         plan.interval_ns = request.interval.map(|interval| plan.width(interval)).transpose()?;
         Ok(plan)
+    }
+
+    /// The same without flows of odd clocks, of which a series that nobody gave ends would have decades.
+    #[must_use]
+    pub fn without_odd_times(mut self, snapshot: &Snapshot) -> Self {
+        let (from, to) = self.span_ns;
+        if self.interval_ns.is_some() && snapshot.span_ns() != snapshot.believed_ns() {
+            self.from_ns = self.from_ns.or(Some(from));
+            self.to_ns = self.to_ns.or(Some(to));
+        }
+        self
     }
 
     fn width(&self, interval: Interval) -> Result<i64, QueryError> {

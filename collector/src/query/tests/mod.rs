@@ -9,6 +9,7 @@ mod once;
 mod pages;
 mod rolled;
 mod rows;
+mod spans;
 
 use proptest::prelude::*;
 

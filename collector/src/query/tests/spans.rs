@@ -1,0 +1,75 @@
+//! The time that rates and series are about: odd clocks do not count, and buckets that are cut off are as long as they are.
+
+use super::rows::{PlainRow, S, T0, stored};
+use crate::normalize::columns::id;
+use crate::normalize::row::{Cell, ipv4_to_u128};
+use crate::query::aggregate::{Compare, Interval};
+use crate::query::{AggregateRequest, QueryError, Table, aggregate};
+use crate::store::Snapshot;
+
+/// A flow of so many octets, at so many seconds.
+fn flow(start: Option<i64>, octets: u64) -> PlainRow {
+    let mut row = PlainRow::default();
+    row.cells
+        .extend(start.map(|start| (id::START, Cell::Signed(T0 + start * S))));
+    row.cells.insert(id::DURATION, Cell::Signed(0));
+    row.cells.insert(id::OCTETS, Cell::Number(octets));
+    row.cells
+        .insert(id::SRC_IP, Cell::Ip(ipv4_to_u128([10, 0, 0, octets as u8])));
+    row
+}
+
+fn ask(snapshot: &Snapshot, request: AggregateRequest) -> Table {
+    aggregate(snapshot, &request).unwrap()
+}
+
+fn metrics(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn float(value: f64) -> Option<Cell> {
+    Some(Cell::Float(value))
+}
+
+/// Clocks of 1970 and of 2106, as a broken exporter tells them.
+fn odd() -> [PlainRow; 2] {
+    [flow(Some(-T0 / S), 0), flow(Some(i64::from(u32::MAX) - T0 / S), 0)]
+}
+
+#[test]
+fn odd_clocks_do_not_change_rates_and_widths() {
+    let plain = [flow(Some(0), 1_000), flow(Some(50), 2_000), flow(Some(100), 3_000)];
+    let spoiled = [&plain[..], &odd()].concat();
+    let ((_a, plain), (_b, spoiled)) = (stored(&plain, 2), stored(&spoiled, 2));
+    for (interval, groups) in [
+        (None, &[][..]),
+        (None, &["src.ip"]),
+        (Some(Interval::Auto), &[]),
+        (Some(Interval::Ns(20 * S)), &[]),
+        (Some(Interval::Auto), &["octets"]),
+    ] {
+        let request = AggregateRequest {
+            interval,
+            group_by: metrics(groups),
+            metrics: metrics(&["bps", "sum(octets)"]),
+            limit: 3,
+            ..AggregateRequest::default()
+        };
+        let (wanted, found) = (ask(&plain, request.clone()), ask(&spoiled, request.clone()));
+        assert_eq!(found.rows, wanted.rows, "{request:?}");
+        assert_eq!(found.interval_ns, wanted.interval_ns);
+        assert_eq!(
+            (found.stats.from_ns, found.stats.to_ns),
+            (Some(T0), Some(T0 + 100 * S + 1))
+        );
+    }
+    // They are found by who asks for them, and where there is nothing else.
+    let request = AggregateRequest {
+        metrics: metrics(&["flows"]),
+        ..AggregateRequest::default()
+    };
+    assert_eq!(ask(&spoiled, request.clone()).rows[0].cells, [Some(Cell::Number(5))]);
+    let (_c, lone) = stored(&odd(), 2);
+    let table = ask(&lone, request);
+    assert_eq!(table.stats.from_ns, Some(0));
+}
