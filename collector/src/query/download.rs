@@ -120,6 +120,7 @@ fn selection(request: &FlowsRequest, order: Option<Order>) -> Selection<'_> {
         filter: request.filter.as_ref(),
         from_ns: request.from_ns,
         to_ns: request.to_ns,
+        timed: false,
     }
 }
 

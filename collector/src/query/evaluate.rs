@@ -36,11 +36,22 @@ pub struct Selection<'f> {
     pub from_ns: Option<i64>,
     /// Flows that start before this.
     pub to_ns: Option<i64>,
+    /// Only what has a time at all.
+    pub timed: bool,
 }
 
 impl Selection<'_> {
     /// The documents of a segment it selects.
     pub fn documents(&self, segment: &Segment, open: &OpenSegment, watch: &Watch) -> Result<Bits, QueryError> {
+        let documents = self.of_any_time(segment, open, watch)?;
+        Ok(match (self.timed, open.column(id::START)) {
+            (false, _) => documents,
+            (true, Some(starts)) => present(&starts.column, &documents),
+            (true, None) => Bits::none(documents.len()),
+        })
+    }
+
+    fn of_any_time(&self, segment: &Segment, open: &OpenSegment, watch: &Watch) -> Result<Bits, QueryError> {
         let evaluation = Evaluation { open, watch };
         let all = Bits::all(segment.rows());
         let Some(filter) = self.filter else {

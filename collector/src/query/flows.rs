@@ -112,6 +112,7 @@ fn list(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, QueryError
         filter: request.filter.as_ref(),
         from_ns: page_of.span_ns.0,
         to_ns: page_of.span_ns.1,
+        timed: false,
     };
     let leave_out = |rule: &OnceRule| once::find(snapshot, &selection, rule, &watch);
     let left_out = request.once.as_ref().map(leave_out).transpose()?;

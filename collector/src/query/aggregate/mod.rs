@@ -173,6 +173,8 @@ impl Question<'_> {
             filter: self.request.filter.as_ref(),
             from_ns,
             to_ns,
+            // What has no time is in no bucket, and its group is no reason for a series.
+            timed: self.request.interval.is_some(),
         }
     }
 

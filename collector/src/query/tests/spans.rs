@@ -73,3 +73,37 @@ fn odd_clocks_do_not_change_rates_and_widths() {
     let table = ask(&lone, request);
     assert_eq!(table.stats.from_ns, Some(0));
 }
+
+#[test]
+fn what_has_no_time_is_in_no_series() {
+    let rows = [flow(Some(0), 5), flow(None, 7), flow(Some(70), 6)];
+    for per_segment in [3, 1] {
+        let (_dir, snapshot) = stored(&rows, per_segment);
+        for groups in [&[][..], &["kind"]] {
+            let table = ask(
+                &snapshot,
+                AggregateRequest {
+                    interval: Some(Interval::Ns(60 * S)),
+                    group_by: metrics(groups),
+                    metrics: metrics(&["octets"]),
+                    ..AggregateRequest::default()
+                },
+            );
+            let found: Vec<_> = table
+                .rows
+                .iter()
+                .map(|row| (row.cells[0].clone(), row.cells.last().unwrap().clone()))
+                .collect();
+            let bucket = |at: i64, octets| (Some(Cell::Signed(T0 + at * S)), Some(Cell::Number(octets)));
+            assert_eq!(found, [bucket(0, 5), bucket(60, 6)]);
+        }
+        let totals = ask(
+            &snapshot,
+            AggregateRequest {
+                metrics: metrics(&["octets"]),
+                ..AggregateRequest::default()
+            },
+        );
+        assert_eq!(totals.rows[0].cells, [Some(Cell::Number(18))]);
+    }
+}
