@@ -147,6 +147,11 @@ impl Plan {
                 format!("at most {} columns to group by", limits::GROUP_COLUMNS),
             ));
         }
+        let mut names = std::collections::BTreeSet::new();
+        if let Some(twice) = groups.iter().find(|group| !names.insert(group.name.as_str())) {
+            let detail = format!("{} is there twice: rows have one place for it", cut(&twice.name, 48));
+            return Err(wrong("group_by", detail));
+        }
         let is_grouped = |name: &str| groups.iter().any(|group| group.name == name);
         let default: Vec<_> = ["octets", "packets", "flows"]
             .into_iter()

@@ -107,3 +107,29 @@ fn what_has_no_time_is_in_no_series() {
         assert_eq!(totals.rows[0].cells, [Some(Cell::Number(18))]);
     }
 }
+
+#[test]
+fn columns_to_group_by_are_named_once() {
+    let (_dir, snapshot) = stored(&[flow(Some(0), 5)], 1);
+    for (groups, is_refused) in [
+        (&["src.ip", "src.ip"][..], true),
+        (&["src.ip/24", "proto", " src.ip/24"], true),
+        (&["src.ip", "src.ip/24"], false),
+    ] {
+        let answer = aggregate(
+            &snapshot,
+            &AggregateRequest {
+                group_by: metrics(groups),
+                ..AggregateRequest::default()
+            },
+        );
+        let found = matches!(
+            answer,
+            Err(QueryError::Request {
+                parameter: "group_by",
+                ..
+            })
+        );
+        assert_eq!(found, is_refused, "{groups:?}");
+    }
+}
