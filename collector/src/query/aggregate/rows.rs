@@ -10,7 +10,7 @@ use super::plan::{OrderBy, Plan};
 use super::total::{Answer, GroupKey, Place, bucket_word};
 use crate::limits;
 use crate::normalize::columns::ColumnKind;
-use crate::normalize::row::Cell;
+use crate::normalize::row::{Cell, ip_to_u128};
 use crate::query::filter::ast::Subject;
 use crate::query::order::total_order;
 use crate::query::table::{OTHER, PREVIOUS, TableColumn, TableRow};
@@ -97,7 +97,7 @@ pub fn ranked(found: &Found, plan: &Plan) -> Vec<GroupKey> {
     let answer = &found.answer;
     let key = |place: Place| match plan.order {
         OrderBy::Output(at) => found.value(plan, at, Some(place), answer.bucket_word(place)),
-        OrderBy::Group(at) => answer.group_cell(place, at),
+        OrderBy::Group(at) => answer.group_cell(place, at).map(|cell| sorted_by(plan, at, cell)),
         OrderBy::Time => None,
     };
     let mut keyed: Vec<(Option<Cell>, Place)> = answer.places().map(|place| (key(place), place)).collect();
@@ -119,12 +119,24 @@ pub fn ranked(found: &Found, plan: &Plan) -> Vec<GroupKey> {
         .into_iter()
         .map(|(key, place)| {
             let group = answer.group(place);
-            (key, answer.group_cells(&group), group)
+            let cells = answer.group_cells(&group).into_iter().enumerate();
+            let cells = cells.map(|(at, cell)| cell.map(|cell| sorted_by(plan, at, cell)));
+            (key, cells.collect::<Vec<_>>(), group)
         })
         .collect();
     shown.sort_by(|left, right| by_key(&left.0, &right.0).then_with(|| compare_keys(&left.1, &right.1)));
     shown.truncate(plan.limit);
     shown.into_iter().map(|(_, _, group)| group).collect()
+}
+
+/// What a group is put in order by: a network by its address, not by its text.
+fn sorted_by(plan: &Plan, at: usize, cell: Cell) -> Cell {
+    let is_network = plan.groups.get(at).is_some_and(|group| group.prefix.is_some());
+    let address = match &cell {
+        Cell::Text(text) if is_network => text.split('/').next().and_then(|address| address.parse().ok()),
+        _ => None,
+    };
+    address.map_or(cell, |address| Cell::Ip(ip_to_u128(address)))
 }
 
 /// The order of groups whose values are equal.

@@ -133,3 +133,34 @@ fn columns_to_group_by_are_named_once() {
         assert_eq!(found, is_refused, "{groups:?}");
     }
 }
+
+#[test]
+fn networks_come_in_the_order_of_their_addresses() {
+    let mut rows = Vec::new();
+    for net in [[10, 0, 10, 1], [10, 0, 2, 1], [9, 255, 0, 1]] {
+        let mut row = flow(Some(0), 5);
+        row.cells.insert(id::SRC_IP, Cell::Ip(ipv4_to_u128(net)));
+        row.other.insert("ipNextHopIPv4Address", {
+            let text = net.map(|octet| octet.to_string()).join(".");
+            Cell::Text(text.as_str().into())
+        });
+        rows.push(row);
+    }
+    let (_dir, snapshot) = stored(&rows, 2);
+    for group in ["src.ip/24", "ipNextHopIPv4Address/24"] {
+        // All have the same, and then by themselves.
+        for order in [None, Some(group.to_owned())] {
+            let table = ask(
+                &snapshot,
+                AggregateRequest {
+                    group_by: metrics(&[group]),
+                    order_by: order.clone(),
+                    ..AggregateRequest::default()
+                },
+            );
+            let found: Vec<_> = table.rows.iter().map(|row| row.cells[0].clone().unwrap()).collect();
+            let wanted = ["9.255.0.0/24", "10.0.2.0/24", "10.0.10.0/24"].map(|net| Cell::Text(net.into()));
+            assert_eq!(found, wanted, "{group} {order:?}");
+        }
+    }
+}
