@@ -86,8 +86,6 @@ pub enum OrderBy {
     Output(usize),
     /// The group column at this place.
     Group(usize),
-    /// Time, in a series without groups.
-    Time,
 }
 
 /// A request, checked.
@@ -117,12 +115,16 @@ pub struct Plan {
     pub order: OrderBy,
     /// Whether the largest come first.
     pub descending: bool,
+    /// Series begin with their last bucket.
+    pub newest_first: bool,
     /// Flows that end at or after this.
     pub from_ns: Option<i64>,
     /// Flows that start before this.
     pub to_ns: Option<i64>,
     /// The time rates are about: asked for, or what the store holds.
     pub span_ns: (i64, i64),
+    /// Where the first and the last bucket of a series are cut off, because no more was asked for.
+    pub cut_ns: (Option<i64>, Option<i64>),
 }
 
 fn wrong(parameter: &'static str, detail: String) -> QueryError {
@@ -182,7 +184,7 @@ impl Plan {
             ));
         }
         let shown = outputs.len();
-        let (order, descending) = parse_order(request.order_by.as_deref(), &groups, &mut outputs, &mut metrics)?;
+        let ranking = parse_order(request, &groups, &mut outputs, &mut metrics)?;
         time::check_span(request.from_ns, request.to_ns).map_err(|detail| wrong("from", detail))?;
         if request.from_ns.is_some() && request.from_ns == request.to_ns {
             return Err(wrong(
@@ -231,11 +233,13 @@ impl Plan {
             } else {
                 request.limit.min(limits::ROWS_PER_AGGREGATE)
             },
-            order,
-            descending,
+            order: ranking.order,
+            descending: ranking.descending,
+            newest_first: ranking.newest_first,
             from_ns: request.from_ns,
             to_ns: request.to_ns,
             span_ns: (from, to),
+            cut_ns: (request.from_ns, request.to_ns),
         };
         plan.interval_ns = request.interval.map(|interval| plan.width(interval)).transpose()?;
         Ok(plan)
@@ -295,11 +299,19 @@ impl Plan {
         !self.groups.is_empty() && (self.other || self.outputs.iter().any(is_share))
     }
 
-    /// Seconds a rate of one bucket, or of everything, is about.
-    pub fn seconds(&self) -> f64 {
-        let ns = self
-            .interval_ns
-            .unwrap_or(self.span_ns.1.saturating_sub(self.span_ns.0));
+    /// Seconds a rate is about: of a bucket, what of it was asked about; without one, of everything.
+    pub fn seconds(&self, bucket: Option<i64>) -> f64 {
+        let ns = match (self.interval_ns, bucket) {
+            (None, _) => self.span_ns.1.saturating_sub(self.span_ns.0),
+            (Some(width), None) => width,
+            (Some(width), Some(bucket)) => {
+                let start = bucket.saturating_mul(width);
+                let end = start.saturating_add(width);
+                let (from, to) = self.cut_ns;
+                let from = from.map_or(start, |from| from.max(start));
+                to.map_or(end, |to| to.min(end)).saturating_sub(from)
+            }
+        };
         (ns as f64 / NS_PER_S as f64).max(1e-9)
     }
 
@@ -384,25 +396,46 @@ fn shift(compare: Compare, request: &AggregateRequest) -> Result<i64, QueryError
     })
 }
 
+/// How groups, and the buckets of series, follow each other.
+struct Ranking {
+    order: OrderBy,
+    descending: bool,
+    newest_first: bool,
+}
+
 fn parse_order(
-    text: Option<&str>,
+    request: &AggregateRequest,
     groups: &[Group],
     outputs: &mut Vec<Output>,
     metrics: &mut Vec<Metric>,
-) -> Result<(OrderBy, bool), QueryError> {
-    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
-        return Ok((OrderBy::Output(0), true));
+) -> Result<Ranking, QueryError> {
+    let by = |order, descending| Ranking {
+        order,
+        descending,
+        newest_first: false,
+    };
+    let text = request.order_by.as_deref().map(str::trim);
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(by(OrderBy::Output(0), true));
     };
     let (name, descending) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
     let name = name.strip_prefix('+').unwrap_or(name);
     if let Some(at) = groups.iter().position(|group| group.name == name) {
-        return Ok((OrderBy::Group(at), descending));
+        return Ok(by(OrderBy::Group(at), descending));
     }
     if name == "time" {
-        return Ok((OrderBy::Time, descending));
+        if !groups.is_empty() && request.interval.is_none() {
+            let detail = "without an interval, groups have no time to be in order of; order by a metric or a group";
+            return Err(wrong("order_by", detail.to_owned()));
+        }
+        // Which groups have a series is for their first metric to say.
+        return Ok(Ranking {
+            newest_first: descending,
+            ..by(OrderBy::Output(0), true)
+        });
     }
     if let Some(at) = outputs.iter().position(|output| output.name == name) {
-        return Ok((OrderBy::Output(at), descending));
+        return Ok(by(OrderBy::Output(at), descending));
     }
     let output = Output::parse(name, metrics).map_err(|error| match error {
         QueryError::Request { detail, nearest, .. } => QueryError::Request {
@@ -413,7 +446,7 @@ fn parse_order(
         other => other,
     })?;
     outputs.push(output);
-    Ok((OrderBy::Output(outputs.len() - 1), descending))
+    Ok(by(OrderBy::Output(outputs.len() - 1), descending))
 }
 
 #[cfg(test)]

@@ -98,7 +98,6 @@ pub fn ranked(found: &Found, plan: &Plan) -> Vec<GroupKey> {
     let key = |place: Place| match plan.order {
         OrderBy::Output(at) => found.value(plan, at, Some(place), answer.bucket_word(place)),
         OrderBy::Group(at) => answer.group_cell(place, at).map(|cell| sorted_by(plan, at, cell)),
-        OrderBy::Time => None,
     };
     let mut keyed: Vec<(Option<Cell>, Place)> = answer.places().map(|place| (key(place), place)).collect();
     let by_key = |left: &Option<Cell>, right: &Option<Cell>| match (left, right) {
@@ -245,7 +244,7 @@ pub fn table(plan: &Plan, groups: &Groups, present: &Found, previous: Option<&Fo
         ..Table::default()
     };
     let rest = groups.rest.then(|| present.answer.rest_group());
-    let buckets: Vec<Option<i64>> = match plan.interval_ns {
+    let mut buckets: Vec<Option<i64>> = match plan.interval_ns {
         None => vec![None],
         Some(_) => {
             let count = groups.shown.len() + usize::from(groups.rest);
@@ -255,6 +254,9 @@ pub fn table(plan: &Plan, groups: &Groups, present: &Found, previous: Option<&Fo
             }
         }
     };
+    if plan.newest_first {
+        buckets.reverse();
+    }
     for group in groups.shown.iter().chain(&rest) {
         let names = present.answer.group_cells(group);
         for bucket in &buckets {
@@ -275,9 +277,6 @@ pub fn table(plan: &Plan, groups: &Groups, present: &Found, previous: Option<&Fo
                 ..TableRow::default()
             });
         }
-    }
-    if plan.groups.is_empty() && plan.order == OrderBy::Time && plan.descending {
-        table.rows.reverse();
     }
     Ok(table)
 }

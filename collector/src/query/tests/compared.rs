@@ -167,7 +167,6 @@ fn check_table(
         within(rows, root, asked.span, 0, asked.width),
         within(rows, root, asked.span, shift, asked.width),
     );
-    let seconds = asked.width.unwrap_or(asked.span.1 - asked.span.0) as f64 / S as f64;
     let mut seen: BTreeMap<(Vec<String>, bool), usize> = BTreeMap::new();
     for row in &table.rows {
         let bucket = match asked.width {
@@ -177,6 +176,12 @@ fn check_table(
             },
             None => 0,
         };
+        // Of the first and the last bucket, only what was asked about.
+        let (first, last) = match asked.width {
+            Some(width) => (bucket.max(asked.span.0), (bucket + width).min(asked.span.1)),
+            None => asked.span,
+        };
+        let seconds = (last - first) as f64 / S as f64;
         let key: Vec<String> = names.iter().map(|at| text(row.cells[*at].as_ref())).collect();
         *seen.entry((key.clone(), is_other(row))).or_default() += 1;
         for (rows, before) in [(&present, ""), (&previous, "previous.")] {

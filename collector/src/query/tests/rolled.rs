@@ -118,13 +118,13 @@ fn row() -> impl Strategy<Value = (i64, Option<i64>, PlainRow)> {
 }
 
 /// A store of rows as they arrived, and what of it can be believed of their time.
-struct Stored {
+pub struct Stored {
     _dir: TempDir,
-    store: Arc<Store>,
+    pub store: Arc<Store>,
     rows: Vec<(Option<i64>, PlainRow)>,
 }
 
-fn store(rows: &[(i64, Option<i64>, PlainRow)], per_segment: usize) -> Stored {
+pub fn store(rows: &[(i64, Option<i64>, PlainRow)], per_segment: usize) -> Stored {
     let dir = tempfile::tempdir().unwrap();
     let config = StoreConfig {
         memory_octets: 4 << 20,

@@ -75,6 +75,63 @@ fn odd_clocks_do_not_change_rates_and_widths() {
 }
 
 #[test]
+fn buckets_that_are_cut_off_have_rates_of_what_is_left_of_them() {
+    let rows = [
+        flow(Some(0), 5),
+        flow(Some(50), 7),
+        flow(Some(70), 6),
+        flow(Some(150), 9),
+    ];
+    let (_dir, snapshot) = stored(&rows, 2);
+    let request = |from: i64, to: i64| AggregateRequest {
+        from_ns: Some(T0 + from * S),
+        to_ns: Some(T0 + to * S),
+        interval: Some(Interval::Ns(60 * S)),
+        metrics: metrics(&["bps", "fps"]),
+        compare: Some(Compare::Previous),
+        ..AggregateRequest::default()
+    };
+    // Minutes of which there are 30 s, and 20 s; a minute earlier is the minute from 0 s on.
+    let table = ask(&snapshot, request(30, 80));
+    let time = |at: i64| Some(Cell::Signed(T0 + at * S));
+    let cells: Vec<_> = table.rows.into_iter().map(|row| row.cells).collect();
+    let zero = || float(0.0);
+    assert_eq!(
+        cells,
+        [
+            // -20 s to 10 s, and 10 s to 30 s.
+            vec![
+                time(0),
+                float(7.0 * 8.0 / 30.0),
+                float(1.0 / 30.0),
+                float(5.0 * 8.0 / 30.0),
+                float(1.0 / 30.0)
+            ],
+            vec![time(60), float(6.0 * 8.0 / 20.0), float(1.0 / 20.0), zero(), zero()],
+        ]
+    );
+    // Whole ones are whole, and what nobody asked to end does not.
+    let table = ask(
+        &snapshot,
+        AggregateRequest {
+            from_ns: None,
+            to_ns: None,
+            compare: None,
+            ..request(0, 0)
+        },
+    );
+    let bps: Vec<_> = table.rows.iter().map(|row| row.cells[1].clone()).collect();
+    assert_eq!(
+        bps,
+        [
+            float(12.0 * 8.0 / 60.0),
+            float(6.0 * 8.0 / 60.0),
+            float(9.0 * 8.0 / 60.0)
+        ]
+    );
+}
+
+#[test]
 fn what_has_no_time_is_in_no_series() {
     let rows = [flow(Some(0), 5), flow(None, 7), flow(Some(70), 6)];
     for per_segment in [3, 1] {
@@ -132,6 +189,40 @@ fn columns_to_group_by_are_named_once() {
         );
         assert_eq!(found, is_refused, "{groups:?}");
     }
+}
+
+#[test]
+fn series_in_order_of_time_are_of_the_largest_groups() {
+    // The largest address has most.
+    let rows: Vec<PlainRow> = (1..20).map(|at| flow(Some((at % 2) * 60), at as u64)).collect();
+    let (_dir, snapshot) = stored(&rows, 7);
+    let request = |order: &str, interval| AggregateRequest {
+        order_by: Some(order.to_owned()),
+        group_by: metrics(&["src.ip"]),
+        metrics: metrics(&["octets"]),
+        limit: 1,
+        interval,
+        from_ns: Some(T0),
+        to_ns: Some(T0 + 120 * S),
+        ..AggregateRequest::default()
+    };
+    let minutes = Some(Interval::Ns(60 * S));
+    for (order, times) in [("time", [0, 60]), ("-time", [60, 0])] {
+        let table = ask(&snapshot, request(order, minutes));
+        let found: Vec<_> = table.rows.iter().map(|row| row.cells[..2].to_vec()).collect();
+        let wanted = times.map(|at| {
+            let address = Cell::Ip(ipv4_to_u128([10, 0, 0, 19]));
+            vec![Some(Cell::Signed(T0 + at * S)), Some(address)]
+        });
+        assert_eq!(found, wanted, "{order}");
+    }
+    assert!(matches!(
+        aggregate(&snapshot, &request("time", None)),
+        Err(QueryError::Request {
+            parameter: "order_by",
+            ..
+        })
+    ));
 }
 
 #[test]

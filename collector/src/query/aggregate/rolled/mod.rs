@@ -8,6 +8,7 @@ mod said;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::sync::Arc;
 
 use flowgauge_sketches::Item;
@@ -21,13 +22,18 @@ use crate::limits;
 use crate::normalize::columns::{ColumnId, ColumnKind};
 use crate::normalize::row::{Cell, cut};
 use crate::query::order::total_order;
-use crate::query::table::{TableColumn, TableRow};
+use crate::query::table::{PREVIOUS, TableColumn, TableRow};
 use crate::query::{QueryError, QueryStats, Table, Watch};
 use crate::rollups::key::cells;
-use crate::rollups::{Asked, Resolution, RollupFile, Section, SectionId, Selected, Tier, select};
+use crate::rollups::{Asked, NO_TIME, Resolution, RollupFile, Section, SectionId, Selected, Tier, select};
 use crate::store::Snapshot;
 use said::{Of, output};
 use source::{Measured, Said, Source, group_columns, group_key, source};
+
+/// Files of rollups that one answer reads in turn.
+const ROLLUP_FILES_OPEN: usize = 8;
+/// Values of a series from rollups, each with its limits.
+const ROLLUP_VALUES_PER_ANSWER: usize = 4_000_000;
 
 /// What answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,24 +196,47 @@ fn understand<'r>(request: &'r AggregateRequest, plan: &Plan) -> Result<Question
     Ok(asked)
 }
 
-/// What windows say of the time asked about, or of the one compared with.
+/// What is shown of the time asked about, or of the one compared with: outputs of the groups, then of everything else.
 struct Spoken {
-    /// Of all of it.
-    whole: Vec<Said>,
-    /// Of each bucket, in a series.
-    buckets: BTreeMap<i64, Vec<Said>>,
-    /// First and last bucket of which something was found.
-    found: Option<(i64, i64)>,
+    /// By bucket; without a series, of everything.
+    rows: BTreeMap<Option<i64>, Vec<Vec<Measured>>>,
     /// Of a bucket that nothing was found of.
-    empty: Vec<Said>,
+    empty: Vec<Vec<Measured>>,
+    /// How far the values of any group are off at most.
+    error: f64,
 }
 
 impl Spoken {
-    fn at(&self, bucket: Option<i64>) -> &[Said] {
-        match bucket {
-            None => &self.whole,
-            Some(bucket) => self.buckets.get(&bucket).unwrap_or(&self.empty),
+    fn of(&self, bucket: Option<i64>, row: usize) -> &[Measured] {
+        let rows = self.rows.get(&bucket).unwrap_or(&self.empty);
+        rows.get(row).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// What is shown, in order.
+struct Shown {
+    groups: Vec<Item>,
+    /// There is something outside of them that is shown, too.
+    rest: bool,
+    /// Buckets, or none of them.
+    buckets: Vec<Option<i64>>,
+}
+
+/// A few files that are read in turn.
+#[derive(Default)]
+struct Opened(Vec<(u64, File)>);
+
+impl Opened {
+    /// A file, opened unless it is.
+    fn file(&mut self, file: &RollupFile) -> Option<&File> {
+        let id = file.meta().id;
+        if !self.0.iter().any(|(held, _)| *held == id) {
+            if self.0.len() == ROLLUP_FILES_OPEN {
+                self.0.remove(0);
+            }
+            self.0.push((id, file.open()?));
         }
+        self.0.iter().find(|(held, _)| *held == id).map(|(_, opened)| opened)
     }
 }
 
@@ -245,7 +274,10 @@ impl Question<'_> {
             to_ns,
             resolution: self.resolution(plan),
         };
-        let selected = select(files, &asked);
+        let mut selected = select(files, &asked);
+        if plan.interval_ns.is_some() {
+            selected.windows.retain(|(_, window)| *window != NO_TIME);
+        }
         if selected.windows.len() > limits::ROLLUP_WINDOWS_PER_ANSWER {
             let detail = format!(
                 "{} windows are too many for one answer; ask a coarser tier or a shorter time",
@@ -265,22 +297,31 @@ impl Question<'_> {
         {
             *width = auto_width(self.plan.span_ns.1.saturating_sub(self.plan.span_ns.0)).max(*width);
         }
-        let present = self.spoken(&selected, &self.plan, watch)?;
+        self.plan.cut_ns = (
+            self.request.from_ns.map(|_| self.plan.span_ns.0),
+            self.request.to_ns.map(|_| self.plan.span_ns.1),
+        );
+        let (shown, present) = self.present(&selected, watch)?;
         let mut windows: Vec<&Selected> = vec![&selected];
         let earlier = self.plan.of_previous().map(|mut plan| {
             let selected = self.select(files, &plan)?;
             plan.span_ns = span_of(&selected, plan.rows_span());
+            let shifted = |ns: i64| ns.saturating_add(plan.shift_ns);
+            plan.cut_ns = (
+                self.request.from_ns.map(|_| shifted(plan.span_ns.0)),
+                self.request.to_ns.map(|_| shifted(plan.span_ns.1)),
+            );
             Ok((selected, plan))
         });
         let earlier = earlier.transpose()?;
         let previous = match &earlier {
             Some((selected, plan)) => {
                 windows.push(selected);
-                Some(self.spoken(selected, plan, watch)?)
+                Some(self.previous(selected, plan, &shown, watch)?)
             }
             None => None,
         };
-        let (mut table, error) = self.table(&present, previous.as_ref())?;
+        let (mut table, error) = self.table(&shown, &present, previous.as_ref());
         let windows = || windows.iter().flat_map(|selected| &selected.windows);
         let names: BTreeSet<u64> = windows().map(|(file, _)| file.meta().id).collect();
         let compared = earlier.as_ref().and_then(|(selected, plan)| {
@@ -310,19 +351,18 @@ impl Question<'_> {
         Ok(table)
     }
 
-    /// Merges what windows say, bucket by bucket.
-    fn gather(&self, selected: &Selected, plan: &Plan, watch: &Watch) -> Result<BTreeMap<i64, Bucket>, QueryError> {
+    /// Merges what windows say.
+    fn merged<'w>(
+        &self,
+        windows: impl Iterator<Item = &'w (Arc<RollupFile>, i64)>,
+        opened: &mut Opened,
+        watch: &Watch,
+    ) -> Result<Bucket, QueryError> {
         let wanted: BTreeSet<SectionId> = self.sources.iter().map(|source| source.section).collect();
-        let mut buckets: BTreeMap<i64, Bucket> = BTreeMap::new();
-        let mut open = None;
-        for (file, window) in &selected.windows {
+        let mut bucket = Bucket::new();
+        for (file, window) in windows {
             watch.check()?;
-            let is_open = matches!(&open, Some((id, _)) if *id == file.meta().id);
-            if !is_open {
-                open = file.open().map(|opened| (file.meta().id, opened));
-            }
-            let Some((_, opened)) = &open else { continue };
-            let bucket = buckets.entry(plan.bucket(*window)).or_default();
+            let Some(opened) = opened.file(file) else { continue };
             for id in &wanted {
                 let Some(section) = file.find(*window, *id).and_then(|entry| file.read(opened, entry)) else {
                     continue;
@@ -337,7 +377,7 @@ impl Question<'_> {
                 }
             }
         }
-        Ok(buckets)
+        Ok(bucket)
     }
 
     /// What the sections of a bucket say, metric by metric.
@@ -347,68 +387,141 @@ impl Question<'_> {
         self.sources.iter().map(say).collect()
     }
 
-    fn spoken(&self, selected: &Selected, plan: &Plan, watch: &Watch) -> Result<Spoken, QueryError> {
-        let buckets = self.gather(selected, plan, watch)?;
-        let mut all = Bucket::new();
-        for (id, section) in buckets.values().flatten() {
-            match all.get_mut(id) {
-                // What could be merged within buckets can be across them.
-                Some(held) => drop(held.merge(section)),
-                None => {
-                    all.insert(*id, section.clone());
-                }
+    /// First which groups, of all windows together; then their series, a bucket at a time.
+    fn present(&self, selected: &Selected, watch: &Watch) -> Result<(Shown, Spoken), QueryError> {
+        let said = match self.groups.is_empty() && self.plan.interval_ns.is_some() {
+            true => Vec::new(),
+            false => {
+                let whole = self.merged(selected.windows.iter(), &mut Opened::default(), watch)?;
+                self.say(&whole, self.plan.without_interval().seconds(None))
             }
+        };
+        let (groups, found) = self.ranked(&said);
+        let is_put_together = || said.iter().any(|said| said.absent.upper > 0.0 || said.error > 0.0);
+        let has_rest = found > groups.len() || self.plan.compare_ns.is_some() || is_put_together();
+        let mut shown = Shown {
+            rest: self.plan.other && !self.groups.is_empty() && has_rest,
+            groups,
+            buckets: vec![None],
+        };
+        let error = self.error(&said);
+        if self.plan.interval_ns.is_none() {
+            let spoken = Spoken {
+                rows: BTreeMap::from([(None, self.rows(&shown, &said, |group| Of::Group(group)))]),
+                empty: Vec::new(),
+                error,
+            };
+            return Ok((shown, spoken));
         }
-        let said = |bucket: &Bucket| self.say(bucket, plan.seconds());
-        let in_buckets = plan.interval_ns.is_some();
+        drop(said);
+        let numbers = || selected.windows.iter().map(|(_, window)| self.plan.bucket(*window));
+        let found = numbers().min().zip(numbers().max());
+        let rows = shown.groups.len() + usize::from(shown.rest);
+        shown.buckets = match buckets_of(&self.plan, found, rows)? {
+            None => Vec::new(),
+            Some((first, last)) => (first..=last).map(Some).collect(),
+        };
+        let values = shown.buckets.len().saturating_mul(rows).saturating_mul(self.plan.shown);
+        if values > ROLLUP_VALUES_PER_ANSWER {
+            let detail = format!(
+                "{} buckets of {rows} groups have too many values; use a longer interval, or fewer groups or metrics",
+                shown.buckets.len()
+            );
+            return Err(QueryError::TooMuch { detail });
+        }
+        let spoken = self.series(selected, &self.plan, &shown, |group| Of::Group(group), watch)?;
+        let error = error.max(spoken.error);
+        Ok((shown, Spoken { error, ..spoken }))
+    }
+
+    /// What the same groups had before.
+    fn previous(&self, selected: &Selected, plan: &Plan, shown: &Shown, watch: &Watch) -> Result<Spoken, QueryError> {
+        if plan.interval_ns.is_some() {
+            return self.series(selected, plan, shown, |group| Of::Earlier(group), watch);
+        }
+        let whole = self.merged(selected.windows.iter(), &mut Opened::default(), watch)?;
+        let said = self.say(&whole, plan.seconds(None));
         Ok(Spoken {
-            whole: self.say(&all, plan.without_interval().seconds()),
-            found: buckets.keys().next().copied().zip(buckets.keys().next_back().copied()),
-            buckets: match in_buckets {
-                true => buckets.iter().map(|(at, bucket)| (*at, said(bucket))).collect(),
-                false => BTreeMap::new(),
-            },
-            empty: said(&Bucket::new()),
+            rows: BTreeMap::from([(None, self.rows(shown, &said, |group| Of::Earlier(group)))]),
+            empty: Vec::new(),
+            error: self.error(&said),
         })
     }
 
-    fn table(&self, present: &Spoken, previous: Option<&Spoken>) -> Result<(Table, f64), QueryError> {
-        let groups = self.ranked(&present.whole);
-        let has_rest = self.plan.other && !self.groups.is_empty();
-        let shown = groups.iter().map(|group| (self.cells(group), Of::Group(group)));
-        let rest = has_rest.then(|| (vec![None; self.groups.len()], Of::Rest(&groups)));
-        let buckets: Vec<Option<i64>> = match self.plan.interval_ns {
-            None => vec![None],
-            Some(_) => match buckets_of(&self.plan, present.found, groups.len() + usize::from(has_rest))? {
-                None => return Ok((self.shown(Vec::new()), 0.0)),
-                Some((first, last)) => (first..=last).map(Some).collect(),
-            },
+    /// What groups have bucket by bucket; of each only what is shown is kept.
+    fn series(
+        &self,
+        selected: &Selected,
+        plan: &Plan,
+        shown: &Shown,
+        of: fn(&Item) -> Of<'_>,
+        watch: &Watch,
+    ) -> Result<Spoken, QueryError> {
+        let mut windows: Vec<(i64, &(Arc<RollupFile>, i64))> = selected
+            .windows
+            .iter()
+            .map(|window| (plan.bucket(window.1), window))
+            .collect();
+        windows.sort_by_key(|(bucket, _)| *bucket);
+        let mut opened = Opened::default();
+        let mut spoken = Spoken {
+            rows: BTreeMap::new(),
+            empty: self.rows(shown, &self.say(&Bucket::new(), plan.seconds(None)), of),
+            error: 0.0,
         };
-        let mut rows = Vec::new();
-        for (names, of) in shown.chain(rest) {
+        for windows in windows.chunk_by(|left, right| left.0 == right.0) {
+            let Some((number, _)) = windows.first() else { continue };
+            let bucket = self.merged(windows.iter().map(|(_, window)| *window), &mut opened, watch)?;
+            let said = self.say(&bucket, plan.seconds(Some(*number)));
+            spoken.error = spoken.error.max(self.error(&said));
+            spoken.rows.insert(Some(*number), self.rows(shown, &said, of));
+        }
+        Ok(spoken)
+    }
+
+    /// How far the values of metrics that are shown are off at most, also of groups that are not.
+    fn error(&self, said: &[Said]) -> f64 {
+        let stated = self.plan.outputs.iter().take(self.plan.shown);
+        let stated = stated.filter_map(|output| match output.formula {
+            Formula::Metric(at) => said.get(at).map(|said| said.error),
+            _ => None,
+        });
+        stated.fold(0.0, f64::max)
+    }
+
+    /// Outputs of what is shown, in its order.
+    fn rows(&self, shown: &Shown, said: &[Said], of: fn(&Item) -> Of<'_>) -> Vec<Vec<Measured>> {
+        let groups = shown.groups.iter().map(|group| self.outputs(said, of(group)));
+        let rest = shown.rest.then(|| self.outputs(said, Of::Rest(&shown.groups)));
+        groups.chain(rest).collect()
+    }
+
+    fn table(&self, shown: &Shown, present: &Spoken, previous: Option<&Spoken>) -> (Table, f64) {
+        let names = shown.groups.iter().map(|group| self.cells(group));
+        let rest = shown.rest.then(|| vec![None; self.groups.len()]);
+        let mut buckets = shown.buckets.clone();
+        if self.plan.newest_first {
+            buckets.reverse();
+        }
+        let mut rows = Vec::with_capacity(buckets.len() * (shown.groups.len() + 1));
+        for (at, names) in names.chain(rest).enumerate() {
             for bucket in &buckets {
                 let width = self.plan.interval_ns.unwrap_or(1);
                 let time = bucket.map(|at| Some(Cell::Signed(at.saturating_mul(width))));
                 rows.push(Row {
                     names: time.into_iter().chain(names.iter().cloned()).collect(),
-                    is_rest: matches!(of, Of::Rest(_)),
-                    present: self.outputs(present.at(*bucket), of),
-                    previous: previous.map(|previous| self.outputs(previous.at(*bucket), of)),
+                    is_rest: at == shown.groups.len(),
+                    present: present.of(*bucket, at),
+                    previous: previous.map(|previous| previous.of(*bucket, at)),
                 });
             }
         }
-        if self.groups.is_empty() && self.plan.order == OrderBy::Time && self.plan.descending {
-            rows.reverse();
-        }
-        let measured = rows.iter().flat_map(|row| &row.present);
-        let widest = measured.map(|one| (one.upper - one.value).max(one.value - one.lower));
-        let stated = self.plan.outputs.iter().take(self.plan.shown);
-        let stated = stated.filter_map(|output| match output.formula {
-            Formula::Metric(at) => present.whole.get(at).map(|said| said.error),
-            _ => None,
-        });
-        let error = widest.chain(stated).fold(0.0, f64::max);
-        Ok((self.shown(rows), error))
+        let measured = rows
+            .iter()
+            .flat_map(|row| row.present.iter().chain(row.previous.into_iter().flatten()));
+        let stated = previous.map_or(present.error, |previous| previous.error.max(present.error));
+        let error = measured.map(Measured::off).fold(stated, f64::max);
+        (self.shown(&rows), error)
     }
 
     /// Outputs that are shown.
@@ -421,10 +534,10 @@ impl Question<'_> {
         cells(group.octets(), self.groups.len()).unwrap_or_default()
     }
 
-    /// The groups that are shown, in order.
-    fn ranked(&self, said: &[Said]) -> Vec<Item> {
+    /// The groups that are shown, in order, and how many there are.
+    fn ranked(&self, said: &[Said]) -> (Vec<Item>, usize) {
         if self.groups.is_empty() {
-            return vec![group_key(&[])];
+            return (vec![group_key(&[])], 1);
         }
         let found: BTreeSet<&[u8]> = said
             .iter()
@@ -442,7 +555,6 @@ impl Question<'_> {
                         value.filter(|value| value.is_finite()).map(Cell::Float)
                     }
                     OrderBy::Group(at) => cells.get(at).cloned().flatten(),
-                    OrderBy::Time => None,
                 };
                 (key, cells, group)
             })
@@ -455,57 +567,67 @@ impl Question<'_> {
             };
             by_key.then_with(|| compare_keys(&left.1, &right.1))
         });
+        let found = keyed.len();
         keyed.truncate(self.plan.limit);
-        keyed.into_iter().map(|(_, _, group)| group).collect()
+        (keyed.into_iter().map(|(_, _, group)| group).collect(), found)
     }
 
-    /// Rows as they are shown: the limits of what is not exact behind the outputs, then what was before.
-    fn shown(&self, rows: Vec<Row>) -> Table {
+    /// Rows as they are shown: the limits of what is not exact behind the outputs, then what was before in the same way.
+    fn shown(&self, rows: &[Row<'_>]) -> Table {
         let outputs: Vec<(usize, &Output)> = self.plan.outputs.iter().take(self.plan.shown).enumerate().collect();
         let is_sketch = |at: usize| self.sources.get(at).is_some_and(Source::is_sketch);
-        let is_wide =
-            |measured: Option<&Measured>| measured.is_some_and(|one| one.lower != one.upper && !one.value.is_nan());
-        let is_estimate = |at: usize, output: &Output| {
-            let is_of_sketch = match output.formula {
-                Formula::Metric(at) | Formula::Share(at) => is_sketch(at),
-                Formula::Ratio(above, below) => is_sketch(above) || is_sketch(below),
-            };
-            is_of_sketch || rows.iter().any(|row| is_wide(row.present.get(at)))
+        let is_of_sketch = |output: &Output| match output.formula {
+            Formula::Metric(at) | Formula::Share(at) => is_sketch(at),
+            Formula::Ratio(above, below) => is_sketch(above) || is_sketch(below),
         };
-        let estimates: Vec<(usize, &Output)> = outputs
-            .iter()
-            .copied()
-            .filter(|(at, output)| is_estimate(*at, output))
-            .collect();
-        let mut columns = table_columns(&self.plan);
-        for (_, output) in &estimates {
-            columns.extend(["lower", "upper"].map(|limit| TableColumn {
-                name: format!("{}.{limit}", output.name),
+        let estimates = |of: for<'r> fn(&Row<'r>) -> Option<&'r [Measured]>| -> Vec<(usize, &Output)> {
+            let is_wide = |at: usize| {
+                let mut measured = rows.iter().filter_map(|row| of(row)?.get(at));
+                measured.any(Measured::is_wide)
+            };
+            let is_estimate = |(at, output): &(usize, &Output)| is_of_sketch(output) || is_wide(*at);
+            outputs.iter().copied().filter(is_estimate).collect()
+        };
+        let limits_of = |estimates: &[(usize, &Output)], before: &str| -> Vec<TableColumn> {
+            let limits = estimates
+                .iter()
+                .flat_map(|(_, output)| ["lower", "upper"].map(|limit| (*output, limit)));
+            let column = |(output, limit): (&Output, &str)| TableColumn {
+                name: format!("{before}{}.{limit}", output.name),
                 kind: output.kind,
                 unit: output.unit,
-            }));
-        }
+            };
+            limits.map(column).collect()
+        };
+        let present = estimates(|row| Some(row.present));
+        let previous = match self.plan.compare_ns {
+            Some(_) => estimates(|row| row.previous),
+            None => Vec::new(),
+        };
+        let mut columns = table_columns(&self.plan);
+        columns.extend(limits_of(&present, ""));
         columns.extend(further_columns(&self.plan));
-        let cell = |measured: &[Measured], (at, output): (usize, &Output), value: fn(&Measured) -> f64| {
-            let value = measured.get(at).map(value).filter(|value| value.is_finite());
+        columns.extend(limits_of(&previous, PREVIOUS));
+        let cell = |measured: &[Measured], (at, output): &(usize, &Output), value: fn(&Measured) -> f64| {
+            let value = measured.get(*at).map(value).filter(|value| value.is_finite());
             value.map(|value| shown(output.kind, value))
+        };
+        let limits = |measured: &[Measured], output: &(usize, &Output)| {
+            [
+                cell(measured, output, |one| one.lower),
+                cell(measured, output, |one| one.upper),
+            ]
         };
         let rows = rows.iter().map(|row| {
             let mut cells = row.names.clone();
-            cells.extend(
-                outputs
-                    .iter()
-                    .map(|output| cell(&row.present, *output, |one| one.value)),
-            );
-            for output in &estimates {
-                cells.push(cell(&row.present, *output, |one| one.lower));
-                cells.push(cell(&row.present, *output, |one| one.upper));
-            }
+            cells.extend(outputs.iter().map(|output| cell(row.present, output, |one| one.value)));
+            cells.extend(present.iter().flat_map(|output| limits(row.present, output)));
             if self.plan.other {
                 cells.push(row.is_rest.then_some(Cell::Bool(true)));
             }
-            if let Some(previous) = &row.previous {
-                cells.extend(outputs.iter().map(|output| cell(previous, *output, |one| one.value)));
+            if let Some(measured) = row.previous {
+                cells.extend(outputs.iter().map(|output| cell(measured, output, |one| one.value)));
+                cells.extend(previous.iter().flat_map(|output| limits(measured, output)));
             }
             TableRow {
                 cells,
@@ -532,11 +654,11 @@ fn span_of(selected: &Selected, asked_ns: (Option<i64>, Option<i64>)) -> (i64, i
 }
 
 /// A row before it is shown.
-struct Row {
+struct Row<'s> {
     names: Vec<Option<Cell>>,
     is_rest: bool,
-    present: Vec<Measured>,
-    previous: Option<Vec<Measured>>,
+    present: &'s [Measured],
+    previous: Option<&'s [Measured]>,
 }
 
 fn shown(kind: ColumnKind, value: f64) -> Cell {

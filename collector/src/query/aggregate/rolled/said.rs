@@ -10,6 +10,8 @@ use super::source::{Measured, NOTHING, Said};
 pub enum Of<'g> {
     /// Of a group.
     Group(&'g Item),
+    /// Of a group that was found at another time: what nobody knows of it is no value.
+    Earlier(&'g Item),
     /// Of everything outside of these groups.
     Rest(&'g [Item]),
 }
@@ -22,6 +24,12 @@ impl Said {
     fn of(&self, of: Of<'_>) -> Measured {
         let groups = match of {
             Of::Group(group) => return self.group(group),
+            Of::Earlier(group) => {
+                let is_unknown = self.absent.upper > 0.0 && !self.groups.contains_key(group);
+                let known = self.group(group);
+                let value = if is_unknown { f64::NAN } else { known.value };
+                return Measured { value, ..known };
+            }
             Of::Rest(groups) => groups,
         };
         let Some(all) = self.all else { return NOTHING };

@@ -45,6 +45,19 @@ impl Measured {
         }
     }
 
+    /// There is more than one value that it may be.
+    pub fn is_wide(&self) -> bool {
+        self.lower < self.upper
+    }
+
+    /// How far the value is off at most.
+    pub fn off(&self) -> f64 {
+        match self.value.is_nan() {
+            true => self.upper - self.lower,
+            false => (self.upper - self.value).max(self.value - self.lower),
+        }
+    }
+
     fn times(self, factor: f64) -> Measured {
         Measured {
             value: self.value * factor,

@@ -199,7 +199,9 @@ impl Answer {
     /// What a metric came to at a place; what it is of nothing without one.
     pub fn metric(&self, plan: &Plan, at: usize, place: Option<Place>) -> Option<Cell> {
         let metric = plan.metrics.get(at)?;
-        let (kind, seconds) = (metric.shown().0, plan.seconds());
+        let in_series = place.filter(|_| plan.interval_ns.is_some());
+        let bucket = in_series.map(|place| i64::from_u64(self.bucket_word(place)));
+        let (kind, seconds) = (metric.shown().0, plan.seconds(bucket));
         let held = place.and_then(|place| {
             let held = self.shard(place.shard)?.sums.get(at)?;
             Some((held, place.slot))
