@@ -183,7 +183,7 @@ impl Download {
         if found.is_empty() {
             return Ok(None);
         }
-        rows_of(&self.snapshot, &found, &self.fields).map(Some)
+        rows_of(&self.snapshot, &found, &self.fields, &Watch::new(limits)).map(Some)
     }
 }
 

@@ -31,6 +31,13 @@ use crate::store::segment::{Codes, OpenSegment, Segment};
 /// Rows of a page when the request does not say.
 const DEFAULT_LIMIT: usize = 100;
 
+/// Elements that no column takes which a list of flows may name.
+const FIELD_ELEMENTS: usize = 64;
+/// Values of all rows of one answer of `flows`, absent ones too.
+const CELLS_PER_ANSWER: usize = 16_000_000;
+/// Rows that are made before somebody looks whether they are still wanted.
+const ROWS_PER_CHECK: usize = 64;
+
 /// What to list.
 #[derive(Clone, Debug, Default)]
 pub struct FlowsRequest {
@@ -123,7 +130,7 @@ fn list(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, QueryError
         limit,
     };
     let (found, next, stats) = find(snapshot, &selection, left_out.as_ref(), page, &watch)?;
-    let mut table = rows_table(snapshot, &found, &fields)?;
+    let mut table = rows_table(snapshot, &found, &fields, &watch)?;
     let once = request.once.as_ref().zip(left_out.as_ref());
     table.stats = QueryStats {
         elapsed_ms: watch.elapsed_ms(),
@@ -246,7 +253,7 @@ pub fn flow(snapshot: &Snapshot, id: &str) -> Result<Table, QueryError> {
             doc,
         })
     });
-    let mut table = rows_table(snapshot, found.as_slice(), &Fields::All)?;
+    let mut table = rows_table(snapshot, found.as_slice(), &Fields::All, &watch)?;
     table.stats = QueryStats {
         rows_read: found.iter().len() as u64,
         rows_matched: found.iter().len() as u64,
@@ -431,13 +438,28 @@ impl Fields {
             match column(name) {
                 Some(column) if !wanted.contains(&column) => wanted.push(column),
                 Some(_) => {}
-                None => match parse_subject(name, "fields") {
-                    Ok(Subject::Other(known)) => other.push(known),
-                    Ok(Subject::Column(_)) => {}
-                    // Elements that exporters or the user named are known by being there.
-                    Err(_) if snapshot.has_other(name) => other.push(name.to_owned()),
-                    Err(error) => return Err(error),
-                },
+                None => {
+                    let known = match parse_subject(name, "fields") {
+                        Ok(Subject::Other(known)) => known,
+                        Ok(Subject::Column(_)) => continue,
+                        // Elements that exporters or the user named are known by being there.
+                        Err(_) if snapshot.has_other(name) => name.to_owned(),
+                        Err(error) => return Err(error),
+                    };
+                    if !other.contains(&known) {
+                        other.push(known);
+                    }
+                }
+            }
+            if other.len() > FIELD_ELEMENTS {
+                return Err(QueryError::Request {
+                    parameter: "fields",
+                    detail: format!(
+                        "at most {} elements besides columns; without fields there is everything",
+                        FIELD_ELEMENTS
+                    ),
+                    nearest: None,
+                });
             }
         }
         Ok(Self::Some { columns: wanted, other })
@@ -462,14 +484,14 @@ impl Fields {
     }
 }
 
-fn rows_table(snapshot: &Snapshot, found: &[Found], fields: &Fields) -> Result<Table, QueryError> {
+fn rows_table(snapshot: &Snapshot, found: &[Found], fields: &Fields, watch: &Watch) -> Result<Table, QueryError> {
     let named = match fields {
         Fields::All => Vec::new(),
         Fields::Some { other, .. } => other.clone(),
     };
     Ok(Table {
         columns: table_columns(&fields.columns()),
-        rows: rows_of(snapshot, found, fields)?,
+        rows: rows_of(snapshot, found, fields, watch)?,
         named,
         ..Table::default()
     })
@@ -488,8 +510,17 @@ pub(super) fn table_columns(columns: &[ColumnId]) -> Vec<TableColumn> {
 }
 
 /// The cells of rows that were found, in the same order.
-pub(super) fn rows_of(snapshot: &Snapshot, found: &[Found], fields: &Fields) -> Result<Vec<TableRow>, QueryError> {
+///
+/// # Errors
+/// When the time is over, they have too many values together, or the store cannot be read.
+pub(super) fn rows_of(
+    snapshot: &Snapshot,
+    found: &[Found],
+    fields: &Fields,
+    watch: &Watch,
+) -> Result<Vec<TableRow>, QueryError> {
     let columns = fields.columns();
+    let mut values = 0;
     let mut rows: Vec<Option<TableRow>> = vec![None; found.len()];
     let mut by_segment: Vec<(usize, &Found)> = found.iter().enumerate().collect();
     by_segment.sort_by_key(|(_, found)| (found.segment, found.doc));
@@ -506,7 +537,10 @@ pub(super) fn rows_of(snapshot: &Snapshot, found: &[Found], fields: &Fields) -> 
             .into_iter()
             .map(|name| (name, open.other(name)))
             .collect();
-        for (at, found) in group {
+        for (done, (at, found)) in group.iter().enumerate() {
+            if done % ROWS_PER_CHECK == 0 {
+                watch.check()?;
+            }
             let mut cells = Vec::with_capacity(columns.len());
             for column in &columns {
                 cells.push(cell_of(open, *column, found.doc)?);
@@ -518,6 +552,15 @@ pub(super) fn rows_of(snapshot: &Snapshot, found: &[Found], fields: &Fields) -> 
                         other.push(((*name).to_owned(), codes.cell(code).map_err(store_error)?));
                     }
                 }
+            }
+            values += cells.len() + other.len();
+            if values > CELLS_PER_ANSWER {
+                return Err(QueryError::TooMuch {
+                    detail: format!(
+                        "these flows have more than {} values together; ask for fewer fields, or fewer flows",
+                        CELLS_PER_ANSWER
+                    ),
+                });
             }
             if let Some(slot) = rows.get_mut(*at) {
                 *slot = Some(TableRow {

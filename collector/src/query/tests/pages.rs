@@ -370,3 +370,41 @@ fn values_seen_are_offered_for_every_kind_of_column() {
     // Numbers that hardly ever come again are not offered.
     assert_eq!(first("octets = ").0, "");
 }
+
+#[test]
+fn fields_are_given_once_and_not_without_end() {
+    let mut row = PlainRow::default();
+    row.cells.insert(id::START, Cell::Signed(T0));
+    row.other.insert("ciscoFirewallEvent", Cell::Number(2));
+    let (_dir, snapshot) = stored(&[row], 1);
+    let request = |fields: Vec<String>| FlowsRequest {
+        fields,
+        ..FlowsRequest::default()
+    };
+    let names = [
+        "ciscoFirewallEvent",
+        "start",
+        "ciscofirewallevent",
+        " ciscoFirewallEvent",
+        "start",
+    ];
+    let names = names.repeat(100).into_iter().map(str::to_owned).collect();
+    let table = flows(&snapshot, &request(names)).unwrap();
+    assert_eq!(table.columns.len(), 1);
+    assert_eq!(table.named, ["ciscoFirewallEvent"]);
+    assert_eq!(
+        table.rows[0].other,
+        [("ciscoFirewallEvent".to_owned(), Cell::Signed(2))]
+    );
+    // Any element has a name like this.
+    let many = |count: usize| (1..=count).map(|at| format!("32473.{at}")).collect::<Vec<_>>();
+    assert!(flows(&snapshot, &request(many(64))).is_ok());
+    assert!(matches!(
+        flows(&snapshot, &request(many(65))),
+        Err(QueryError::Request {
+            parameter: "fields",
+            ..
+        })
+    ));
+}
+
