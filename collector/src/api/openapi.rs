@@ -295,6 +295,7 @@ pub fn openapi() -> Value {
                 "elapsed_ms": { "type": "number" },
                 "partitions": { "type": "integer" },
                 "segments": { "type": "integer" },
+                "segments_left_out": { "type": "integer", "description": "that are damaged: what they held is missing" },
                 "tier": { "type": "string" },
                 "error_bound": { "type": "number", "description": "how far a value is off at most; 0 for exact ones" },
                 "confidence": { "type": "number", "description": "with which it is not off by more" },

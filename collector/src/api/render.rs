@@ -101,6 +101,9 @@ pub fn stats_json(stats: &QueryStats, interval_ns: Option<i64>) -> Json {
     if let Some((rule, left_out)) = &stats.once {
         fields.insert("once".to_owned(), json!({ "rule": rule, "left_out": left_out }));
     }
+    if stats.segments_left_out > 0 {
+        fields.insert("segments_left_out".to_owned(), stats.segments_left_out.into());
+    }
     if let Some(hint) = &stats.hint {
         fields.insert("hint".to_owned(), hint.as_str().into());
     }

@@ -17,7 +17,7 @@ use crate::normalize::row::cut;
 use crate::query::table::{OTHER, PREVIOUS};
 use crate::query::{
     AggregateRequest, Compare, Filter, FilterError, FlowsRequest, OnceRule, QueryError, Table, TierAsked, aggregate,
-    download, filter, flows, time,
+    download, filter, flows, time, told_of_damage,
 };
 use crate::run::{now_ns, store_failure};
 use crate::store::Store;
@@ -86,6 +86,7 @@ fn rows(arguments: &QueryArguments, form: Form, out: &mut Output) -> Result<(), 
             return everything(arguments, directory, form, out);
         }
         let table = offline(arguments, directory)?;
+        warn_of_damage(table.stats.segments_left_out);
         let written = write_table(form, &table, Some(about_json(&table)), &mut *out).map(drop);
         return out.told(written);
     }
@@ -247,6 +248,13 @@ fn filter_failure(arguments: &QueryArguments, error: &FilterError) -> Failure {
     ))
 }
 
+/// Forms of rows have no place to say that some are missing.
+fn warn_of_damage(segments: u64) {
+    if let Some(told) = told_of_damage(segments) {
+        eprintln!("flowgauge-collector: {told}");
+    }
+}
+
 /// How often a question is asked again because a running collector merged rollups away under it.
 const TRIES: u32 = 5;
 
@@ -312,6 +320,7 @@ fn everything(arguments: &QueryArguments, directory: &Path, form: Form, out: &mu
         ..FlowsRequest::default()
     };
     let download = download(asked.store.snapshot(), request).map_err(failure)?;
+    warn_of_damage(download.segments_left_out());
     let written = write_download(form, download, None, &mut *out).map(drop);
     out.told(written)
 }

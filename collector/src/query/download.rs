@@ -32,6 +32,7 @@ pub struct Download {
     left_out: Option<LeftOut>,
     head: Head,
     rows: u64,
+    segments_left_out: u64,
     left: Left,
 }
 
@@ -81,6 +82,7 @@ pub fn download(snapshot: Arc<Snapshot>, request: FlowsRequest) -> Result<Downlo
         facts,
         other,
         selected: mut segments,
+        segments_left_out,
         ..
     } = counted;
     let left = match order {
@@ -109,6 +111,7 @@ pub fn download(snapshot: Arc<Snapshot>, request: FlowsRequest) -> Result<Downlo
         left_out,
         head: head.without_doubles(),
         rows,
+        segments_left_out,
         left,
     })
 }
@@ -133,6 +136,11 @@ impl Download {
     /// How many rows there are in all.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Segments that may have rows, too, and cannot be read.
+    pub fn segments_left_out(&self) -> u64 {
+        self.segments_left_out
     }
 
     /// Some more rows; none when all were handed out.
@@ -243,6 +251,7 @@ struct Counted<'f> {
     other: std::collections::BTreeMap<String, Facts>,
     selected: Vec<Selected>,
     kept_octets: usize,
+    segments_left_out: u64,
 }
 
 impl<'f> Counted<'f> {
@@ -259,6 +268,7 @@ impl<'f> Counted<'f> {
             other: named.iter().map(|name| (name.clone(), Facts::default())).collect(),
             selected: Vec::new(),
             kept_octets: 0,
+            segments_left_out: 0,
         }
     }
 
@@ -269,7 +279,10 @@ impl<'f> Counted<'f> {
         selection: &Selection<'_>,
         watch: &Watch,
     ) -> Result<(), QueryError> {
-        let Some(open) = segment.open() else { return Ok(()) };
+        let Some(open) = segment.open() else {
+            self.segments_left_out += 1;
+            return Ok(());
+        };
         let mut documents = selection.documents(segment, open, watch)?;
         if let Some(left_out) = self.left_out {
             left_out.take_out(segment, &mut documents);

@@ -178,7 +178,7 @@ pub(super) fn find(
         limit: limit + 1,
         rows: Vec::new(),
     };
-    let mut partitions = Vec::new();
+    let (mut partitions, mut left_out_segments) = (Vec::new(), 0);
     for at in segments_in_order(snapshot, selection, order) {
         let Some(segment) = snapshot.segments().get(at) else {
             continue;
@@ -186,7 +186,10 @@ pub(super) fn find(
         if page.is_settled_before(segment) {
             continue;
         }
-        let Some(open) = segment.open() else { continue };
+        let Some(open) = segment.open() else {
+            left_out_segments += 1;
+            continue;
+        };
         let mut documents = selection.documents(segment, open, watch)?;
         if let Some(left_out) = left_out {
             left_out.take_out(segment, &mut documents);
@@ -210,6 +213,7 @@ pub(super) fn find(
     partitions.sort_unstable();
     partitions.dedup();
     stats.partitions = partitions.len() as u64;
+    stats.leave_out(left_out_segments);
 
     let more = page.rows.len() > limit;
     page.rows.truncate(limit);

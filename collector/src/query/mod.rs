@@ -92,6 +92,8 @@ pub struct QueryStats {
     pub partitions: u64,
     /// Segments that were looked at.
     pub segments: u64,
+    /// Segments that may have had something to say, and cannot be read.
+    pub segments_left_out: u64,
     /// Start of the time asked about or found, nanoseconds.
     pub from_ns: Option<i64>,
     /// End of the time asked about or found, nanoseconds.
@@ -112,6 +114,29 @@ pub struct QueryStats {
     pub rollups: u64,
     /// What to know about the answer, in one line.
     pub hint: Option<String>,
+}
+
+impl QueryStats {
+    /// Says that segments could not be read.
+    fn leave_out(&mut self, segments: u64) {
+        self.segments_left_out = segments;
+        if let Some(told) = told_of_damage(segments) {
+            self.hint = Some(match self.hint.take() {
+                Some(hint) => format!("{hint}; {told}"),
+                None => told,
+            });
+        }
+    }
+}
+
+/// What people are told of segments that cannot be read.
+pub fn told_of_damage(segments: u64) -> Option<String> {
+    let which = match segments {
+        0 => return None,
+        1 => "one segment of the store is",
+        _ => &format!("{segments} segments of the store are"),
+    };
+    Some(format!("{which} damaged and left out: flows are missing"))
 }
 
 #[cfg(test)]

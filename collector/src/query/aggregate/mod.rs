@@ -140,6 +140,7 @@ fn answer(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Table, Quer
             .compare_ns
             .and_then(|compared| before_the_oldest(snapshot, compared));
     }
+    stats.leave_out(question.segments_left_out(&plan));
     let mut table = rows::table(&plan, &groups, &present, previous.as_ref())?;
     stats.elapsed_ms = watch.elapsed_ms();
     table.stats = stats;
@@ -176,6 +177,14 @@ impl Question<'_> {
             // What has no time is in no bucket, and its group is no reason for a series.
             timed: self.request.interval.is_some(),
         }
+    }
+
+    /// Segments of the time asked about, or compared with, that could not be read.
+    fn segments_left_out(&self, plan: &Plan) -> u64 {
+        let spans = [Some(plan.rows_span()), plan.of_previous().map(|plan| plan.rows_span())];
+        let segments = self.snapshot.segments().iter();
+        let asked = segments.filter(|segment| spans.iter().flatten().any(|span| segment.overlaps(span.0, span.1)));
+        asked.filter(|segment| segment.open().is_none()).count() as u64
     }
 
     /// The rows that would count again.

@@ -408,3 +408,47 @@ fn fields_are_given_once_and_not_without_end() {
     ));
 }
 
+
+#[test]
+fn answers_say_that_a_damaged_segment_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), StoreConfig::default()).unwrap();
+    let mut writer = store.writer().unwrap();
+    for at in 0..3 {
+        writer.add(T0, simple(at * S)).unwrap();
+        writer.commit(T0).unwrap();
+    }
+    writer.close(T0).unwrap();
+    let path = store.snapshot().segments()[1].path().to_owned();
+    drop(store);
+    for file in std::fs::read_dir(path).unwrap() {
+        std::fs::write(file.unwrap().path(), "not what it was").unwrap();
+    }
+    let store = Store::open_read_only(dir.path()).unwrap();
+    let snapshot = store.snapshot();
+    let told = Some("one segment of the store is damaged and left out: flows are missing");
+    for request in [
+        AggregateRequest::default(),
+        AggregateRequest {
+            group_by: vec!["src.ip".into()],
+            interval: Some(crate::query::aggregate::Interval::Ns(S)),
+            ..AggregateRequest::default()
+        },
+    ] {
+        let stats = aggregate(&snapshot, &request).unwrap().stats;
+        assert_eq!((stats.segments_left_out, stats.hint.as_deref()), (1, told));
+        assert_eq!((stats.segments, stats.rows_matched), (2, 2));
+    }
+    let table = flows(&snapshot, &FlowsRequest::default()).unwrap();
+    assert_eq!((table.rows.len(), table.stats.segments_left_out), (2, 1));
+    assert_eq!(table.stats.hint.as_deref(), told);
+    let file = crate::query::download(Arc::clone(&snapshot), FlowsRequest::default()).unwrap();
+    assert_eq!((file.rows(), file.segments_left_out()), (2, 1));
+    // Who asks about another time misses nothing.
+    let request = FlowsRequest {
+        to_ns: Some(T0 + S / 2),
+        ..FlowsRequest::default()
+    };
+    let stats = flows(&snapshot, &request).unwrap().stats;
+    assert_eq!((stats.segments_left_out, stats.hint), (0, None));
+}
