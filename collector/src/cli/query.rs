@@ -412,13 +412,15 @@ fn printed(arguments: &QueryArguments, answer: &Answer) -> Vec<String> {
             .chain(arguments.top.iter().cloned())
             .chain(metrics(arguments))
             .collect();
-        let limits = metrics(arguments)
-            .into_iter()
-            .flat_map(|name| [format!("{name}.lower"), format!("{name}.upper")]);
-        let is_there = |name: &String| answer.rows().iter().any(|row| row.get(name).is_some());
-        names.extend(limits.filter(is_there));
+        let limits_of = |before: &'static str| {
+            let limits = move |name: String| [format!("{before}{name}.lower"), format!("{before}{name}.upper")];
+            let is_there = |name: &String| answer.rows().iter().any(|row| value(row, name).is_some());
+            metrics(arguments).into_iter().flat_map(limits).filter(is_there)
+        };
+        names.extend(limits_of(""));
         if arguments.compare.is_some() {
             names.extend(metrics(arguments).into_iter().map(|name| format!("{PREVIOUS}{name}")));
+            names.extend(limits_of(PREVIOUS));
         }
         return names;
     }
@@ -476,7 +478,7 @@ fn table(arguments: &QueryArguments, answer: &Answer, out: &mut Output) -> Resul
         layout.row(cells.collect());
     }
     out.bytes(layout.to_string().as_bytes())?;
-    out.line(&footer(answer))?;
+    out.line(&footer(answer, asked_span(arguments)))?;
     if let Some(warning) = answer.ledger.as_ref().and_then(loss_warning) {
         let red = std::io::stdout().is_terminal();
         out.line(&if red {
@@ -488,7 +490,41 @@ fn table(arguments: &QueryArguments, answer: &Answer, out: &mut Output) -> Resul
     Ok(())
 }
 
-fn footer(answer: &Answer) -> String {
+/// The time that was asked about, as far as it was.
+fn asked_span(arguments: &QueryArguments) -> [Option<i64>; 2] {
+    let now = now_ns();
+    let moment = |text: &Option<String>| time::parse_time(text.as_deref()?, now).ok();
+    [moment(&arguments.from), moment(&arguments.to)]
+}
+
+/// The time that was answered about, where that is another one than was asked about: windows of rollups are wider.
+fn widened(answer: &Answer, asked: [Option<i64>; 2]) -> Option<String> {
+    const NEAR_NS: u64 = 1_000_000_000;
+    let [from, to] = ["from", "to"].map(|name| answer.stat(name).and_then(Json::as_str));
+    let is_other = |text: Option<&str>, asked: Option<i64>| {
+        let found = text.and_then(|text| time::parse_time(text, 0).ok());
+        found
+            .zip(asked)
+            .is_some_and(|(found, asked)| found.abs_diff(asked) > NEAR_NS)
+    };
+    (is_other(from, asked[0]) || is_other(to, asked[1]))
+        .then(|| format!("; of {} to {}", from.unwrap_or("?"), to.unwrap_or("?")))
+}
+
+/// A bound with three digits that say something.
+fn digits(value: f64) -> String {
+    if value >= 100.0 {
+        return format!("{value:.0}");
+    }
+    let places = (2.0 - value.log10().floor()).clamp(0.0, 12.0) as usize;
+    let text = format!("{value:.places$}");
+    if !text.contains('.') {
+        return text;
+    }
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn footer(answer: &Answer, asked: [Option<i64>; 2]) -> String {
     let number = |name: &str| answer.stat(name).and_then(Json::as_u64).unwrap_or(0);
     let elapsed = answer.stat("elapsed_ms").and_then(Json::as_f64).unwrap_or(0.0);
     let more = if answer.body.get("next").is_some_and(Json::is_string) {
@@ -509,13 +545,19 @@ fn footer(answer: &Answer) -> String {
     if let Some(windows) = answer.stat("windows").and_then(Json::as_u64) {
         let tier = answer.stat("tier").and_then(Json::as_str).unwrap_or_default();
         let error = answer.stat("error_bound").and_then(Json::as_f64).unwrap_or(0.0);
-        let exact = if error > 0.0 {
-            format!("values are off by {error:.0} at most")
-        } else {
-            "exact".to_owned()
+        let confidence = answer.stat("confidence").and_then(Json::as_f64).unwrap_or(1.0);
+        let exact = match (error > 0.0, confidence < 1.0) {
+            (true, true) => format!(
+                "values are off by {} at most, with a confidence of {} %",
+                digits(error),
+                digits(confidence * 100.0)
+            ),
+            (true, false) => format!("values are off by {} at most", digits(error)),
+            _ => "exact".to_owned(),
         };
+        let span = widened(answer, asked).unwrap_or_default();
         return format!(
-            "{} rows from {windows} windows of rollups, of a {tier} at most; {exact}; {elapsed:.1} ms",
+            "{} rows from {windows} windows of rollups, of a {tier} at most{span}; {exact}; {elapsed:.1} ms{hint}",
             answer.rows().len()
         );
     }
@@ -572,6 +614,36 @@ mod tests {
             loss_warning(&json!({ "lost": {}, "balanced": false }))
                 .unwrap()
                 .contains("does not balance")
+        );
+    }
+
+    #[test]
+    fn the_last_line_says_how_far_rollups_can_be_believed() {
+        let asked = [Some(1_767_225_600_000_000_000), Some(1_767_229_200_000_000_000)];
+        let line = |error: f64, confidence: f64, to: &str, hint: Option<&str>| {
+            let stats = json!({
+                "windows": 3, "tier": "minute", "elapsed_ms": 1.25, "error_bound": error, "confidence": confidence,
+                "from": "2026-01-01T00:00:00Z", "to": to, "hint": hint,
+            });
+            let answer = Answer {
+                body: json!({ "rows": [{}], "stats": stats }),
+                ledger: None,
+            };
+            footer(&answer, asked)
+        };
+        let to = "2026-01-01T01:00:00Z";
+        let before = "1 rows from 3 windows of rollups, of a minute at most";
+        assert_eq!(line(0.0, 1.0, to, None), format!("{before}; exact; 1.2 ms"));
+        for (error, shown) in [(1_234.4, "1234"), (0.3, "0.3"), (0.000_123_4, "0.000123"), (12.0, "12")] {
+            let wanted = format!("{before}; values are off by {shown} at most; 1.2 ms");
+            assert_eq!(line(error, 1.0, to, None), wanted);
+        }
+        assert_eq!(
+            line(4.0, 0.95, "2026-01-01T02:00:00Z", Some("so it is")),
+            format!(
+                "{before}; of 2026-01-01T00:00:00Z to 2026-01-01T02:00:00Z; values are off by 4 at most, with a confidence \
+                 of 95 %; 1.2 ms; so it is"
+            )
         );
     }
 }

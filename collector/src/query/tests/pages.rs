@@ -408,7 +408,6 @@ fn fields_are_given_once_and_not_without_end() {
     ));
 }
 
-
 #[test]
 fn answers_say_that_a_damaged_segment_is_left_out() {
     let dir = tempfile::tempdir().unwrap();
