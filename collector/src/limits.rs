@@ -89,6 +89,9 @@ pub const COMPLETION_ROWS: u32 = 262_144;
 pub const COMPLETION_ROWS_PER_SEGMENT: u32 = 65_536;
 /// Threads that work on one query.
 pub const QUERY_THREADS: usize = 2;
+/// How long the files of a segment count as what was written once that was found, seconds: a question that fails for another
+/// reason does not read all of it again.
+pub const SEGMENT_SOUND_S: u64 = 600;
 
 /// Datagrams taken from the kernel by one call.
 pub const DATAGRAMS_PER_READ: usize = 64;

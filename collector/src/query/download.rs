@@ -15,6 +15,7 @@ use super::flows::{Fields, Found, Order, PageAsked, find, parse_order, rows_of, 
 use super::kinds::Kinds;
 use super::once::{self, LeftOut, OnceRule};
 use super::scan::BLOCK;
+use super::sound::without_damage;
 use super::table::TableRow;
 use super::{FlowsRequest, Limits, QueryError, Watch, time};
 use crate::forms::{Facts, Head, ROWS_AT_ONCE};
@@ -60,6 +61,12 @@ struct Selected {
 /// # Errors
 /// When a parameter is wrong, too much matches, the time is over, or the store cannot be read.
 pub fn download(snapshot: Arc<Snapshot>, request: FlowsRequest) -> Result<Download, QueryError> {
+    let reads = |segment: &Segment| segment.overlaps(request.from_ns, request.to_ns);
+    let answer = || begin(Arc::clone(&snapshot), request.clone());
+    without_damage(&snapshot, &request.limits, reads, answer)
+}
+
+fn begin(snapshot: Arc<Snapshot>, request: FlowsRequest) -> Result<Download, QueryError> {
     let watch = Watch::new(&request.limits);
     let order = request.order.as_deref().filter(|order| !order.is_empty());
     let order = order.map(|order| parse_order(Some(order))).transpose()?;

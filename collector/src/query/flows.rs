@@ -85,7 +85,8 @@ pub(super) struct Found {
 /// # Errors
 /// When a parameter is wrong, the time is over, or the store cannot be read.
 pub fn flows(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, QueryError> {
-    without_damage(snapshot, || list(snapshot, request))
+    let reads = |segment: &Segment| segment.overlaps(request.from_ns, request.to_ns);
+    without_damage(snapshot, &request.limits, reads, || list(snapshot, request))
 }
 
 fn list(snapshot: &Snapshot, request: &FlowsRequest) -> Result<Table, QueryError> {
@@ -257,7 +258,9 @@ pub fn flow(snapshot: &Snapshot, id: &str) -> Result<Table, QueryError> {
             doc,
         })
     });
-    let mut table = rows_table(snapshot, found.as_slice(), &Fields::All, &watch)?;
+    let reads = |segment: &Segment| segment.meta().doc_of(row).is_some();
+    let read = || rows_table(snapshot, found.as_slice(), &Fields::All, &watch);
+    let mut table = without_damage(snapshot, &Limits::default(), reads, read)?;
     table.stats = QueryStats {
         rows_read: found.iter().len() as u64,
         rows_matched: found.iter().len() as u64,

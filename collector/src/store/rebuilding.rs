@@ -221,11 +221,15 @@ fn read(
     fresh: &mut Fresh<'_>,
 ) -> Result<(), StoreError> {
     let path = segment.path();
-    let open = segment.open().ok_or_else(|| StoreError::Damaged {
+    let damaged = || StoreError::Damaged {
         path: path.to_owned(),
         detail: "it cannot be read; nothing has changed".to_owned(),
-    })?;
+    };
+    let open = segment.open().ok_or_else(damaged)?;
     let mut readers = Reader::of(open);
+    if segment.is_suspect() {
+        return Err(damaged());
+    }
     for (doc, number) in numbers(&segment.meta().runs, segment.rows()) {
         if !is_wanted(segment, number) {
             continue;

@@ -8,7 +8,8 @@ use std::net::Ipv6Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use tantivy::columnar::column_values::CompactSpaceU64Accessor;
 use tantivy::columnar::{
@@ -19,6 +20,7 @@ use tantivy::{Index, SegmentReader};
 use super::ends::ends_of;
 use super::manifest::SegmentMeta;
 use super::schema::OTHER;
+use crate::limits;
 use crate::normalize::columns::{COLUMNS, ColumnId};
 use crate::normalize::row::Cell;
 
@@ -114,6 +116,8 @@ pub struct OpenSegment {
     /// tantivy's reader: postings and columns.
     pub reader: SegmentReader,
     columns: Box<[OnceLock<Option<Codes>>]>,
+    suspect: Arc<AtomicBool>,
+    path: PathBuf,
 }
 
 /// A segment of the store.
@@ -124,6 +128,8 @@ pub struct Segment {
     opened: OnceLock<Option<OpenSegment>>,
     damaged: Arc<AtomicU64>,
     set_aside: AtomicBool,
+    suspect: Arc<AtomicBool>,
+    found_sound: Mutex<Option<Instant>>,
     doomed: AtomicBool,
 }
 
@@ -145,6 +151,8 @@ impl Segment {
             opened: OnceLock::new(),
             damaged,
             set_aside: AtomicBool::new(false),
+            suspect: Arc::default(),
+            found_sound: Mutex::default(),
             doomed: AtomicBool::new(false),
         }
     }
@@ -175,13 +183,13 @@ impl Segment {
             return None;
         }
         self.opened
-            .get_or_init(|| match open_segment(&self.path, &self.meta) {
-                Ok(opened) => Some(opened),
-                Err(error) => {
+            .get_or_init(|| {
+                let opened = unpanicked(|| open_segment(&self.path, &self.meta, &self.suspect));
+                let left_out = |error: String| {
                     self.damaged.fetch_add(1, Ordering::Relaxed);
-                    tracing::error!(segment = %self.path.display(), %error, "segment left out: it cannot be read");
-                    None
-                }
+                    tracing::error!(segment = %self.path.display(), error, "segment left out: it cannot be read");
+                };
+                opened.map_err(left_out).ok()
             })
             .as_ref()
     }
@@ -191,10 +199,27 @@ impl Segment {
         !self.set_aside.load(Ordering::Acquire) && matches!(self.opened.get(), Some(Some(_)))
     }
 
-    /// Whether its files are what was written: all of them are read.
+    /// Whether its files are what was written: all of them are read, unless that was done a short time ago.
     pub(super) fn is_sound(&self) -> bool {
+        let mut found_sound = self.found_sound.lock().unwrap_or_else(PoisonError::into_inner);
+        let lasts = Duration::from_secs(limits::SEGMENT_SOUND_S);
+        if found_sound.is_some_and(|at| at.elapsed() < lasts) {
+            return true;
+        }
         let check = || Index::open_in_dir(&self.path)?.validate_checksum();
-        matches!(catch_unwind(AssertUnwindSafe(check)), Ok(Ok(damaged)) if damaged.is_empty())
+        let is_sound = matches!(unpanicked(check), Ok(damaged) if damaged.is_empty());
+        *found_sound = is_sound.then(Instant::now);
+        is_sound
+    }
+
+    /// Whether something of it could not be read since it was opened.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.suspect.load(Ordering::Acquire)
+    }
+
+    /// Whether it is left out, for what it turned out to be while it was read.
+    pub(super) fn is_set_aside(&self) -> bool {
+        self.set_aside.load(Ordering::Acquire)
     }
 
     /// Leaves it out from now on.
@@ -225,7 +250,15 @@ impl Drop for Segment {
     }
 }
 
-fn open_segment(path: &Path, meta: &SegmentMeta) -> tantivy::Result<OpenSegment> {
+/// Does what tantivy may answer damaged files with: an error, or a panic.
+fn unpanicked<T, E: fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err("its files make no sense".to_owned()),
+    }
+}
+
+fn open_segment(path: &Path, meta: &SegmentMeta, suspect: &Arc<AtomicBool>) -> tantivy::Result<OpenSegment> {
     let damaged = |detail: String| tantivy::TantivyError::InternalError(detail);
     if let Some(ends) = meta.ends
         && ends_of(path).map_err(|error| damaged(error.to_string()))? != ends
@@ -251,11 +284,14 @@ fn open_segment(path: &Path, meta: &SegmentMeta) -> tantivy::Result<OpenSegment>
     Ok(OpenSegment {
         reader,
         columns: COLUMNS.iter().map(|_| OnceLock::new()).collect(),
+        suspect: Arc::clone(suspect),
+        path: path.to_owned(),
     })
 }
 
 impl OpenSegment {
-    /// A stored column; `None` when no row has it (or the segment is older than the column).
+    /// A stored column; `None` when no row has it (or the segment is older than the column). Where it cannot be read the
+    /// segment is suspect, and the question is to be answered without it.
     pub fn column(&self, column: ColumnId) -> Option<&Codes> {
         self.columns
             .get(usize::from(column.0))?
@@ -264,23 +300,32 @@ impl OpenSegment {
     }
 
     fn open_column(&self, name: &str) -> Option<Codes> {
-        let handles = self.reader.fast_fields().dynamic_column_handles(name).ok()?;
-        handles.iter().find_map(|handle| Codes::open(handle).ok().flatten())
+        self.handles(name)
+            .iter()
+            .find_map(|handle| self.read(|| Codes::open(handle)).flatten())
     }
 
     /// The columns of an element no column takes: one for each kind of value it had.
     pub fn other(&self, name: &str) -> Vec<Codes> {
         // The dot is part of the name, not of a path.
         let path = format!("{OTHER}.{}", name.replace('\\', "\\\\").replace('.', "\\."));
-        let handles = self
-            .reader
-            .fast_fields()
-            .dynamic_column_handles(&path)
-            .unwrap_or_default();
-        handles
-            .iter()
-            .filter_map(|handle| Codes::open(handle).ok().flatten())
-            .collect()
+        let handles = self.handles(&path);
+        let codes = handles.iter().map(|handle| self.read(|| Codes::open(handle)).flatten());
+        codes.flatten().collect()
+    }
+
+    fn handles(&self, name: &str) -> Vec<DynamicColumnHandle> {
+        self.read(|| self.reader.fast_fields().dynamic_column_handles(name))
+            .unwrap_or_default()
+    }
+
+    /// Reads something of it. That it cannot be read must not be taken for that it is not there.
+    fn read<T, E: fmt::Display>(&self, read: impl FnOnce() -> Result<T, E>) -> Option<T> {
+        let suspected = |error: String| {
+            self.suspect.store(true, Ordering::Release);
+            tracing::error!(segment = %self.path.display(), error, "a column cannot be read");
+        };
+        unpanicked(read).map_err(suspected).ok()
     }
 }
 

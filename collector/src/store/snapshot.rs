@@ -104,13 +104,37 @@ impl Snapshot {
         earlier.find_map(|segment| Some((segment, segment.meta().doc_of(row)?)))
     }
 
-    /// Reads every segment that is open as a whole, and leaves out from now on those whose octets are not what was written. Says
-    /// how many these are.
-    pub fn set_damaged_aside(&self) -> usize {
-        let open = self.segments.iter().filter(|segment| segment.is_open());
-        open.filter(|segment| !segment.is_sound())
-            .map(|segment| segment.set_aside())
-            .count()
+    /// Leaves out from now on segments of which something could not be read. Says how many are left out for what showed while
+    /// they were read.
+    pub fn set_suspects_aside(&self) -> usize {
+        let suspects = self.segments.iter().filter(|segment| segment.is_suspect());
+        suspects.for_each(|segment| segment.set_aside());
+        self.segments.iter().filter(|segment| segment.is_set_aside()).count()
+    }
+
+    /// Reads those segments as a whole that are open and among `reads`, and leaves out from now on those whose octets are not
+    /// what was written. Says how many these are. `may_go_on` is asked before each, and ends it with its error.
+    ///
+    /// # Errors
+    /// That of `may_go_on`.
+    pub fn set_damaged_aside<E>(
+        &self,
+        reads: impl Fn(&Segment) -> bool,
+        may_go_on: impl Fn() -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let mut damaged = 0;
+        for segment in self
+            .segments
+            .iter()
+            .filter(|segment| segment.is_open() && reads(segment))
+        {
+            may_go_on()?;
+            if !segment.is_sound() {
+                segment.set_aside();
+                damaged += 1;
+            }
+        }
+        Ok(damaged)
     }
 
     /// Whether any row may hold an element of this name that no column takes.

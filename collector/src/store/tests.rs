@@ -10,7 +10,7 @@ use crate::normalize::codes::KIND_FLOW;
 use crate::normalize::columns::id::KIND;
 use crate::normalize::columns::{ColumnKind, columns, id};
 use crate::normalize::row::{Cell, CellRef, Row, ipv4_to_u128};
-use crate::query::{FlowsRequest, flow, flows};
+use crate::query::{AggregateRequest, FlowsRequest, aggregate, download, flow, flows};
 
 const T0: i64 = 1_767_225_600_000_000_000;
 const S: i64 = 1_000_000_000;
@@ -443,6 +443,127 @@ fn whatever_octet_of_a_segment_changed_the_rest_answers() {
     assert!(left_out > 0);
     let store = Store::open(dir.path(), config()).unwrap();
     assert_eq!((octets_of(&store).len(), store.counters().segments_damaged), (400, 0));
+}
+
+/// What tantivy makes of single octets that changed is an error or a panic; behind it, the segment is left out and counted.
+#[test]
+fn wherever_one_octet_changed_no_panic_leaves_any_question() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, mut writer) = open(&dir, config());
+    for number in 0..80 {
+        let mut row = row(T0 + number as i64 * S, number);
+        row.set_text(id::APP_NAME, ["web", "dns", "ssh"][number as usize % 3]);
+        row.add_other(&Arc::from("32473.77"), CellRef::Number(number));
+        writer.add(T0, row).unwrap();
+        if number % 40 == 39 {
+            writer.commit(T0).unwrap();
+        }
+    }
+    writer.close(T0).unwrap();
+    let path = store.snapshot().segments()[0].path().to_owned();
+    drop(store);
+    // As segments are of before there was a checksum of their ends, so that tantivy meets each of these octets.
+    let manifest = dir.path().join(manifest::MANIFEST);
+    let mut without: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    for partition in without["partitions"].as_array_mut().unwrap() {
+        for segment in partition["segments"].as_array_mut().unwrap() {
+            segment.as_object_mut().unwrap().remove("ends").unwrap();
+        }
+    }
+    std::fs::write(&manifest, without.to_string()).unwrap();
+    let listed = |store: &Store| -> Vec<u64> {
+        let request = FlowsRequest {
+            limit: 100,
+            ..FlowsRequest::default()
+        };
+        let rows = flows(&store.snapshot(), &request).unwrap().rows;
+        let mut numbers: Vec<u64> = rows
+            .iter()
+            .map(|row| u64::from_str_radix(&row.id, 16).unwrap())
+            .collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    let (all, sound): (Vec<u64>, Vec<u64>) = ((0..80).collect(), (40..80).collect());
+    let files = std::fs::read_dir(path).unwrap().map(|file| file.unwrap().path());
+    let mut left_out = 0;
+    for file in files.filter(|path| path.extension().is_some_and(|kind| kind != "json")) {
+        let whole = std::fs::read(&file).unwrap();
+        // What columns there are and where stands at the end.
+        let end = match file.extension().is_some_and(|kind| kind == "fast") {
+            true => whole.len().saturating_sub(160),
+            false => whole.len().saturating_sub(16),
+        };
+        for at in (0..end).step_by(end / 24 + 1).chain(end..whole.len()) {
+            let mut octets = whole.clone();
+            octets[at] = !octets[at];
+            std::fs::write(&file, &octets).unwrap();
+            let place = format!("{} at {at}", file.display());
+            let store = Store::open(dir.path(), config()).unwrap();
+            let snapshot = store.snapshot();
+            let expected = |store: &Store| match store.counters().segments_damaged {
+                0 => all.clone(),
+                1 => sound.clone(),
+                more => panic!("{place}: {more} segments"),
+            };
+            assert_eq!(listed(&store), expected(&store), "{place}");
+            let request = AggregateRequest {
+                group_by: vec!["app.name".to_owned(), "32473.77".to_owned()],
+                metrics: vec!["flows".to_owned(), "max(octets)".to_owned()],
+                limit: 100,
+                ..AggregateRequest::default()
+            };
+            let groups = aggregate(&snapshot, &request).unwrap().rows.len();
+            assert!(groups >= 40, "{place}: {groups} groups");
+            let rows = download(Arc::clone(&snapshot), FlowsRequest::default()).unwrap().rows();
+            assert_eq!(rows, expected(&store).len() as u64, "{place}");
+            assert!(flow(&snapshot, "1").unwrap().rows.len() <= 1);
+            assert_eq!(flow(&snapshot, "2f").unwrap().rows.len(), 1);
+            assert_eq!(listed(&store), expected(&store), "{place}");
+            left_out += store.counters().segments_damaged;
+        }
+        std::fs::write(&file, &whole).unwrap();
+    }
+    assert!(left_out > 0);
+    let read_only = Store::open_read_only(dir.path()).unwrap();
+    assert_eq!(
+        (listed(&read_only), read_only.counters().segments_damaged),
+        (all.clone(), 0)
+    );
+}
+
+/// A failure that is none of the store's must not read all of it at every question.
+#[test]
+fn what_is_not_asked_about_or_was_found_sound_is_not_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, mut writer) = open(&dir, config());
+    for number in 0..3 {
+        writer.add(T0, row(T0 + number * 100 * S, number as u64)).unwrap();
+        writer.commit(T0).unwrap();
+    }
+    writer.close(T0).unwrap();
+    let snapshot = store.snapshot();
+    assert_eq!((octets_of(&store).len(), snapshot.segments().len()), (3, 3));
+    let asked = std::cell::Cell::new(0);
+    let may_go_on = || {
+        asked.set(asked.get() + 1);
+        if asked.get() > 2 {
+            Err("the time is over")
+        } else {
+            Ok(())
+        }
+    };
+    let reads = |segment: &segment::Segment| segment.overlaps(Some(T0 + 50 * S), None);
+    assert_eq!(snapshot.set_damaged_aside(reads, may_go_on), Ok(0));
+    assert_eq!(asked.get(), 2, "the first one is not asked about");
+    assert_eq!(snapshot.set_damaged_aside(reads, may_go_on), Err("the time is over"));
+    // From here on the files of all three are gone: who reads them again finds it out.
+    for segment in snapshot.segments() {
+        std::fs::remove_dir_all(segment.path()).unwrap();
+    }
+    assert_eq!(snapshot.set_damaged_aside(reads, || Ok::<(), ()>(())), Ok(0));
+    assert_eq!(snapshot.set_damaged_aside(|_| true, || Ok::<(), ()>(())), Ok(1));
+    assert_eq!(store.counters().segments_damaged, 1);
 }
 
 #[test]

@@ -107,7 +107,10 @@ pub struct AggregateRequest {
 /// # Errors
 /// When a parameter is wrong, a bound or the time is reached, or the store cannot be read.
 pub fn aggregate(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Table, QueryError> {
-    without_damage(snapshot, || answer(snapshot, request))
+    // What is compared with is earlier.
+    let from_ns = request.from_ns.filter(|_| request.compare.is_none());
+    let reads = |segment: &Segment| segment.overlaps(from_ns, request.to_ns);
+    without_damage(snapshot, &request.limits, reads, || answer(snapshot, request))
 }
 
 fn answer(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Table, QueryError> {
