@@ -48,6 +48,8 @@ pub const FILTER_DEPTH: usize = 64;
 pub const FILTER_LEAVES: usize = 1_024;
 /// Values of one set (`in (..)`).
 pub const FILTER_SET_VALUES: usize = 4_096;
+/// Regular expressions of a filter: a few octets of each may ask for [`PATTERN_COMPILED_OCTETS`].
+pub const FILTER_EXPRESSIONS: usize = 32;
 /// Octets of one pattern.
 pub const PATTERN_OCTETS: usize = 1_024;
 /// Octets a compiled pattern may take.

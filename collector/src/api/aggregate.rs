@@ -38,7 +38,6 @@ pub async fn aggregate(
     let read_compare = |text| Compare::parse(text).map_err(|why| Problem::parameter("compare", why, None));
     let compare = parameters.text("compare").map(read_compare).transpose()?;
     let mut request = AggregateRequest {
-        filter: parameters.filter(&api.snapshot())?,
         from_ns: parameters.time("from")?,
         // What is compared has an end.
         to_ns: parameters.time("to")?.or_else(|| compare.map(|_| now_ns())),
@@ -55,8 +54,10 @@ pub async fn aggregate(
     };
     let table = api
         .query(move |shared, limits| {
+            let snapshot = shared.store.snapshot();
+            request.filter = parameters.filter(&snapshot)?;
             request.limits = limits;
-            query::aggregate(&shared.store.snapshot(), &request)
+            query::aggregate(&snapshot, &request).map_err(Problem::from)
         })
         .await?;
     Ok(render(asked, "aggregate", table))

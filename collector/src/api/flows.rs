@@ -28,7 +28,7 @@ pub async fn list(State(api): State<Api>, parameters: Parameters, headers: Heade
     parameters.only(PARAMETERS)?;
     let asked = Asked::of(&parameters, &headers)?;
     if parameters.text("limit") == Some("all") {
-        return everything(api, &parameters, asked).await;
+        return everything(api, parameters, asked).await;
     }
     let limit = parameters.limit()?;
     // Who reads a file does not look at its headers to see whether there is more.
@@ -37,7 +37,6 @@ pub async fn list(State(api): State<Api>, parameters: Parameters, headers: Heade
         return Err(Problem::parameter("limit", detail, Some("all".to_owned())));
     }
     let mut request = FlowsRequest {
-        filter: parameters.filter(&api.snapshot())?,
         from_ns: parameters.time("from")?,
         to_ns: parameters.time("to")?,
         limit: limit.unwrap_or(0),
@@ -50,15 +49,17 @@ pub async fn list(State(api): State<Api>, parameters: Parameters, headers: Heade
     };
     let table = api
         .query(move |shared, limits| {
+            let snapshot = shared.store.snapshot();
+            request.filter = parameters.filter(&snapshot)?;
             request.limits = limits;
-            query::flows(&shared.store.snapshot(), &request)
+            query::flows(&snapshot, &request).map_err(Problem::from)
         })
         .await?;
     Ok(render(asked, "flows", table))
 }
 
 /// Everything that matches, as one file.
-async fn everything(api: Api, parameters: &Parameters, asked: Asked) -> Result<Response, Problem> {
+async fn everything(api: Api, parameters: Parameters, asked: Asked) -> Result<Response, Problem> {
     if asked.form == Form::Json {
         let detail = "limit: all is for files of rows; add format=csv, ndjson or parquet";
         return Err(Problem::parameter("limit", detail, None));
@@ -71,7 +72,6 @@ async fn everything(api: Api, parameters: &Parameters, asked: Asked) -> Result<R
         return Err(Problem::busy());
     };
     let mut request = FlowsRequest {
-        filter: parameters.filter(&api.snapshot())?,
         from_ns: parameters.time("from")?,
         to_ns: parameters.time("to")?,
         once: parameters.once()?,
@@ -81,8 +81,10 @@ async fn everything(api: Api, parameters: &Parameters, asked: Asked) -> Result<R
     };
     let download = api
         .query(move |shared, limits| {
+            let snapshot = shared.store.snapshot();
+            request.filter = parameters.filter(&snapshot)?;
             request.limits = limits;
-            query::download(shared.store.snapshot(), request)
+            query::download(snapshot, request).map_err(Problem::from)
         })
         .await?;
     let rows = download.rows();
@@ -123,7 +125,7 @@ pub async fn complete(State(api): State<Api>, parameters: Parameters) -> Result<
     // A place within a character is that character's start.
     let at = cut(&text, parameters.number("at")?.unwrap_or(text.len())).len();
     let completion = api
-        .query(move |shared, _| Ok(query::complete(&shared.store.snapshot(), &text, at)))
+        .query(move |shared, _| Ok::<_, Problem>(query::complete(&shared.store.snapshot(), &text, at)))
         .await?;
     let items: Vec<Value> = completion
         .items

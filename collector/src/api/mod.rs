@@ -46,7 +46,7 @@ pub use self::status::status_json;
 use crate::failure::Failure;
 use crate::forms::Form;
 use crate::limits::{DOWNLOADS, QUERIES};
-use crate::query::{Limits, QueryError};
+use crate::query::Limits;
 use crate::run::Shared;
 
 /// What every handler works with.
@@ -112,9 +112,12 @@ impl Api {
     }
 
     /// Runs a query on a blocking thread. It is cancelled when it takes too long or when the answer is no longer awaited.
-    async fn query<T: Send + 'static>(
+    ///
+    /// Filters are understood there as well: compiling what a few octets of a pattern ask for takes a while, and the few
+    /// threads that serve connections must not be held up by it.
+    async fn query<T: Send + 'static, E: Into<Problem> + Send + 'static>(
         &self,
-        work: impl FnOnce(&Shared, Limits) -> Result<T, QueryError> + Send + 'static,
+        work: impl FnOnce(&Shared, Limits) -> Result<T, E> + Send + 'static,
     ) -> Result<T, Problem> {
         let deadline = Instant::now() + self.shared.config.query_timeout;
         let permit = tokio::time::timeout_at(deadline.into(), Arc::clone(&self.queries).acquire_owned()).await;
@@ -134,7 +137,7 @@ impl Api {
             work(&shared, limits)
         });
         match running.await {
-            Ok(answer) => answer.map_err(Problem::from),
+            Ok(answer) => answer.map_err(E::into),
             Err(error) => Err(Problem::internal(&format!("the query ended abnormally: {error}"))),
         }
     }

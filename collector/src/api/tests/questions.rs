@@ -152,6 +152,11 @@ fn questions_made_to_do_harm_are_refused_soon_and_say_where() {
         ("flows", nested, "filter"),
         ("flows", regex, "filter"),
         ("flows", "filter=dns.qname~/(a%7B1000%7D)%7B1000%7D/".into(), "filter"),
+        (
+            "aggregate",
+            format!("filter=app.name~/a/{}", long("+or+app.name~/(%5Cw%5CW)%7B9%7DN/", 900)),
+            "filter",
+        ),
         ("flows", format!("filter={}", long("not+", 10_000)), "filter"),
         ("flows", format!("filter=octets+in+({}", long("1,", 20_000)), "filter"),
         ("flows", format!("filter={}", long("tcp+or+", 8_000)), "filter"),

@@ -39,6 +39,7 @@ pub(super) struct Parser<'t, 'c> {
     behind: usize,
     depth: usize,
     leaves: usize,
+    expressions: usize,
     pub(super) context: Context<'c>,
 }
 
@@ -58,6 +59,7 @@ impl<'t, 'c> Parser<'t, 'c> {
             behind: 0,
             depth: 0,
             leaves: 0,
+            expressions: 0,
             context,
         };
         parser.advance()?;
@@ -236,6 +238,14 @@ impl<'t, 'c> Parser<'t, 'c> {
         };
         self.lexer = lexer;
         self.span = span;
+        self.expressions += 1;
+        if self.expressions > limits::FILTER_EXPRESSIONS {
+            let detail = format!(
+                "a filter has at most {} regular expressions; write some of them as one, /a|b/",
+                limits::FILTER_EXPRESSIONS
+            );
+            return Err(FilterError::new(span.start, span.end - span.start, detail, Vec::new()));
+        }
         Pattern::regex(&text).map_err(|detail| {
             FilterError::new(
                 span.start,

@@ -159,6 +159,19 @@ fn errors_name_the_place_and_what_would_be_right() {
 }
 
 #[test]
+fn regular_expressions_of_one_filter_are_bounded_together() {
+    let filter = |count: usize| vec!["app.name ~ /a/"; count].join(" or ");
+    assert!(parse(&filter(crate::limits::FILTER_EXPRESSIONS), 0).is_ok());
+    let error = parse(&filter(crate::limits::FILTER_EXPRESSIONS + 1), 0).unwrap_err();
+    let at = filter(crate::limits::FILTER_EXPRESSIONS).len() + " or app.name ~ ".len();
+    assert_eq!((error.offset, error.len), (at, 3), "{error}");
+    assert!(error.detail.contains("at most 32 regular expressions"), "{error}");
+    // Those that are words by themselves count as well; parts of texts are small, and do not.
+    assert!(parse(&vec!["/a/"; crate::limits::FILTER_EXPRESSIONS + 1].join(" or "), 0).is_err());
+    assert!(parse(&vec!["app.name ~ a"; 900].join(" or "), 0).is_ok());
+}
+
+#[test]
 fn hostile_texts_are_refused_at_once() {
     let hostile = [
         "(".repeat(1_000_000),
