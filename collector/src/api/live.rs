@@ -51,8 +51,9 @@ impl Drop for LiveEvents {
 /// New flows that match the filter.
 pub async fn live(State(api): State<Api>, parameters: Parameters) -> Result<Sse<KeepAliveStream<LiveEvents>>, Problem> {
     parameters.only(&["filter"])?;
-    parameters.filter(&api.snapshot())?;
     let filter = parameters.text("filter").unwrap_or_default().to_owned();
+    api.query(move |shared, _| parameters.filter(&shared.store.snapshot()))
+        .await?;
     if api.live_readers.fetch_add(1, Ordering::AcqRel) >= LIVE_READERS {
         api.live_readers.fetch_sub(1, Ordering::AcqRel);
         return Err(Problem::busy());
@@ -65,11 +66,15 @@ pub async fn live(State(api): State<Api>, parameters: Parameters) -> Result<Sse<
     Ok(Sse::new(LiveEvents { events, readers }).keep_alive(KeepAlive::default()))
 }
 
+/// Rows with their id and arrival, and the cursor for the rest.
+type Arrived = (Vec<(String, i64, Value)>, Option<String>);
+
 async fn follow(mut api: Api, filter: String, mut since_ns: i64, sender: mpsc::Sender<Event>) {
     let mut seen: HashSet<String> = HashSet::new();
     let mut committed = None;
-    // Where the last answer was cut: more rows than one answer holds can have arrived in one millisecond.
-    let mut cursor = None;
+    // Where the last answer was cut, with the time it began at: more rows than one answer holds can have arrived in one
+    // millisecond, and a cursor is of one question.
+    let mut cut: Option<(i64, String)> = None;
     loop {
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
@@ -81,13 +86,18 @@ async fn follow(mut api: Api, filter: String, mut since_ns: i64, sender: mpsc::S
         if committed == now_committed {
             continue;
         }
-        let Some((rows, next)) = arrived_since(&api, &filter, since_ns, cursor.clone()).await else {
+        let (from_ns, cursor) = match cut.take() {
+            Some((from_ns, cursor)) => (from_ns, Some(cursor)),
+            None => (since_ns, None),
+        };
+        // Should it be refused, or take too long, the next question is without the cursor: what was told is not told again.
+        let Ok((rows, next)) = arrived_since(&api, &filter, from_ns, cursor).await else {
             continue;
         };
         if next.is_none() {
             committed = now_committed;
         }
-        cursor = next;
+        cut = next.map(|cursor| (from_ns, cursor));
         for (id, received_ns, row) in rows {
             if received_ns > since_ns {
                 since_ns = received_ns;
@@ -112,33 +122,34 @@ async fn arrived_since(
     filter_text: &str,
     since_ns: i64,
     cursor: Option<String>,
-) -> Option<(Vec<(String, i64, Value)>, Option<String>)> {
+) -> Result<Arrived, Problem> {
     let arrival = format!("received >= \"{}\"", time::format_time(since_ns));
     let text = if filter_text.is_empty() {
         arrival
     } else {
         format!("({filter_text}) and {arrival}")
     };
-    let filter = filter::parse_over(&text, now_ns(), &api.snapshot()).ok()?;
     let table = api
         .query(move |shared, limits| {
+            let snapshot = shared.store.snapshot();
             let order = Some("received".to_owned());
             let request = FlowsRequest {
-                filter,
+                filter: filter::parse_over(&text, now_ns(), &snapshot)?,
+                // Words like `now` mean something else each time, and the question is the same.
+                asked: Some(text),
                 order,
                 cursor,
                 limit: LIVE_ROWS_PER_SECOND,
                 limits,
                 ..FlowsRequest::default()
             };
-            query::flows(&shared.store.snapshot(), &request)
+            query::flows(&snapshot, &request).map_err(Problem::from)
         })
-        .await
-        .ok()?;
+        .await?;
     let rows = rows_json(&table).filter_map(|row| {
         let id = row.get("_id")?.as_str()?.to_owned();
         let received_ns = time::parse_time(row.get("received")?.as_str()?, 0).ok()?;
         Some((id, received_ns, Value::Object(row)))
     });
-    Some((rows.collect(), table.next.clone()))
+    Ok((rows.collect(), table.next.clone()))
 }

@@ -61,11 +61,6 @@ pub struct Api {
 }
 
 impl Api {
-    /// What is stored at this moment.
-    fn snapshot(&self) -> Arc<crate::store::Snapshot> {
-        self.shared.store.snapshot()
-    }
-
     /// An API over a running collector.
     pub fn new(shared: Arc<Shared>) -> Api {
         let (stop, stopped) = watch::channel(false);

@@ -507,6 +507,36 @@ fn who_asks_for_alerts_does_not_hold_up_others() {
     });
 }
 
+/// More than one answer holds, at many times and at one.
+#[test]
+fn live_brings_everything_however_much_arrives_between_two_looks() {
+    let running = Running::start();
+    let mut stream = TcpStream::connect(running.collector.http_address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "GET /api/v1/live?filter=start%3Cnow HTTP/1.1\r\nhost: x\r\n\r\n"
+    )
+    .unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().contains("200"));
+    let mut tcp = TcpStream::connect(running.collector.address(Transport::Tcp).unwrap()).unwrap();
+    tcp.write_all(&message(8, 0, &[flow_template()])).unwrap();
+    let send = |tcp: &mut TcpStream, messages: u32| {
+        for number in 0..messages {
+            tcp.write_all(&message(8, number * 100, &[flow_set(0..100)])).unwrap();
+        }
+    };
+    for _ in 0..12 {
+        send(&mut tcp, 1);
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    send(&mut tcp, 18);
+    let ids = lines.filter_map(|line| line.strip_prefix("id: ").map(str::to_owned));
+    let told: std::collections::HashSet<String> = ids.take(3_000).collect();
+    assert_eq!(told.len(), 3_000, "each once");
+}
+
 #[test]
 fn the_page_and_its_places_are_served_under_a_strict_policy() {
     let running = Running::start();
