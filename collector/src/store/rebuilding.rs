@@ -3,7 +3,7 @@
 //! The manifest says which rows a file is made of. A file is replaced when all of them are still here, with every finer file
 //! that says the same; so each row is counted once before and after, wherever it ends.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::manifest::RowRun;
@@ -68,12 +68,11 @@ impl Store {
             .iter()
             .map(|held| (held.id, is_asked((held.from_ns, held.to_ns.saturating_sub(1)))))
             .collect();
+        let ids: HashSet<u64> = again.iter().map(|file| file.id).collect();
+        let in_files = InFiles::new(outermost.iter().map(|file| (file.rows, ids.contains(&file.id))));
         let is_wanted = |segment: &Segment, row: u64| {
-            let has = |file: &&&RollupMeta| file.rows.0 <= row && row < file.rows.1;
-            match outermost.iter().find(has) {
-                Some(file) => again.iter().any(|other| other.id == file.id),
-                None => partitions.get(&segment.partition()).copied().unwrap_or(false),
-            }
+            let of_partition = || partitions.get(&segment.partition()).copied().unwrap_or(false);
+            in_files.wants(row).unwrap_or_else(of_partition)
         };
         let mut fresh = Fresh {
             store: self,
@@ -113,6 +112,24 @@ impl Store {
             .map(|file| file.windows().count() as u64)
             .sum();
         Ok(rebuilt)
+    }
+}
+
+/// Rows of files, in order, and whether those of each file are wanted.
+struct InFiles(Vec<((u64, u64), bool)>);
+
+impl InFiles {
+    fn new(files: impl Iterator<Item = ((u64, u64), bool)>) -> InFiles {
+        let mut files: Vec<_> = files.collect();
+        files.sort_unstable_by_key(|(rows, _)| *rows);
+        InFiles(files)
+    }
+
+    /// Whether a row is wanted; nothing where it is in no file. No row is in two of them.
+    fn wants(&self, row: u64) -> Option<bool> {
+        let behind = self.0.partition_point(|(rows, _)| rows.0 <= row);
+        let (rows, is_wanted) = self.0.get(behind.checked_sub(1)?)?;
+        (row < rows.1).then_some(*is_wanted)
     }
 }
 
@@ -253,4 +270,24 @@ fn numbers(runs: &[RowRun], rows: u32) -> impl Iterator<Item = (u32, u64)> {
     runs.iter()
         .zip(ends)
         .flat_map(|(run, end)| (run.doc..end).zip(run.row..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_found_in_its_file_by_few_steps() {
+        let files = [((70, 90), true), ((10, 20), true), ((20, 30), false), ((95, 96), false)];
+        let in_files = InFiles::new(files.into_iter());
+        for row in 0..120 {
+            let found = files.iter().find(|(rows, _)| rows.0 <= row && row < rows.1);
+            assert_eq!(in_files.wants(row), found.map(|(_, is_wanted)| *is_wanted), "{row}");
+        }
+        // As long as a store of years lasts: a search from the front would take hours for these.
+        let many = InFiles::new((0..200_000u64).map(|at| ((at * 250_000, (at + 1) * 250_000), at % 2 == 0)));
+        for row in (0..200_000u64 * 250_000).step_by(100_003) {
+            assert_eq!(many.wants(row), Some(row / 250_000 % 2 == 0));
+        }
+    }
 }
