@@ -206,6 +206,69 @@ fn what_flows_cannot_answer_any_more_rollups_do() {
     assert_eq!(flows(&store, TierAsked::Rollup), 480.0);
 }
 
+/// A flow that says 1970 stays a day longer than its neighbours, whose rows are gone all the same.
+#[test]
+fn an_odd_flow_that_stays_longer_does_not_hide_that_others_are_gone() {
+    let mut config = config();
+    config.partition_s = 1_200;
+    config.retention_s = 3_600;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), config.clone()).unwrap();
+    let mut writer = store.writer().unwrap();
+    let mut odd = row(0, 1, 10);
+    odd.set_signed(id::RECEIVED, T0 + S);
+    writer.add(T0 + S, odd).unwrap();
+    writer.commit(T0 + S).unwrap();
+    for minute in 0..300 {
+        let at = T0 + minute * 60 * S;
+        writer.add(at + S, row(at, 1, 10)).unwrap();
+        if minute % 20 == 19 {
+            writer.commit(at + S).unwrap();
+        }
+    }
+    let ask = |store: &Store, tier| {
+        let request = AggregateRequest {
+            from_ns: Some(T0),
+            to_ns: Some(T0 + 5 * HOUR),
+            metrics: vec!["flows".to_owned()],
+            tier,
+            ..AggregateRequest::default()
+        };
+        let table = aggregate(&store.snapshot(), &request).unwrap();
+        (number(&table.rows[0].cells[0]), table.stats.tier)
+    };
+    // Nothing is gone: flows answer, although the first row is an odd one.
+    assert_eq!(ask(&store, TierAsked::Auto), (300.0, ""));
+    writer.close(T0 + 5 * HOUR).unwrap();
+    drop(store);
+    let store = Store::open(dir.path(), config).unwrap();
+    let mut writer = store.writer().unwrap();
+    let now = T0 + 5 * HOUR + HOUR / 2;
+    writer.handle_timeout(now).unwrap();
+    let begin = std::time::Instant::now();
+    while store.counters().rows_removed == 0 {
+        assert!(begin.elapsed().as_secs() < 10);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    writer.close(now).unwrap();
+    assert!(store.snapshot().find_row(0).is_some(), "the odd one is there");
+    let (left, _) = ask(&store, TierAsked::Raw);
+    assert!(left < 150.0, "{left}");
+    let (found, tier) = ask(&store, TierAsked::Auto);
+    assert_eq!((found, tier.is_empty()), (300.0, false));
+    // What was before is said to be gone as well.
+    let compared = AggregateRequest {
+        from_ns: Some(T0 + 4 * HOUR),
+        to_ns: Some(T0 + 5 * HOUR),
+        metrics: vec!["flows".to_owned()],
+        compare: Some(Compare::Ns(3 * HOUR)),
+        tier: TierAsked::Raw,
+        ..AggregateRequest::default()
+    };
+    let hint = aggregate(&store.snapshot(), &compared).unwrap().stats.hint;
+    assert!(hint.is_some_and(|hint| hint.contains("still kept")));
+}
+
 #[test]
 fn each_tier_goes_when_it_is_old_and_the_coarser_one_answers() {
     let mut config = config();

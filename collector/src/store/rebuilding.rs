@@ -134,9 +134,9 @@ impl InFiles {
 }
 
 /// Runs of rows that are here, in order.
-fn rows_of(segments: &[Arc<Segment>]) -> Vec<(u64, u64)> {
+pub(super) fn rows_of<'s>(segments: impl IntoIterator<Item = &'s Arc<Segment>>) -> Vec<(u64, u64)> {
     let mut all: Vec<(u64, u64)> = Vec::new();
-    for meta in segments.iter().map(|segment| segment.meta()) {
+    for meta in segments.into_iter().map(|segment| segment.meta()) {
         let ends = meta.runs.iter().skip(1).map(|run| u64::from(run.doc));
         let ends = ends.chain(std::iter::once(meta.rows));
         let runs = meta.runs.iter().zip(ends);

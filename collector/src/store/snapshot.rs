@@ -1,8 +1,10 @@
 //! What could be found at one moment: readers hold it while the writer goes on.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, SegmentMeta};
+use super::rebuilding::rows_of;
 use super::segment::Segment;
 use crate::rollups::{RollupFile, Tier};
 
@@ -15,6 +17,37 @@ pub struct Snapshot {
     /// Partitions of rows of odd times.
     odd: Vec<u64>,
     next_row: u64,
+    believed: Believed,
+}
+
+/// What is here of rows whose times can be believed, and of the others that came before them.
+#[derive(Debug, Default)]
+struct Believed {
+    /// Number of their first row; the next one's when there is none.
+    first_row: u64,
+    /// Earliest flow start among them.
+    oldest_ns: Option<i64>,
+    /// Runs of rows before the first: only of odd times, since these stay longer.
+    before: Vec<(u64, u64)>,
+}
+
+impl Believed {
+    fn new(manifest: &Manifest, segments: &[Arc<Segment>]) -> Self {
+        let odd = manifest.partitions.iter().filter(|partition| partition.odd);
+        let odd: HashSet<u64> = odd.map(|partition| partition.id).collect();
+        let is_odd = |segment: &&Arc<Segment>| odd.contains(&segment.partition());
+        let even = || {
+            segments
+                .iter()
+                .filter(|segment| !is_odd(segment))
+                .map(|segment| segment.meta())
+        };
+        Self {
+            first_row: even().map(SegmentMeta::first_row).min().unwrap_or(manifest.next_row),
+            oldest_ns: even().map(|meta| meta.start_ns.0).min(),
+            before: rows_of(segments.iter().filter(is_odd)),
+        }
+    }
 }
 
 impl Snapshot {
@@ -28,6 +61,7 @@ impl Snapshot {
             .filter(|partition| !partition.segments.is_empty())
             .count() as u64;
         Self {
+            believed: Believed::new(manifest, &segments),
             segments,
             rollups,
             partitions,
@@ -56,11 +90,17 @@ impl Snapshot {
         self.rollups.iter().filter(move |file| file.meta().tier == tier)
     }
 
-    /// Number of the first row that is still here; the next one's when there is none.
-    pub fn first_row(&self) -> u64 {
-        self.segments
-            .first()
-            .map_or(self.next_row, |segment| segment.meta().first_row())
+    /// Whether some of these rows, from the first up to the second, were removed for their age. Rows of odd times go later than
+    /// their neighbours, and say nothing about them.
+    pub fn has_lost(&self, (from, to): (u64, u64)) -> bool {
+        let to = to.min(self.believed.first_row);
+        let is_held = |rows: &(u64, u64)| rows.0 <= from && to <= rows.1;
+        from < to && !self.believed.before.iter().any(is_held)
+    }
+
+    /// Before this there are no flows any more, should some have been removed for their age.
+    pub fn lost_before_ns(&self) -> Option<i64> {
+        self.believed.oldest_ns.filter(|_| self.has_lost((0, self.next_row)))
     }
 
     /// Partitions that hold rows.

@@ -153,8 +153,8 @@ fn answer(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Table, Quer
 
 /// Says that flows of the time compared with are gone, if they may be.
 fn before_the_oldest(snapshot: &Snapshot, (from_ns, _): (i64, i64)) -> Option<String> {
-    let (oldest, _) = snapshot.span_ns()?;
-    (snapshot.first_row() > 0 && from_ns < oldest).then(|| {
+    let oldest = snapshot.lost_before_ns()?;
+    (from_ns < oldest).then(|| {
         format!(
             "what was before is only of flows that are still kept, and those from before {} are gone",
             time::format_time(oldest)

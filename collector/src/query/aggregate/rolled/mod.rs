@@ -127,12 +127,11 @@ pub fn answer(
 
 /// There are rollups, of the time asked about, of rows that are here no more.
 fn reaches_beyond_flows(snapshot: &Snapshot, plan: &Plan) -> bool {
-    let first_row = snapshot.first_row();
     let before = plan.compare_ns.unwrap_or(0);
     let (from_ns, to_ns) = (plan.from_ns.map(|from| from.saturating_sub(before)), plan.to_ns);
     snapshot.rollups().iter().map(|file| file.meta()).any(|file| {
         let (first, last) = file.windows_ns;
-        file.rows.0 < first_row && to_ns.is_none_or(|to| first < to) && from_ns.is_none_or(|from| last > from)
+        snapshot.has_lost(file.rows) && to_ns.is_none_or(|to| first < to) && from_ns.is_none_or(|from| last > from)
     })
 }
 
