@@ -57,6 +57,10 @@ pub const PATTERN_COMPILED_OCTETS: usize = 1 << 20;
 
 /// Rows of one answer of `flows`.
 pub const FLOWS_PER_ANSWER: usize = 100_000;
+/// Elements that no column takes which a list of flows may name.
+pub const FIELD_ELEMENTS: usize = 64;
+/// Values of all rows of one answer of `flows`, absent ones too.
+pub const CELLS_PER_ANSWER: usize = 16_000_000;
 /// Rows of one file of flows; more are refused before the first one is written.
 pub const FLOWS_PER_DOWNLOAD: u64 = 10_000_000;
 /// Elements that no column takes in one file.
@@ -343,6 +347,10 @@ pub const ROLLUP_DAYS_PER_FILE: usize = 30;
 pub const ROLLUP_SECTION_OCTETS: usize = 16 << 20;
 /// Octets of a file's list of sections.
 pub const ROLLUP_ENTRIES_OCTETS: u64 = 256 << 20;
+/// Files of rollups that one answer reads in turn.
+pub const ROLLUP_FILES_OPEN: usize = 8;
+/// Values of a series from rollups, each with its limits.
+pub const ROLLUP_VALUES_PER_ANSWER: usize = 4_000_000;
 /// Windows of rollups looked at for one answer.
 pub const ROLLUP_WINDOWS_PER_ANSWER: usize = 262_144;
 

@@ -31,10 +31,6 @@ use crate::store::segment::{Codes, OpenSegment, Segment};
 /// Rows of a page when the request does not say.
 const DEFAULT_LIMIT: usize = 100;
 
-/// Elements that no column takes which a list of flows may name.
-const FIELD_ELEMENTS: usize = 64;
-/// Values of all rows of one answer of `flows`, absent ones too.
-const CELLS_PER_ANSWER: usize = 16_000_000;
 /// Rows that are made before somebody looks whether they are still wanted.
 const ROWS_PER_CHECK: usize = 64;
 
@@ -458,12 +454,12 @@ impl Fields {
                     }
                 }
             }
-            if other.len() > FIELD_ELEMENTS {
+            if other.len() > limits::FIELD_ELEMENTS {
                 return Err(QueryError::Request {
                     parameter: "fields",
                     detail: format!(
                         "at most {} elements besides columns; without fields there is everything",
-                        FIELD_ELEMENTS
+                        limits::FIELD_ELEMENTS
                     ),
                     nearest: None,
                 });
@@ -561,11 +557,11 @@ pub(super) fn rows_of(
                 }
             }
             values += cells.len() + other.len();
-            if values > CELLS_PER_ANSWER {
+            if values > limits::CELLS_PER_ANSWER {
                 return Err(QueryError::TooMuch {
                     detail: format!(
                         "these flows have more than {} values together; ask for fewer fields, or fewer flows",
-                        CELLS_PER_ANSWER
+                        limits::CELLS_PER_ANSWER
                     ),
                 });
             }

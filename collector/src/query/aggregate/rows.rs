@@ -100,19 +100,11 @@ pub fn ranked(found: &Found, plan: &Plan) -> Vec<GroupKey> {
         OrderBy::Group(at) => answer.group_cell(place, at).map(|cell| sorted_by(plan, at, cell)),
     };
     let mut keyed: Vec<(Option<Cell>, Place)> = answer.places().map(|place| (key(place), place)).collect();
-    let by_key = |left: &Option<Cell>, right: &Option<Cell>| match (left, right) {
-        (Some(a), Some(b)) => {
-            let order = total_order(a, b);
-            if plan.descending { order.reverse() } else { order }
-        }
-        // Groups without the value come last.
-        (a, b) => a.is_none().cmp(&b.is_none()),
-    };
     if keyed.len() > plan.limit {
-        let (_, last, _) = keyed.select_nth_unstable_by(plan.limit - 1, |left, right| by_key(&left.0, &right.0));
+        let (_, last, _) = keyed.select_nth_unstable_by(plan.limit - 1, |left, right| by_key(plan, &left.0, &right.0));
         // Groups that are as large as the last one stay: which of them are shown must not depend on threads.
         let last = last.0.clone();
-        keyed.retain(|entry| by_key(&entry.0, &last) != Ordering::Greater);
+        keyed.retain(|entry| by_key(plan, &entry.0, &last) != Ordering::Greater);
     }
     let mut shown: Vec<_> = keyed
         .into_iter()
@@ -123,7 +115,7 @@ pub fn ranked(found: &Found, plan: &Plan) -> Vec<GroupKey> {
             (key, cells.collect::<Vec<_>>(), group)
         })
         .collect();
-    shown.sort_by(|left, right| by_key(&left.0, &right.0).then_with(|| compare_keys(&left.1, &right.1)));
+    shown.sort_by(|left, right| by_key(plan, &left.0, &right.0).then_with(|| compare_keys(&left.1, &right.1)));
     shown.truncate(plan.limit);
     shown.into_iter().map(|(_, _, group)| group).collect()
 }
@@ -136,6 +128,15 @@ fn sorted_by(plan: &Plan, at: usize, cell: Cell) -> Cell {
         _ => None,
     };
     address.map_or(cell, |address| Cell::Ip(ip_to_u128(address)))
+}
+
+/// The order of groups by what they are ranked by; those without it come last.
+pub fn by_key(plan: &Plan, left: &Option<Cell>, right: &Option<Cell>) -> Ordering {
+    match (left, right) {
+        (Some(left), Some(right)) if plan.descending => total_order(right, left),
+        (Some(left), Some(right)) => total_order(left, right),
+        (left, right) => left.is_none().cmp(&right.is_none()),
+    }
 }
 
 /// The order of groups whose values are equal.
@@ -235,6 +236,21 @@ pub fn buckets_of(plan: &Plan, found: Option<(i64, i64)>, groups: usize) -> Resu
     Ok(Some((first, last)))
 }
 
+/// The buckets of a series in the order in which they are shown; without a series, one that is none.
+pub fn shown_buckets(plan: &Plan, found: Option<(i64, i64)>, groups: usize) -> Result<Vec<Option<i64>>, QueryError> {
+    if plan.interval_ns.is_none() {
+        return Ok(vec![None]);
+    }
+    let Some((first, last)) = buckets_of(plan, found, groups)? else {
+        return Ok(Vec::new());
+    };
+    let mut buckets: Vec<Option<i64>> = (first..=last).map(Some).collect();
+    if plan.newest_first {
+        buckets.reverse();
+    }
+    Ok(buckets)
+}
+
 /// The table of groups, or of their series.
 pub fn table(plan: &Plan, groups: &Groups, present: &Found, previous: Option<&Found>) -> Result<Table, QueryError> {
     let mut columns = table_columns(plan);
@@ -244,19 +260,8 @@ pub fn table(plan: &Plan, groups: &Groups, present: &Found, previous: Option<&Fo
         ..Table::default()
     };
     let rest = groups.rest.then(|| present.answer.rest_group());
-    let mut buckets: Vec<Option<i64>> = match plan.interval_ns {
-        None => vec![None],
-        Some(_) => {
-            let count = groups.shown.len() + usize::from(groups.rest);
-            match buckets_of(plan, present.answer.buckets(), count)? {
-                None => return Ok(table),
-                Some((first, last)) => (first..=last).map(Some).collect(),
-            }
-        }
-    };
-    if plan.newest_first {
-        buckets.reverse();
-    }
+    let found = plan.interval_ns.and_then(|_| present.answer.buckets());
+    let buckets = shown_buckets(plan, found, groups.shown.len() + usize::from(groups.rest))?;
     for group in groups.shown.iter().chain(&rest) {
         let names = present.answer.group_cells(group);
         for bucket in &buckets {

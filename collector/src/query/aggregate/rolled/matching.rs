@@ -84,6 +84,7 @@ fn test_fits(test: &Test, columns: &[ColumnId], key: &[Option<Cell>]) -> bool {
             .zip(value(right, columns, key))
             .and_then(|(left, right)| compare_cells(left, right))
             .is_some_and(|order| operator.holds(order)),
+        // What looks at more than keys was refused by `columns_of`.
         Test::Flags(..) | Test::Word(_) => false,
     }
 }

@@ -16,12 +16,11 @@ use flowgauge_sketches::Item;
 use super::metric::Metric;
 use super::output::{Formula, Output};
 use super::plan::{OrderBy, Plan, auto_width};
-use super::rows::{buckets_of, compare_keys, further_columns, table_columns};
+use super::rows::{by_key, compare_keys, further_columns, shown_buckets, table_columns};
 use super::{AggregateRequest, Interval};
 use crate::limits;
 use crate::normalize::columns::{ColumnId, ColumnKind};
 use crate::normalize::row::{Cell, cut};
-use crate::query::order::total_order;
 use crate::query::table::{PREVIOUS, TableColumn, TableRow};
 use crate::query::{QueryError, QueryStats, Table, Watch};
 use crate::rollups::key::cells;
@@ -29,11 +28,6 @@ use crate::rollups::{Asked, NO_TIME, Resolution, RollupFile, Section, SectionId,
 use crate::store::Snapshot;
 use said::{Of, output};
 use source::{Measured, Said, Source, group_columns, group_key, source};
-
-/// Files of rollups that one answer reads in turn.
-const ROLLUP_FILES_OPEN: usize = 8;
-/// Values of a series from rollups, each with its limits.
-const ROLLUP_VALUES_PER_ANSWER: usize = 4_000_000;
 
 /// What answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -230,7 +224,7 @@ impl Opened {
     fn file(&mut self, file: &RollupFile) -> Option<&File> {
         let id = file.meta().id;
         if !self.0.iter().any(|(held, _)| *held == id) {
-            if self.0.len() == ROLLUP_FILES_OPEN {
+            if self.0.len() == limits::ROLLUP_FILES_OPEN {
                 self.0.remove(0);
             }
             self.0.push((id, file.open()?));
@@ -416,12 +410,9 @@ impl Question<'_> {
         let numbers = || selected.windows.iter().map(|(_, window)| self.plan.bucket(*window));
         let found = numbers().min().zip(numbers().max());
         let rows = shown.groups.len() + usize::from(shown.rest);
-        shown.buckets = match buckets_of(&self.plan, found, rows)? {
-            None => Vec::new(),
-            Some((first, last)) => (first..=last).map(Some).collect(),
-        };
+        shown.buckets = shown_buckets(&self.plan, found, rows)?;
         let values = shown.buckets.len().saturating_mul(rows).saturating_mul(self.plan.shown);
-        if values > ROLLUP_VALUES_PER_ANSWER {
+        if values > limits::ROLLUP_VALUES_PER_ANSWER {
             let detail = format!(
                 "{} buckets of {rows} groups have too many values; use a longer interval, or fewer groups or metrics",
                 shown.buckets.len()
@@ -498,13 +489,9 @@ impl Question<'_> {
     fn table(&self, shown: &Shown, present: &Spoken, previous: Option<&Spoken>) -> (Table, f64) {
         let names = shown.groups.iter().map(|group| self.cells(group));
         let rest = shown.rest.then(|| vec![None; self.groups.len()]);
-        let mut buckets = shown.buckets.clone();
-        if self.plan.newest_first {
-            buckets.reverse();
-        }
-        let mut rows = Vec::with_capacity(buckets.len() * (shown.groups.len() + 1));
+        let mut rows = Vec::with_capacity(shown.buckets.len() * (shown.groups.len() + 1));
         for (at, names) in names.chain(rest).enumerate() {
-            for bucket in &buckets {
+            for bucket in &shown.buckets {
                 let width = self.plan.interval_ns.unwrap_or(1);
                 let time = bucket.map(|at| Some(Cell::Signed(at.saturating_mul(width))));
                 rows.push(Row {
@@ -558,14 +545,8 @@ impl Question<'_> {
                 (key, cells, group)
             })
             .collect();
-        keyed.sort_by(|left, right| {
-            let by_key = match (&left.0, &right.0) {
-                (Some(a), Some(b)) if self.plan.descending => total_order(b, a),
-                (Some(a), Some(b)) => total_order(a, b),
-                (a, b) => a.is_none().cmp(&b.is_none()),
-            };
-            by_key.then_with(|| compare_keys(&left.1, &right.1))
-        });
+        keyed
+            .sort_by(|left, right| by_key(&self.plan, &left.0, &right.0).then_with(|| compare_keys(&left.1, &right.1)));
         let found = keyed.len();
         keyed.truncate(self.plan.limit);
         (keyed.into_iter().map(|(_, _, group)| group).collect(), found)
