@@ -71,6 +71,14 @@ pub const DOWNLOAD_SELECTED_OCTETS: usize = 16 << 20;
 pub const DOWNLOADS: usize = 4;
 /// Groups held while an aggregate runs, over all threads.
 pub const GROUPS_PER_AGGREGATE: usize = 4_000_000;
+/// Buckets that rows are added up in to find what a top list can be of: 8 octets each, for each thread of a query.
+pub const TOP_BUCKETS: usize = 1 << 22;
+/// Stored rows that a top list is looked for in this way, a bit each; of more, every group is added up.
+pub const TOP_ROWS: u64 = 1 << 30;
+/// Rows whose bucket is kept, 4 octets each; of more, it is found a second time.
+pub const TOP_KEPT_ROWS: u64 = 1 << 24;
+/// Codes of one column of a segment whose hashes are kept beside each other, 8 octets each, for each thread.
+pub const TOP_TABLE_CODES: u64 = 1 << 22;
 /// Rows of one answer of `aggregate`, series counted by bucket.
 pub const ROWS_PER_AGGREGATE: usize = 1_000_000;
 /// Buckets of one series.

@@ -336,7 +336,7 @@ impl Evaluation<'_> {
     }
 
     fn matches(&self, codes: &Codes, pattern: &Pattern, within: &Bits, out: &mut Bits) -> Result<(), QueryError> {
-        self.terms(codes, within, out, |term| pattern.fits(term))
+        self.terms(codes, within, out, |term| pattern.fits_octets(term))
     }
 
     /// Asks once for each text of the segment, then looks for those that fit.
@@ -345,7 +345,7 @@ impl Evaluation<'_> {
         codes: &Codes,
         within: &Bits,
         out: &mut Bits,
-        wanted: impl Fn(&str) -> bool,
+        wanted: impl Fn(&[u8]) -> bool,
     ) -> Result<(), QueryError> {
         let Decode::Text(text) = &codes.decode else {
             return Ok(());
@@ -359,7 +359,7 @@ impl Evaluation<'_> {
             if ord.is_multiple_of(BLOCK) {
                 self.watch.check()?;
             }
-            if std::str::from_utf8(stream.key()).is_ok_and(&wanted) {
+            if wanted(stream.key()) {
                 fits.insert(ord);
                 any = true;
             }
@@ -462,8 +462,9 @@ impl Reader<'_> {
 }
 
 /// Whether an address that was kept as text compares so.
-fn address_fits(term: &str, operator: Operator, literal: &Literal) -> bool {
-    let Ok(address) = term.parse().map(ip_to_u128) else {
+fn address_fits(term: &[u8], operator: Operator, literal: &Literal) -> bool {
+    let address = std::str::from_utf8(term).ok().and_then(|term| term.parse().ok());
+    let Some(address) = address.map(ip_to_u128) else {
         return false;
     };
     match literal {

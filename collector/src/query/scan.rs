@@ -56,13 +56,12 @@ pub fn scan(
                     continue;
                 };
                 column.values.get_range(u64::from(rows.start), codes);
+                // To find the document of a row takes longer than to look at its code.
                 docs.clear();
-                docs.extend(rows);
+                docs.extend(rows.zip(&*codes).filter(|(_, code)| fits(**code)).map(|(row, _)| row));
                 column.index.select_batch_in_place(from, &mut docs);
-                for (doc, code) in docs.iter().zip(&*codes) {
-                    if fits(*code) && within.contains(*doc) {
-                        out.insert(*doc);
-                    }
+                for doc in docs.iter().filter(|doc| within.contains(**doc)) {
+                    out.insert(*doc);
                 }
             }
             ColumnIndex::Empty { .. } | ColumnIndex::Multivalued(_) => {}

@@ -102,18 +102,20 @@ pub struct Local<'s> {
 }
 
 impl<'s> Local<'s> {
-    /// Adds up the documents of a segment.
+    /// Adds up the documents of a segment: those to see from their source, and those from their destination if flows are
+    /// seen from both.
     pub fn gather(
         segment: &Segment,
         open: &'s OpenSegment,
-        documents: &Bits,
+        documents: [&Bits; 2],
         plan: &Plan,
         watch: &Watch,
     ) -> Result<Self, QueryError> {
         let reader = |subject: &Subject| Reader::open(open, subject);
-        let of_group = |group: &Group| match group.ends {
-            Some([first, second]) => Reader::open_both(open, [&Subject::Column(first), &Subject::Column(second)]),
-            None => reader(&group.subject),
+        let of_group = |group: &Group| match (group.ends, group.prefix) {
+            (Some([first, second]), _) => Reader::open_both(open, [&Subject::Column(first), &Subject::Column(second)]),
+            (None, Some(prefix)) => Reader::open_cut(open, &group.subject, prefix, documents[0].count()),
+            (None, None) => reader(&group.subject),
         };
         let of_metric = |metric: &Metric| match metric.other_end.is_empty() {
             true => metric.subjects().iter().map(reader).collect(),
@@ -134,21 +136,25 @@ impl<'s> Local<'s> {
                 Kinds::Flows => Reader::Absent,
                 Kinds::Counters | Kinds::All => reader(&Subject::Column(id::KIND)),
             },
-            keys: Keys::new(&readers, buckets, documents.count().saturating_mul(ends as u32)),
+            keys: Keys::new(
+                &readers,
+                buckets,
+                documents.iter().take(ends).map(|documents| documents.count()).sum(),
+            ),
             readers,
             metrics: plan.metrics.iter().map(of_metric).collect(),
             sums: plan.metrics.iter().map(|metric| Sums::new(&metric.kind)).collect(),
         };
         let starts = buckets.and_then(|_| open.column(id::START));
         let (mut docs, mut scratch, mut codes, mut numbers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for from in (0..documents.len()).step_by(BLOCK as usize) {
-            docs.clear();
-            documents.docs_of(from, documents.len().min(from + BLOCK), &mut docs);
-            if docs.is_empty() {
-                continue;
-            }
-            watch.check()?;
-            for end in 0..ends {
+        for from in (0..segment.rows()).step_by(BLOCK as usize) {
+            for (end, documents) in documents.into_iter().enumerate().take(ends) {
+                docs.clear();
+                documents.docs_of(from, documents.len().min(from + BLOCK), &mut docs);
+                if docs.is_empty() {
+                    continue;
+                }
+                watch.check()?;
                 local.keys.start(docs.len());
                 if let Some(starts) = starts {
                     first_codes(&starts.column, &docs, &mut scratch);

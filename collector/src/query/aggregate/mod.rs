@@ -6,29 +6,32 @@
 mod keys;
 mod local;
 pub mod metric;
+mod networks;
 mod output;
 mod plan;
 mod rolled;
 mod rows;
+mod selected;
+mod top;
 mod total;
 mod values;
-
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::evaluate::Selection;
 use super::filter::Filter;
 use super::once::{self, LeftOut, OnceRule};
-use super::parallel::each;
 use super::{Limits, QueryError, QueryStats, Table, Watch, time};
 use crate::query::sound::without_damage;
 use crate::store::Snapshot;
 use crate::store::segment::Segment;
-use local::Local;
 use plan::Plan;
 use rolled::Rolled;
 pub use rolled::{TIERS, TierAsked};
 use rows::{Found, Groups};
-use total::{Answer, Total};
+use selected::Source;
+pub(super) use top::Tuning;
+#[cfg(test)]
+pub(super) use top::looked_through;
+use total::Total;
 
 /// The one group there is when nothing is grouped by: no column is there.
 const NO_GROUP: [u64; 1] = [0];
@@ -107,13 +110,22 @@ pub struct AggregateRequest {
 /// # Errors
 /// When a parameter is wrong, a bound or the time is reached, or the store cannot be read.
 pub fn aggregate(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Table, QueryError> {
+    aggregate_tuned(snapshot, request, &Tuning::default())
+}
+
+/// The same, with other bounds on when rows are looked through for a top list.
+pub(super) fn aggregate_tuned(
+    snapshot: &Snapshot,
+    request: &AggregateRequest,
+    tuning: &Tuning,
+) -> Result<Table, QueryError> {
     // What is compared with is earlier.
     let from_ns = request.from_ns.filter(|_| request.compare.is_none());
     let reads = |segment: &Segment| segment.overlaps(from_ns, request.to_ns);
-    without_damage(snapshot, &request.limits, reads, || answer(snapshot, request))
+    without_damage(snapshot, &request.limits, reads, || answer(snapshot, request, tuning))
 }
 
-fn answer(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Table, QueryError> {
+fn answer(snapshot: &Snapshot, request: &AggregateRequest, tuning: &Tuning) -> Result<Table, QueryError> {
     let watch = Watch::new(&request.limits);
     let plan = Plan::new(snapshot, request)?;
     // A series of too many buckets is refused before anything is read for it.
@@ -134,6 +146,7 @@ fn answer(snapshot: &Snapshot, request: &AggregateRequest) -> Result<Table, Quer
     let question = Question {
         snapshot,
         request,
+        tuning,
         watch: &watch,
     };
     let (groups, present) = question.present(&plan, &mut stats)?;
@@ -166,11 +179,12 @@ fn before_the_oldest(snapshot: &Snapshot, (from_ns, _): (i64, i64)) -> Option<St
 struct Question<'q> {
     snapshot: &'q Snapshot,
     request: &'q AggregateRequest,
+    tuning: &'q Tuning,
     watch: &'q Watch,
 }
 
-impl Question<'_> {
-    fn selection(&self, plan: &Plan) -> Selection<'_> {
+impl<'q> Question<'q> {
+    fn selection(&self, plan: &Plan) -> Selection<'q> {
         let (from_ns, to_ns) = plan.rows_span();
         Selection {
             kinds: plan.kinds,
@@ -197,15 +211,13 @@ impl Question<'_> {
         found.transpose()
     }
 
-    fn gather(
-        &self,
-        plan: &Plan,
-        left_out: Option<&LeftOut>,
-        total: Total,
-        stats: &mut QueryStats,
-    ) -> Result<Answer, QueryError> {
-        let selection = self.selection(plan);
-        Ok(gather(self.snapshot, &selection, left_out, plan, total, self.watch, stats)?.finish())
+    fn source<'s>(&'s self, plan: &Plan, left_out: Option<&'s LeftOut>) -> Source<'s> {
+        Source {
+            snapshot: self.snapshot,
+            selection: self.selection(plan),
+            left_out,
+            watch: self.watch,
+        }
     }
 
     /// Which groups are shown, and what they have.
@@ -213,18 +225,28 @@ impl Question<'_> {
         let left_out = self.left_out(plan)?;
         let once = self.request.once.as_ref().zip(left_out.as_ref());
         stats.once = once.map(|(rule, left_out)| (rule.words(), left_out.rows));
-        let left_out = left_out.as_ref();
+        let source = self.source(plan, left_out.as_ref());
         if plan.groups.is_empty() {
             let groups = Groups {
                 shown: vec![NO_GROUP.into()],
                 rest: false,
             };
-            let answer = self.gather(plan, left_out, Total::new(plan), stats)?;
+            let answer = source.gather(plan, Total::new(plan), stats)?.finish();
             return Ok((groups, Found::new(answer, plan)));
         }
         // First which groups, then their series: only those are kept bucket by bucket.
         let whole = plan.without_interval();
-        let answer = self.gather(&whole, left_out, Total::new(&whole), stats)?;
+        let (answer, rows) = match top::top(&source, &whole, self.tuning, stats)? {
+            Some(top) => {
+                tracing::debug!(
+                    rounds = top.rounds,
+                    groups = top.answer.len(),
+                    "groups that may be shown"
+                );
+                (top.answer, Some(top.rows))
+            }
+            None => (source.gather(&whole, Total::new(&whole), stats)?.finish(), None),
+        };
         let mut found = Found::new(answer, &whole);
         let shown = rows::ranked(&found, &whole);
         let groups = Groups {
@@ -233,7 +255,11 @@ impl Question<'_> {
         };
         if plan.interval_ns.is_some() {
             let total = found.answer.for_groups(plan, &groups.shown);
-            found = Found::new(self.gather(plan, left_out, total, stats)?, plan);
+            let total = match rows {
+                Some(rows) => rows.gather(plan, total, self.watch)?,
+                None => source.gather(plan, total, stats)?,
+            };
+            found = Found::new(total.finish(), plan);
         } else if groups.rest {
             found.answer.put_rest_together(plan, &groups.shown);
         }
@@ -254,7 +280,8 @@ impl Question<'_> {
         let total = present.answer.for_groups(&plan, &groups.shown);
         let mut cost = QueryStats::default();
         let left_out = self.left_out(&plan)?;
-        let found = Found::new(self.gather(&plan, left_out.as_ref(), total, &mut cost)?, &plan);
+        let source = self.source(&plan, left_out.as_ref());
+        let found = Found::new(source.gather(&plan, total, &mut cost)?.finish(), &plan);
         stats.rows_read += cost.rows_read;
         stats.compare_ns = match plan.rows_span() {
             (Some(from), Some(to)) => Some((from, to)),
@@ -262,43 +289,4 @@ impl Question<'_> {
         };
         Ok(Some(found))
     }
-}
-
-/// Adds up every segment, a few at a time.
-fn gather(
-    snapshot: &Snapshot,
-    selection: &Selection<'_>,
-    left_out: Option<&LeftOut>,
-    plan: &Plan,
-    total: Total,
-    watch: &Watch,
-    stats: &mut QueryStats,
-) -> Result<Total, QueryError> {
-    let overlaps = |segment: &&Arc<Segment>| segment.overlaps(selection.from_ns, selection.to_ns);
-    let segments: Vec<&Arc<Segment>> = snapshot.segments().iter().filter(overlaps).collect();
-    let shared = Mutex::new((QueryStats::default(), Vec::new()));
-    each(&segments, watch, |segment| {
-        let Some(open) = segment.open() else { return Ok(()) };
-        let mut documents = selection.documents(segment, open, watch)?;
-        if let Some(left_out) = left_out {
-            left_out.take_out(segment, &mut documents);
-        }
-        let local = Local::gather(segment, open, &documents, plan, watch)?;
-        total.add(&local, plan)?;
-        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stats, partitions) = &mut *shared;
-        stats.segments += 1;
-        stats.rows_read += u64::from(segment.rows());
-        stats.rows_matched += u64::from(documents.count());
-        partitions.push(segment.partition());
-        Ok(())
-    })?;
-    let (found, mut partitions) = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
-    partitions.sort_unstable();
-    partitions.dedup();
-    stats.segments = found.segments;
-    stats.rows_read = found.rows_read;
-    stats.rows_matched = found.rows_matched;
-    stats.partitions = partitions.len() as u64;
-    Ok(total)
 }

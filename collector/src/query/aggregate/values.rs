@@ -12,6 +12,7 @@ use super::super::ends::EndColumn;
 use super::super::evaluate::subject_codes;
 use super::super::filter::ast::Subject;
 use super::super::scan::first_codes;
+use super::networks::Networks;
 use super::plan::Prefix;
 use crate::normalize::columns::{ColumnKind, id};
 use crate::normalize::row::{Cell, ip_to_u128, u128_to_ip};
@@ -27,6 +28,8 @@ pub enum Reader<'s> {
     End(EndColumn<'s>),
     /// Columns of the two ends of a flow: the host's, when it is the source and when it is the destination.
     Both(Box<[Option<Codes>; 2]>),
+    /// Addresses, of which only the network counts.
+    Networks(Box<Networks>),
 }
 
 /// The code of a value within a segment: which of the subject's columns, and the code there.
@@ -44,6 +47,19 @@ impl<'s> Reader<'s> {
         } else {
             Self::Codes(codes)
         }
+    }
+
+    /// Opens a subject whose addresses are cut to so many bits, for so many documents.
+    pub fn open_cut(open: &'s OpenSegment, subject: &Subject, prefix: Prefix, documents: u32) -> Self {
+        let networks = match subject {
+            Subject::Column(column) => open.column(*column),
+            Subject::Other(_) => None,
+        };
+        let networks = networks.and_then(|codes| Networks::open(codes, prefix, documents));
+        networks.map_or_else(
+            || Self::open(open, subject),
+            |networks| Self::Networks(Box::new(networks)),
+        )
     }
 
     /// Opens the columns of the two ends of a flow.
@@ -76,6 +92,10 @@ impl<'s> Reader<'s> {
                 end.codes(docs, scratch);
                 out.extend(scratch.iter().map(|code| code.map(|code| (0, code))));
             }
+            Self::Networks(networks) => {
+                first_codes(&networks.codes.column, docs, scratch);
+                out.extend(scratch.iter().map(|code| code.map(|code| (0, networks.of(code)))));
+            }
             Self::Codes(columns) => {
                 for (codes, at) in columns.iter().zip(0u8..) {
                     first_codes(&codes.column, docs, scratch);
@@ -101,7 +121,7 @@ impl<'s> Reader<'s> {
                 let (first, last) = end.bounds();
                 (1, first, last)
             }
-            Self::Codes(_) | Self::Both(_) => {
+            Self::Codes(_) | Self::Both(_) | Self::Networks(_) => {
                 let columns = self.columns();
                 let filled = || {
                     columns
@@ -122,6 +142,7 @@ impl<'s> Reader<'s> {
         match self {
             Self::Codes(columns) => columns.iter().map(Some).collect(),
             Self::Both(ends) => ends.iter().map(Option::as_ref).collect(),
+            Self::Networks(networks) => vec![Some(&networks.codes)],
             _ => Vec::new(),
         }
     }
@@ -130,6 +151,7 @@ impl<'s> Reader<'s> {
         match self {
             Self::Codes(columns) => columns.get(usize::from(at)),
             Self::Both(ends) => ends.get(usize::from(at))?.as_ref(),
+            Self::Networks(networks) => Some(&networks.codes),
             _ => None,
         }
     }
@@ -137,7 +159,7 @@ impl<'s> Reader<'s> {
     /// The value of a code.
     pub fn cell(&self, (at, code): LocalCode) -> io::Result<Cell> {
         match self {
-            Self::Codes(_) | Self::Both(_) => match self.column(at) {
+            Self::Codes(_) | Self::Both(_) | Self::Networks(_) => match self.column(at) {
                 Some(codes) => codes.cell(code),
                 None => Err(io::Error::other("a column went away")),
             },
@@ -175,7 +197,7 @@ impl<'s> Reader<'s> {
 
     fn decode(&self, at: u8) -> Option<&Decode> {
         match self {
-            Self::Codes(_) | Self::Both(_) => self.column(at).map(|codes| &codes.decode),
+            Self::Codes(_) | Self::Both(_) | Self::Networks(_) => self.column(at).map(|codes| &codes.decode),
             Self::End(_) => Some(&Decode::Signed),
             Self::Absent => None,
         }
@@ -399,7 +421,7 @@ fn shown_network(address: u128, prefix: Prefix) -> String {
 }
 
 /// The first bits of an address, counted within its family.
-fn cut_address(address: u128, prefix: Prefix) -> u128 {
+pub fn cut_address(address: u128, prefix: Prefix) -> u128 {
     match u128_to_ip(address) {
         IpAddr::V4(v4) => {
             let kept = u32::MAX.checked_shl(32u32.saturating_sub(prefix.v4)).unwrap_or(0);

@@ -11,6 +11,7 @@ mod lexer;
 mod parser;
 pub mod pattern;
 pub mod pieces;
+mod plain;
 pub mod short;
 mod value;
 

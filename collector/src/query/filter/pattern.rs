@@ -5,6 +5,7 @@ use std::fmt;
 use regex::{Regex, RegexBuilder};
 
 use super::ast::quoted;
+use super::plain::Plain;
 use crate::limits;
 
 /// A pattern. Patterns are equal when they are written the same.
@@ -15,6 +16,8 @@ pub struct Pattern {
     /// What it means.
     pub kind: PatternKind,
     regex: Regex,
+    /// The same for most texts, and quicker.
+    plain: Option<Plain>,
 }
 
 /// What a pattern means.
@@ -83,15 +86,32 @@ impl Pattern {
                     last.strip_prefix("error: ").unwrap_or(last)
                 )
             })?;
+        let plain = match kind {
+            PatternKind::Part => Plain::part(text),
+            PatternKind::Glob => Plain::glob(text),
+            PatternKind::Regex => None,
+        };
         Ok(Self {
             text: text.to_owned(),
             kind,
             regex,
+            plain,
         })
     }
 
     /// Whether a text fits.
     pub fn fits(&self, text: &str) -> bool {
+        self.fits_octets(text.as_bytes())
+    }
+
+    /// The same of a text as it is stored; what is no text does not fit.
+    pub fn fits_octets(&self, text: &[u8]) -> bool {
+        let quickly = self.plain.as_ref().and_then(|plain| plain.fits(text));
+        quickly.unwrap_or_else(|| std::str::from_utf8(text).is_ok_and(|text| self.regex.is_match(text)))
+    }
+
+    #[cfg(test)]
+    pub(super) fn regex_fits(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
 }

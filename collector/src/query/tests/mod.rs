@@ -10,6 +10,7 @@ mod pages;
 mod rolled;
 mod rows;
 mod spans;
+mod top;
 mod windows;
 
 use proptest::prelude::*;

@@ -196,6 +196,16 @@ impl Answer {
         as_float(&self.metric(plan, at, place)?)
     }
 
+    /// The whole number that a count or a sum came to.
+    pub fn whole(&self, at: usize, place: Place) -> Option<u64> {
+        let slot = place.slot as usize;
+        match self.shard(place.shard)?.sums.get(at)? {
+            Held::Sums(Sums::Rows(rows)) => rows.get(slot).copied(),
+            Held::Sums(Sums::Sum(whole, _)) => u64::try_from(*whole.get(slot)?).ok(),
+            _ => None,
+        }
+    }
+
     /// What a metric came to at a place; what it is of nothing without one.
     pub fn metric(&self, plan: &Plan, at: usize, place: Option<Place>) -> Option<Cell> {
         let metric = plan.metrics.get(at)?;
