@@ -117,9 +117,9 @@ def compare(question, answer, rows, duck):
         spans.append(("previous", Span(earlier, rows, shift)))
         about = stats["compare"]
         must((ns_of(about["from"]), ns_of(about["to"])) == (earlier.start, earlier.end), f"compared with {about}")
-    buckets, seconds = [None], whole
+    buckets = [None]
     if question.interval:
-        buckets, seconds = series(question, span, keys), question.interval / S
+        buckets = series(question, span, keys)
         must(len(shown) == len(buckets) * len(keys), f"{len(shown)} rows, not {len(buckets)} buckets of {len(keys)} groups")
     outside = any(one.beyond(None, keys) for _, one in spans)
     must(len(beyond) in ([len(buckets)] if question.other and outside else [0, len(buckets)] if question.other and question.compare else [0]),
@@ -128,6 +128,7 @@ def compare(question, answer, rows, duck):
     for at, row in enumerate(shown + beyond):
         bucket, key = buckets[at % len(buckets)], key_of(row)
         must(bucket is None or ns_of(row["time"]) == bucket * question.interval, f"bucket {row.get('time')} at {at}")
+        seconds = whole if bucket is None else naive.length(question.interval, bucket, question.start, question.end) / S
         for name, one in spans:
             part = one.beyond(bucket, keys) if row.get("_other") else one.of(bucket, key)
             # Only shares are of everything.

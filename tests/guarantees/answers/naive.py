@@ -8,6 +8,12 @@ RATES = {"bps": ("octets", 8), "pps": ("packets", 1), "rev.bps": ("rev.octets", 
          "total.bps": ("total.octets", 8), "total.pps": ("total.packets", 1)}
 
 
+def length(width, bucket, start, end):
+    """What was asked about of a bucket, in nanoseconds."""
+    first, last = bucket * width, (bucket + 1) * width
+    return min(last, last if end is None else end) - max(first, first if start is None else start)
+
+
 def metric(name, rows, seconds):
     """Sums of nothing are 0; a smallest, mean or middle value of nothing is none."""
     if name == "flows":
