@@ -49,6 +49,12 @@ def memory_of(pid):
     return int(line.split()[1]) / 1024
 
 
+def own_memory_of(pid):
+    """Memory of its own now, MB: without pages of the files it reads, which the kernel takes back when it wants them."""
+    line = next(line for line in open(f"/proc/{pid}/status", encoding="utf-8") if line.startswith("RssAnon"))
+    return int(line.split()[1]) / 1024
+
+
 def size_of(path):
     return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)
 
@@ -85,15 +91,15 @@ class Ours:
 
     def take(self, path, total):
         """Sends everything, and asks meanwhile; says what it took."""
-        lags, asked, begin = [], 0, time.monotonic()
+        lags, asked, own, begin = [], 0, 0, time.monotonic()
         sent, history, done = [0], [(begin, 0)], threading.Event()
 
         def watch():
-            nonlocal asked
+            nonlocal asked, own
             while not done.wait(1):
                 now = time.monotonic()
                 found = self.aggregate(filter=f"port 443 and net 10.{NETWORK}.0.0/16", group_by="src.ip", metrics="octets")["stats"]["rows_read"]
-                asked += 1
+                asked, own = asked + 1, max(own, own_memory_of(self.process.pid))
                 # Everything that had been sent by this time is searchable.
                 lags.append(now - max(at for at, count in history if count <= found))
 
@@ -118,7 +124,7 @@ class Ours:
         searchable = time.monotonic() - begin
         done.set()
         watcher.join()
-        return {"flows": self.found(), "cpu": self.cpu(), "octets": size_of(self.data), "memory": memory_of(self.process.pid), "sending": sending,
+        return {"flows": self.found(), "cpu": self.cpu(), "octets": size_of(self.data), "memory": memory_of(self.process.pid), "own": own, "sending": sending,
                 "behind": searchable - sending, "lag": max(lags, default=0), "asked": asked}
 
     def settle(self):
@@ -264,7 +270,7 @@ def run(total, work):
                 raise SystemExit(f"{name} has {figures['flows']} of {total} flows: nothing can be compared")
         figures = took[0][1]
         print(f"sent in {figures['sending']:.0f} s, all found {figures['behind']:.1f} s after the last; at most {figures['lag']:.1f} s behind, "
-              f"with {figures['asked']} questions meanwhile")
+              f"with {figures['asked']} questions meanwhile; {figures['own']:.0f} MB of its own at most")
         ours.settle()
         parts = {name: size_of(f"{ours.data}/{name}") or os.path.getsize(f"{ours.data}/{name}") for name in sorted(os.listdir(ours.data))}
         print(f"settled: {size_of(ours.data) / total:.1f} octets a flow, of them "

@@ -16,6 +16,7 @@ use super::ast::{Filter, Literal, Node, NodeKind, Operator, Span, Subject, Test}
 use super::flags::flag_bits;
 use super::lexer::{Lexer, Token};
 use super::pattern::Pattern;
+use super::short::SHORT_WORDS;
 use super::value::{literal, number};
 use crate::limits;
 use crate::normalize::columns::{COLUMNS, ColumnKind, column, columns, id};
@@ -291,8 +292,24 @@ impl<'t, 'c> Parser<'t, 'c> {
         if let Some(node) = self.bare_address(&word, span.start) {
             return Ok(node);
         }
+        if let Some(nearest) = self.meant(&word) {
+            let detail = format!("'{}' begins no condition", super::shown(&word));
+            let mut fault = FilterError::new(span.start, span.end - span.start, detail, Vec::new());
+            fault.nearest = Some(nearest);
+            return Err(fault);
+        }
         let pattern = self.pattern(&word, span.start)?;
         Ok(self.node(span.start, NodeKind::Test(Test::Word(pattern))))
+    }
+
+    /// What was meant by a word to look for that something follows as if it were a name.
+    fn meant(&self, word: &str) -> Option<String> {
+        let ends = matches!(self.token, Token::End | Token::Close | Token::And | Token::Or);
+        if ends || self.is_word("and") || self.is_word("or") {
+            return None;
+        }
+        let short = SHORT_WORDS.iter().map(|(word, _)| *word);
+        super::nearest(word, short.chain(COLUMNS.iter().map(|column| column.name)))
     }
 
     pub(super) fn is_behind_name(&self) -> bool {

@@ -115,7 +115,7 @@ fn what_is_shown_is_understood_the_same_way() {
 #[test]
 fn errors_name_the_place_and_what_would_be_right() {
     // Text, offset, length, a part of the message, the nearest name.
-    let cases: [(&str, usize, usize, &str, Option<&str>); 25] = [
+    let cases: [(&str, usize, usize, &str, Option<&str>); 27] = [
         (
             "src.ipp = 10.0.0.1",
             0,
@@ -135,6 +135,8 @@ fn errors_name_the_place_and_what_would_be_right() {
         ("(tcp", 4, 0, "not closed", None),
         ("tcp)", 3, 1, "no '('", None),
         ("tcp udp", 4, 3, "a word between", None),
+        ("prt 443", 0, 3, "'prt' begins no condition", Some("port")),
+        ("zzzz 443", 5, 3, "a word between", None),
         ("and tcp", 0, 3, "cannot start", None),
         ("tcp and", 7, 0, "missing at the end", None),
         ("tcp & udp", 4, 1, "single '&'", None),
