@@ -451,6 +451,21 @@ export const STORIES = {
     await page.getByText('The collector does not answer.').first().waitFor();
   },
 
+  async 'what the collector says about its answers is shown once'({ page, base }) {
+    await page.route(/\/api\/v1\/(flows|aggregate)/, async (route) => {
+      const answer = await route.fetch();
+      const json = await answer.json();
+      await route.fulfill({ json: { ...json, stats: { ...json.stats, hint: '1 segment was left out' } } });
+    });
+    await page.goto(`${base}/discover?from=all`);
+    await rows(page).first().waitFor();
+    await page.getByText('1 segment was left out.', { exact: true }).waitFor();
+    assert.equal(await page.getByText('1 segment was left out.').count(), 1);
+    await page.goto(`${base}/visualise?from=all`);
+    await page.getByText('1 segment was left out.', { exact: true }).waitFor();
+    await page.unroute(/\/api\/v1\/(flows|aggregate)/, { behavior: 'ignoreErrors' });
+  },
+
   async 'a slow answer can be cancelled'({ page, base }) {
     await open(page, base);
     let held = 0;
