@@ -208,12 +208,17 @@ export const OVERVIEW_STORIES = {
       .click();
     await page.getByRole('heading', { level: 1, name: 'Alerts' }).waitFor();
     const rules = page.locator('[data-rule]');
+    await rules.nth(1).waitFor();
     assert.equal(await rules.count(), 2);
     const first = await rules.first().innerText();
     assert.match(first, /<script>alert\(1\)<\/script>/);
     assert.match(first, /transactions above 10\.0\s% over 1\smin/);
     assert.match(first, /40\.0\s%[\s\S]*dst\.ip 192\.0\.2\.53/);
-    assert.match(await page.getByRole('region', { name: 'What changed' }).innerText(), /192\.0\.2\.53/);
+    await page
+      .getByRole('region', { name: 'What changed' })
+      .getByText(/192\.0\.2\.53/)
+      .first()
+      .waitFor();
     await rules.first().getByRole('link').click();
     await page.getByRole('heading', { level: 1, name: 'Discover' }).waitFor();
     assert.equal(
