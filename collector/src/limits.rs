@@ -33,7 +33,7 @@ pub const SEGMENTS_PER_MERGE: usize = 12;
 pub const ROWS_PER_MERGED_SEGMENT: u64 = 8_000_000;
 /// Octets at the end of each file of a segment that are looked at whenever it is opened.
 pub const SEGMENT_END_OCTETS: u64 = 16_384;
-/// Segments of so many rows are left as they are.
+/// Segments of so many rows are left as they are until their partition is sealed.
 pub const ROWS_OF_A_LARGE_SEGMENT: u64 = 200_000;
 /// With so many rows waiting when it is time to commit, some more are waited for: large segments cost less.
 pub const ROWS_WORTH_WAITING: u64 = 20_000;

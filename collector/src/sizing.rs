@@ -9,7 +9,8 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::limits::{
     CHECKPOINT_OCTETS, COMMIT_STRETCH, DISK_RESERVE_OCTETS, HANDOVER_OCTETS, JOURNAL_SEGMENT_OCTETS,
-    ROLLUP_DAYS_PER_FILE, ROWS_OF_A_LARGE_SEGMENT, ROWS_WORTH_WAITING, SEGMENTS_IN_FLIGHT, SEGMENTS_PER_PARTITION,
+    ROLLUP_DAYS_PER_FILE, ROWS_OF_A_LARGE_SEGMENT, ROWS_PER_MERGED_SEGMENT, ROWS_WORTH_WAITING, SEGMENTS_IN_FLIGHT,
+    SEGMENTS_PER_PARTITION,
 };
 use crate::rollups::Tier;
 use crate::store::manifest::Manifest;
@@ -237,8 +238,10 @@ fn files(rate: f64, config: &Config, tiers: &[TierTaken]) -> Option<f64> {
             "journal" => tier.octets? / JOURNAL_SEGMENT_OCTETS as f64 + 2.0,
             "flows" => {
                 let rows = rate * config.store.partition_s as f64;
-                let segments = SEGMENTS_PER_PARTITION as f64 + rows / ROWS_OF_A_LARGE_SEGMENT as f64;
-                (kept_s / config.store.partition_s as f64 + 1.0) * segments * FILES_PER_SEGMENT
+                let sealed = (SEGMENTS_PER_PARTITION as f64).max(rows / ROWS_PER_MERGED_SEGMENT as f64);
+                // The one that fills, where large ones wait to be merged.
+                let filling = SEGMENTS_PER_PARTITION as f64 + rows / ROWS_OF_A_LARGE_SEGMENT as f64;
+                (kept_s / config.store.partition_s as f64 * sealed + filling) * FILES_PER_SEGMENT
             }
             // A file for an hour, a day and some days of arrival.
             "minutes" => kept_s / HOUR_S + 1.0,

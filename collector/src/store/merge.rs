@@ -1,7 +1,8 @@
 //! Makes few segments of many, in a thread of its own, so that queries stay quick and indexing never waits.
 //!
-//! Only neighbours are merged and documents keep their order, so that rows keep their numbers. Segments that are large already
-//! stay as they are: merging costs as much as writing them did, and saves a question next to nothing.
+//! Only neighbours are merged and documents keep their order, so that rows keep their numbers. While rows arrive, segments that
+//! are large already stay as they are: merging costs half of what writing them did, and saves a question next to nothing. A
+//! sealed partition is merged into as few as there can be, so that months of flows are not too many files.
 
 use std::collections::HashSet;
 use std::fs;
@@ -84,12 +85,12 @@ fn plan(shared: &Shared, left_alone: &HashSet<u64>) -> Option<(u64, Vec<Arc<Segm
     Some((partition.id, segments?))
 }
 
-/// Neighbours worth merging. While rows still arrive a merge waits for many; once sealed, all small ones go together.
+/// Neighbours worth merging. While rows still arrive a merge waits for many small ones; once sealed, everything goes together.
 fn choose<'m>(segments: &'m [SegmentMeta], sealed: bool, left_alone: &HashSet<u64>) -> Option<&'m [SegmentMeta]> {
     let is_small = |segment: &SegmentMeta| segment.rows < limits::ROWS_OF_A_LARGE_SEGMENT;
     let mergeable = segments
         .chunk_by(|left, right| left.schema == right.schema)
-        .flat_map(|same| same.split(|segment| !is_small(segment) || left_alone.contains(&segment.id)));
+        .flat_map(|same| same.split(|segment| !(sealed || is_small(segment)) || left_alone.contains(&segment.id)));
     if sealed {
         return mergeable.filter_map(choose_sealed).max_by_key(|run| run.len());
     }
@@ -264,15 +265,18 @@ mod tests {
     }
 
     #[test]
-    fn large_segments_stay_as_they_are() {
+    fn large_segments_stay_as_they_are_while_rows_arrive() {
         let large = limits::ROWS_OF_A_LARGE_SEGMENT;
         let all = segments(&vec![large; 4 * limits::SEGMENTS_PER_PARTITION]);
         assert_eq!(choose(&all, false, &HashSet::new()), None);
-        assert_eq!(choose(&all, true, &HashSet::new()), None);
-        let all = segments(&[large, 5, 6, large, 7, 8, 9, large]);
-        let chosen = choose(&all, true, &HashSet::new()).unwrap();
-        let rows: Vec<u64> = chosen.iter().map(|segment| segment.rows).collect();
-        assert_eq!(rows, [7, 8, 9], "the longest run of small neighbours");
+        let together = (limits::ROWS_PER_MERGED_SEGMENT / large) as usize;
+        assert_eq!(choose(&all, true, &HashSet::new()).unwrap().len(), together);
+        let mut rows = vec![5; limits::SEGMENTS_PER_PARTITION];
+        rows.extend([large, 6]);
+        rows.extend([4; limits::SEGMENTS_PER_MERGE]);
+        let all = segments(&rows);
+        let chosen = choose(&all, false, &HashSet::new()).unwrap();
+        assert!(chosen.iter().all(|segment| segment.rows == 4), "{chosen:?}");
     }
 
     #[test]
