@@ -32,10 +32,9 @@ use tantivy::{Directory, Index, IndexMeta, IndexSettings};
 use super::schema::{OTHER, SCHEMA};
 use crate::normalize::columns::{COLUMNS, Column, ColumnId, ColumnKind, columns};
 use crate::normalize::row::{CellRef, Row, u128_to_ip};
-use addresses::Addresses;
 use columnar::{ColumnsFile, columns_of, key};
+use interned::{Addresses, Numbered, Texts};
 use numbers::Numbers;
-use texts::Texts;
 
 /// Where tantivy keeps what it knows of its segments.
 const META: &str = "meta.json";
@@ -65,16 +64,16 @@ enum Values {
     /// Computed, not stored.
     None,
     Numbers(Numbers),
-    Texts(Texts),
-    Addresses(Addresses),
+    Texts(Numbered<Texts>),
+    Addresses(Numbered<Addresses>),
 }
 
 impl Values {
     fn new(column: &Column) -> Self {
         match column.kind {
             _ if !column.stored => Self::None,
-            ColumnKind::Ip => Self::Addresses(Addresses::default()),
-            ColumnKind::Text => Self::Texts(Texts::default()),
+            ColumnKind::Ip => Self::Addresses(Numbered::default()),
+            ColumnKind::Text => Self::Texts(Numbered::default()),
             kind => Self::Numbers(Numbers::new(kind)),
         }
     }
@@ -82,8 +81,8 @@ impl Values {
     #[inline]
     fn push(&mut self, row: u32, cell: CellRef<'_>) {
         match (self, cell) {
-            (Self::Addresses(addresses), CellRef::Ip(address)) => addresses.push(row, address),
-            (Self::Texts(texts), CellRef::Text(text)) => texts.push(row, text),
+            (Self::Addresses(addresses), CellRef::Ip(address)) => addresses.push(row, &address),
+            (Self::Texts(texts), CellRef::Text(text)) => texts.push(row, text.as_bytes()),
             (Self::Numbers(numbers), cell) => numbers.push(row, cell),
             _ => {}
         }
@@ -210,8 +209,8 @@ impl SegmentBuilder {
                     let index = column.column().indexed.then_some((&mut *inverted, field));
                     match values {
                         Values::None => {}
-                        Values::Texts(texts) => texts.write(rows, &mut octets, index)?,
-                        Values::Addresses(addresses) => addresses.write(rows, &mut octets, index)?,
+                        Values::Texts(texts) => texts::write(texts, rows, &mut octets, index)?,
+                        Values::Addresses(addresses) => addresses::write(addresses, rows, &mut octets, index)?,
                         Values::Numbers(numbers) => {
                             let coded = numbers.finish(rows);
                             coded.write(rows, &mut octets)?;

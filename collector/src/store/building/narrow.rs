@@ -36,7 +36,7 @@ impl Narrow {
     #[cold]
     fn widen(&mut self, value: u64) {
         let bits = u64::BITS - value.leading_zeros();
-        let held: Vec<u64> = self.iter().collect();
+        let held = self.map(|held| held);
         *self = if bits <= u16::BITS {
             Self::Two(held.iter().map(|held| *held as u16).collect())
         } else if bits <= u32::BITS {
@@ -45,16 +45,6 @@ impl Narrow {
             Self::Eight(held)
         };
         self.push(value);
-    }
-
-    /// The numbers in their order.
-    pub fn iter(&self) -> Box<dyn Iterator<Item = u64> + '_> {
-        match self {
-            Self::One(held) => Box::new(held.iter().map(|value| u64::from(*value))),
-            Self::Two(held) => Box::new(held.iter().map(|value| u64::from(*value))),
-            Self::Four(held) => Box::new(held.iter().map(|value| u64::from(*value))),
-            Self::Eight(held) => Box::new(held.iter().copied()),
-        }
     }
 
     /// Every number, made into something else, in their order.
@@ -98,7 +88,6 @@ mod tests {
         ] {
             narrow.push(value);
             all.push(value);
-            assert_eq!(narrow.iter().collect::<Vec<_>>(), all);
             assert_eq!(narrow.map(|value| value), all);
             let width = match narrow {
                 Narrow::One(_) => 1,
